@@ -1,0 +1,208 @@
+"""What an audience project says, once it has been read, resolved and checked.
+
+These are the nouns of the product: sources, parent models, event models, conditions, audiences,
+destinations and syncs.  Everything behind the language (matching, warehouse, dataflows, command
+line) works on these values and never sees YAML.  They are immutable; names have been resolved,
+scalars have been read by the type that their field declares, and all durations and instants are
+integers in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.plan import Plan
+
+
+class ColumnType(StrEnum):
+    """The type that a property is read as; a value that cannot be read so is missing."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    ARRAY = "array"
+
+
+# A literal of a definition.  Numbers are `int` where the text is one, else `float`; instants and
+# durations are `int` microseconds; lists are tuples.
+Literal = str | int | float | bool | tuple["Literal", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One operator applied to one column: `amount greater_than 300`.
+
+    `column` is the alias of an event property or the name of a parent model's property.
+    `type` is the column's type, or `None` where the definition leaves an event property untyped:
+    then the value's own JSON type decides, and values of another type than the operand's compare
+    as missing do.  `operand` is a tuple for `in`, `not_in`, `between`, `not_between`, `has_*`.
+    """
+
+    column: str
+    operator: str
+    operand: Literal
+    type: ColumnType | None = None
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    of: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    of: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """The Boolean complement: also true where the comparison inside met a missing value."""
+
+    of: Filter
+
+
+# The `where` of an event condition.  `none: [...]` is `Negation(AnyOf(...))`.
+Filter = Comparison | AllOf | AnyOf | Negation
+
+
+@dataclass(frozen=True, slots=True)
+class EventCondition:
+    """Which events a plan's condition counts; the count and the window are in the plan.
+
+    `events` are keys of event models: one for `performed` and `did_not_perform`; all of the
+    parent model's for the condition that `members: seen` adds (`implicit` is true then, and an
+    event that matches nothing else is reported as ignored).
+    """
+
+    events: tuple[str, ...]
+    where: Filter | None = None
+    implicit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullSchedule:
+    """When a parent model is pulled anew: `every` in microseconds, or a cron expression."""
+
+    every: int | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a parent or related model is read from: exactly one of the four is set."""
+
+    table: str | None = None
+    query: str | None = None
+    parquet: str | None = None
+    csv: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentModel:
+    """The entity that audiences select; `properties` are typed warehouse columns by name."""
+
+    key: str
+    source: ModelSource
+    primary_key: str
+    pull: PullSchedule
+    properties: Mapping[str, ColumnType]
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """An event property: `path` in the raw record (`properties.products[0].sku`), `type` if said."""
+
+    path: str
+    type: ColumnType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventModel:
+    """Which raw records of a source are this event, and where its fields are.
+
+    `type` is a call type (`page`, `screen`, `identify`, `group`) or the name of a track event.
+    The three paths are `None` where the source format's own field is meant.
+    """
+
+    key: str
+    source: str
+    type: str
+    parent_model: str
+    foreign_key: str | None = None
+    timestamp: str | None = None
+    message_id: str | None = None
+    properties: Mapping[str, Property] = field(default_factory=dict)
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A section whose keys depend on its `type`: sources, warehouse, destinations, store.
+
+    `options` hold the remaining keys with `${VAR}` already replaced; secrets are among them, so
+    `Settings` are never printed.
+    """
+
+    key: str
+    type: str
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceDefinition:
+    """The facts of an audience that the plan does not need."""
+
+    key: str
+    parent_model: str
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One audience sent to one destination; `mapping` renames and adds properties."""
+
+    key: str
+    audience: str
+    destination: str
+    on: tuple[str, ...] = ("entered", "exited")
+    mapping: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentPlan:
+    """Everything needed to evaluate the audiences of one parent model.
+
+    `conditions[i]` says which events `plan.conditions[i]` counts; `predicates[i]` is the warehouse
+    comparison whose outcome is bit `i`.
+    """
+
+    parent_model: ParentModel
+    plan: Plan
+    conditions: tuple[EventCondition, ...]
+    predicates: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A whole audience project without mistakes."""
+
+    name: str
+    warehouse: Settings | None
+    sources: Mapping[str, Settings]
+    parent_models: Mapping[str, ParentModel]
+    events: Mapping[str, EventModel]
+    audiences: Mapping[str, AudienceDefinition]
+    destinations: Mapping[str, Settings]
+    syncs: Mapping[str, Sync]
+    plans: Mapping[str, ParentPlan]
+    serving: Mapping[str, object] = field(default_factory=dict)
+    store: Settings | None = None

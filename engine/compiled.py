@@ -1,0 +1,46 @@
+"""The decorator that turns a plain function over arrays into native code.
+
+`@kernel` functions are ordinary Python: with `NUMBA_DISABLE_JIT=1` the same lines run
+interpreted, which is how they are debugged.  Compiled, they hold no lock (`nogil`) and are kept
+on disk, so that only the very first start compiles.
+
+Numba notices when a kernel's own file changes, but not when a kernel that it calls does, so a
+cache beside the sources could run a mixture of old and new code.  The cache therefore lives in a
+folder named after the content of all kernels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numba
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.blake2b(digest_size=8)
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "usher" / f"kernels-{digest.hexdigest()}"
+
+
+CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or _cache_folder())
+numba.config.CACHE_DIR = str(CACHE_FOLDER)
+
+
+def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Compile on first call, or load what an earlier process compiled."""
+    compiled: Callable[_P, _R] = numba.njit(cache=True, nogil=True)(function)
+    return compiled
+
+
+def already_compiled() -> bool:
+    """Whether an earlier process has left compiled kernels on disk."""
+    return not numba.config.DISABLE_JIT and any(CACHE_FOLDER.rglob("*.nbi"))

@@ -1,0 +1,329 @@
+"""The compiled plan: what the core evaluates, as plain values and as flat arrays.
+
+The language compiles all audiences of one parent model to one `Plan`.  A condition is a bounded
+count over a trailing window; an audience is a Boolean tree over conditions, warehouse predicates
+and other audiences.  Conditions that audiences share are one condition.
+
+For the kernels the trees become *decision graphs*: a row of leaves in which every leaf names the
+leaf to look at next if it is true and if it is false, until `ACCEPT` or `REJECT`.  Groups of any
+kind and depth thereby cost nothing at run time, and evaluation stops at the first leaf that
+settles the answer.  (It is the classic translation of Boolean expressions to jumping code, see
+Aho, Sethi, Ullman, "Compilers", 1986, section 8.4.)
+
+Audiences are numbered so that an audience comes after those it refers to: evaluating dirty
+audiences in ascending order sees every membership it needs already settled.
+
+All durations and instants are integers in microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Int8s = npt.NDArray[np.int8]
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+Booleans = npt.NDArray[np.bool_]
+
+# What a leaf of a decision graph looks at, and where a decision ends.
+EVENT, WAREHOUSE, AUDIENCE = 0, 1, 2
+ACCEPT, REJECT = -1, -2
+
+# "No upper bound" of a count, larger than any count.
+UNBOUNDED = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`minimum <= count <= maximum` of the events in the trailing `window`.
+
+    `key` names the condition to people and across plans: it is the condition in words, and equal
+    for equal conditions only.  `maximum` is `None` where the comparison has no upper bound.
+    """
+
+    key: str
+    window: int
+    minimum: int
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """Leaf: the condition of that number in the plan holds."""
+
+    condition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """Leaf: the warehouse predicate of that number holds."""
+
+    predicate: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberOf:
+    """Leaf: the user is a member of the audience with that key."""
+
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    of: tuple[Tree, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    of: tuple[Tree, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    of: Tree
+
+
+Tree = Performed | Predicate | MemberOf | All | Any | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """`version` is a digest of the compiled definition; it changes when the meaning does."""
+
+    key: str
+    version: str
+    tree: Tree
+
+
+class Lists(NamedTuple):
+    """Many short lists of numbers in two arrays: list `i` is `items[starts[i]:starts[i + 1]]`."""
+
+    starts: Int64s
+    items: Int32s
+
+    @classmethod
+    def of(cls, lists: Iterable[Iterable[int]]) -> Lists:
+        materialized = [list(one) for one in lists]
+        starts = np.zeros(len(materialized) + 1, dtype=np.int64)
+        np.cumsum([len(one) for one in materialized], out=starts[1:])
+        items = np.array([item for one in materialized for item in one], dtype=np.int32)
+        return cls(starts, items)
+
+
+class PlanArrays(NamedTuple):
+    """The plan as the kernels read it; see `Plan.arrays`."""
+
+    window: Int64s  # per condition
+    minimum: Int64s
+    maximum: Int64s  # UNBOUNDED for none
+    capacity: Int64s  # how many of the newest events decide the condition
+    readers: Lists  # condition -> audiences that look at it
+    entry: Int32s  # per audience: its first leaf
+    kind: Int8s  # per leaf: EVENT, WAREHOUSE or AUDIENCE
+    operand: Int32s  # per leaf: number of the condition, predicate or audience
+    if_true: Int32s  # per leaf: next leaf, ACCEPT or REJECT
+    if_false: Int32s
+    dependents: Lists  # audience -> audiences that look at it
+    predicate_readers: Lists  # predicate -> audiences that look at it
+    absent_words: Int64s  # predicate bits of a user whom the warehouse does not know
+    absent_members: Int32s  # audiences that hold for such a user without any event
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All audiences of one parent model, compiled.
+
+    `absent[i]` is the outcome of warehouse predicate `i` for a user who has no row in the
+    snapshot.  `audiences` may be given in any order; `build` sorts them, references first.
+    """
+
+    parent_model: str
+    conditions: tuple[Condition, ...]
+    absent: tuple[bool, ...]
+    audiences: tuple[Audience, ...]
+
+    @classmethod
+    def build(
+        cls,
+        parent_model: str,
+        conditions: Sequence[Condition],
+        absent: Sequence[bool],
+        audiences: Iterable[Audience],
+    ) -> Plan:
+        """Order the audiences so that references come first.
+
+        Raises:
+            ValueError: an audience refers to an unknown one, or to itself through others.
+        """
+        return cls(parent_model, tuple(conditions), tuple(absent), _references_first(audiences))
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of everything that stored state depends on."""
+        text = repr((self.parent_model, self.conditions, self.absent, self.audiences))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def word_count(self) -> int:
+        """64-bit words that hold a user's predicate bits (bit `p` is bit `p % 64` of `p // 64`)."""
+        return (len(self.absent) + 63) // 64
+
+    @cached_property
+    def listens_to_every_event(self) -> bool:
+        """Whether an event matters even if no condition counts it.
+
+        It does where somebody whom the warehouse does not know becomes a member by merely being
+        seen, for example of "did not order in the last half hour".
+        """
+        return len(self.arrays.absent_members) > 0
+
+    @cached_property
+    def arrays(self) -> PlanArrays:
+        numbers = {audience.key: number for number, audience in enumerate(self.audiences)}
+        graph = _DecisionGraphs(numbers)
+        entry = [graph.add(audience.tree) for audience in self.audiences]
+        readers: list[list[int]] = [[] for _ in self.conditions]
+        predicate_readers: list[list[int]] = [[] for _ in self.absent]
+        dependents: list[list[int]] = [[] for _ in self.audiences]
+        for number, audience in enumerate(self.audiences):
+            for leaf in dict.fromkeys(_leaves(audience.tree)):
+                match leaf:
+                    case Performed(condition):
+                        readers[condition].append(number)
+                    case Predicate(predicate):
+                        predicate_readers[predicate].append(number)
+                    case MemberOf(key):
+                        dependents[numbers[key]].append(number)
+        bounded = [c.maximum is not None for c in self.conditions]
+        return PlanArrays(
+            window=np.array([c.window for c in self.conditions], dtype=np.int64),
+            minimum=np.array([c.minimum for c in self.conditions], dtype=np.int64),
+            maximum=np.array(
+                [UNBOUNDED if c.maximum is None else c.maximum for c in self.conditions],
+                dtype=np.int64,
+            ),
+            capacity=np.array(
+                [
+                    c.maximum + 1 if c.maximum is not None else max(c.minimum, 1)
+                    for c in self.conditions
+                ],
+                dtype=np.int64,
+            ),
+            readers=Lists.of(readers),
+            entry=np.array(entry, dtype=np.int32),
+            kind=np.array(graph.kind, dtype=np.int8),
+            operand=np.array(graph.operand, dtype=np.int32),
+            if_true=np.array(graph.if_true, dtype=np.int32),
+            if_false=np.array(graph.if_false, dtype=np.int32),
+            dependents=Lists.of(dependents),
+            predicate_readers=Lists.of(predicate_readers),
+            absent_words=pack_bits(self.absent),
+            absent_members=np.array(self._absent_members(), dtype=np.int32),
+        )
+
+    def _absent_members(self) -> list[int]:
+        at_rest = [condition.minimum == 0 for condition in self.conditions]
+        members: dict[str, bool] = {}
+        for audience in self.audiences:
+            members[audience.key] = _holds(audience.tree, at_rest, self.absent, members)
+        return [number for number, audience in enumerate(self.audiences) if members[audience.key]]
+
+
+def pack_bits(bits: Sequence[bool]) -> Int64s:
+    """Predicate outcomes as 64-bit words, lowest bit first."""
+    words = np.zeros((len(bits) + 63) // 64, dtype=np.uint64)
+    for number, bit in enumerate(bits):
+        if bit:
+            words[number // 64] |= np.uint64(1) << np.uint64(number % 64)
+    return words.view(np.int64)
+
+
+def _leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:
+    match tree:
+        case All(of) | Any(of):
+            for one in of:
+                yield from _leaves(one)
+        case Not(inner):
+            yield from _leaves(inner)
+        case _:
+            yield tree
+
+
+def _holds(
+    tree: Tree, conditions: Sequence[bool], predicates: Sequence[bool], members: dict[str, bool]
+) -> bool:
+    match tree:
+        case Performed(condition):
+            return conditions[condition]
+        case Predicate(predicate):
+            return predicates[predicate]
+        case MemberOf(audience):
+            return members[audience]
+        case All(of):
+            return all(_holds(one, conditions, predicates, members) for one in of)
+        case Any(of):
+            return any(_holds(one, conditions, predicates, members) for one in of)
+        case Not(inner):
+            return not _holds(inner, conditions, predicates, members)
+
+
+def _references_first(audiences: Iterable[Audience]) -> tuple[Audience, ...]:
+    pending = {audience.key: audience for audience in sorted(audiences, key=lambda a: a.key)}
+    references = {
+        key: {leaf.audience for leaf in _leaves(audience.tree) if isinstance(leaf, MemberOf)}
+        for key, audience in pending.items()
+    }
+    ordered: dict[str, Audience] = {}
+    while pending:
+        ready = [key for key in pending if references[key] <= ordered.keys()]
+        if not ready:
+            raise ValueError(f"audiences refer to each other or to unknown ones: {sorted(pending)}")
+        for key in ready:
+            ordered[key] = pending.pop(key)
+    return tuple(ordered.values())
+
+
+class _DecisionGraphs:
+    """Leaves of all audiences; built from the last leaf to the first, whose exits are known."""
+
+    def __init__(self, numbers: dict[str, int]) -> None:
+        self._numbers = numbers
+        self.kind: list[int] = []
+        self.operand: list[int] = []
+        self.if_true: list[int] = []
+        self.if_false: list[int] = []
+
+    def add(self, tree: Tree, yes: int = ACCEPT, no: int = REJECT) -> int:
+        """Add a tree whose outcome leads to `yes` or `no`; return its first leaf."""
+        match tree:
+            case Performed(condition):
+                return self._leaf(EVENT, condition, yes, no)
+            case Predicate(predicate):
+                return self._leaf(WAREHOUSE, predicate, yes, no)
+            case MemberOf(audience):
+                return self._leaf(AUDIENCE, self._numbers[audience], yes, no)
+            case Not(inner):
+                return self.add(inner, no, yes)
+            case All(of):
+                for one in reversed(of):
+                    yes = self.add(one, yes, no)
+                return yes
+            case Any(of):
+                for one in reversed(of):
+                    no = self.add(one, yes, no)
+                return no
+
+    def _leaf(self, kind: int, operand: int, yes: int, no: int) -> int:
+        self.kind.append(kind)
+        self.operand.append(operand)
+        self.if_true.append(yes)
+        self.if_false.append(no)
+        return len(self.kind) - 1
