@@ -125,6 +125,8 @@ class PlanArrays(NamedTuple):
     minimum: Int64s
     maximum: Int64s  # UNBOUNDED for none
     capacity: Int64s  # how many of the newest events decide the condition
+    largest_ring: int  # cells of a block that holds the largest capacity
+    longest_window: int
     readers: Lists  # condition -> audiences that look at it
     entry: Int32s  # per audience: its first leaf
     kind: Int8s  # per leaf: EVENT, WAREHOUSE or AUDIENCE
@@ -202,7 +204,9 @@ class Plan:
                         predicate_readers[predicate].append(number)
                     case MemberOf(key):
                         dependents[numbers[key]].append(number)
-        bounded = [c.maximum is not None for c in self.conditions]
+        capacity = [
+            max(c.minimum, 1) if c.maximum is None else c.maximum + 1 for c in self.conditions
+        ]
         return PlanArrays(
             window=np.array([c.window for c in self.conditions], dtype=np.int64),
             minimum=np.array([c.minimum for c in self.conditions], dtype=np.int64),
@@ -210,13 +214,9 @@ class Plan:
                 [UNBOUNDED if c.maximum is None else c.maximum for c in self.conditions],
                 dtype=np.int64,
             ),
-            capacity=np.array(
-                [
-                    c.maximum + 1 if c.maximum is not None else max(c.minimum, 1)
-                    for c in self.conditions
-                ],
-                dtype=np.int64,
-            ),
+            capacity=np.array(capacity, dtype=np.int64),
+            largest_ring=1 << (max(capacity, default=1) - 1).bit_length(),
+            longest_window=max((c.window for c in self.conditions), default=0),
             readers=Lists.of(readers),
             entry=np.array(entry, dtype=np.int32),
             kind=np.array(graph.kind, dtype=np.int8),

@@ -1,0 +1,190 @@
+"""A key group's state as bytes: versioned, checksummed, verified when loaded.
+
+    magic and format version · 16 bytes BLAKE2b over the rest · length of the header · header · columns
+
+The header (MessagePack) says under which plan the state was written, which link of the chain it is,
+and the type and size of every column; the columns follow as they are in memory, little-endian.
+Link 0 is a complete dump.  Each later link is a difference: users who changed, and the ids of
+users who were forgotten, since the link before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+import numpy as np
+
+from engine.columns import Columns
+from engine.inputs import Texts
+from engine.plan import Plan
+
+_MAGIC = b"USHERST1"
+_DIGEST_BYTES = 16
+_LENGTH_BYTES = 4
+
+
+class DamagedState(Exception):
+    """Bytes that are not a state as it was written: damaged, cut off, or of another format."""
+
+
+class ForeignState(Exception):
+    """A state that was written under another plan."""
+
+
+class _Header(msgspec.Struct, frozen=True):
+    plan: str
+    link: int
+    columns: list[tuple[str, list[int]]]  # type and shape, in the order of `Columns`
+
+
+def encode(plan: Plan, columns: Columns, link: int) -> bytes:
+    arrays = [np.ascontiguousarray(array) for array in _flattened(columns)]
+    header = msgspec.msgpack.encode(
+        _Header(plan.version, link, [(array.dtype.str, list(array.shape)) for array in arrays])
+    )
+    content = b"".join(
+        [
+            len(header).to_bytes(_LENGTH_BYTES, "little"),
+            header,
+            *(array.tobytes() for array in arrays),
+        ]
+    )
+    return _MAGIC + _digest(content) + content
+
+
+def decode(plan: Plan, dump: bytes, *changes: bytes) -> Columns:
+    """The state after a complete dump and the differences that followed it.
+
+    Raises:
+        DamagedState, ForeignState: see there.
+    """
+    parts = []
+    for expected, data in enumerate([dump, *changes]):
+        link, columns = _decode_one(plan, data)
+        if link != expected:
+            raise DamagedState(f"link {link} of the state's dumps stands where {expected} belongs")
+        parts.append(columns)
+    return _merged(parts) if changes else parts[0]
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+
+
+def _flattened(columns: Columns) -> list[np.ndarray]:  # type: ignore[type-arg]
+    arrays = []
+    for column in columns:
+        arrays.extend(column if isinstance(column, Texts) else [column])
+    return arrays
+
+
+def _decode_one(plan: Plan, data: bytes) -> tuple[int, Columns]:
+    begin = len(_MAGIC) + _DIGEST_BYTES
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise DamagedState("these bytes are no state, or one of another format version")
+    content = memoryview(data)[begin:]
+    if data[len(_MAGIC) : begin] != _digest(content):
+        raise DamagedState("the state's checksum does not match its content")
+    header_end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    header = msgspec.msgpack.decode(content[_LENGTH_BYTES:header_end], type=_Header)
+    if header.plan != plan.version:
+        raise ForeignState(
+            f"the state was written under plan {header.plan}, not under {plan.version}"
+        )
+    arrays = []
+    place = header_end
+    for code, shape in header.columns:
+        count = int(np.prod(shape, dtype=np.int64))
+        array = np.frombuffer(content, dtype=code, count=count, offset=place).reshape(shape)
+        arrays.append(array)
+        place += array.nbytes
+    rest = iter(arrays)
+    fields = (
+        Texts(next(rest), next(rest)) if name in ("ids", "released") else next(rest)
+        for name in Columns._fields
+    )
+    return header.link, Columns(*fields)  # type: ignore[arg-type]
+
+
+def _merged(parts: list[Columns]) -> Columns:
+    """One state out of several: of each user the latest word, of the group the latest numbers."""
+    last_word: dict[bytes, tuple[int, int]] = {}
+    for number, part in enumerate(parts):
+        for released in _each(part.released):
+            last_word.pop(released, None)
+        for row, user_id in enumerate(_each(part.ids)):
+            last_word[user_id] = (number, row)
+    kept: list[list[int]] = [[] for _ in parts]
+    for number, row in last_word.values():
+        kept[number].append(row)
+    chosen = [
+        _chosen(part, np.array(sorted(rows), dtype=np.int64))
+        for part, rows in zip(parts, kept, strict=True)
+    ]
+    fields = []
+    for name in Columns._fields:
+        values = [getattr(part, name) for part in chosen]
+        if name == "numbers":
+            fields.append(values[-1])
+        elif name == "ids":
+            fields.append(_joined(values))
+        elif name == "released":
+            fields.append(Texts.of([]))
+        else:
+            fields.append(np.concatenate(values))
+    return Columns(*fields)
+
+
+def _each(texts: Texts) -> list[bytes]:
+    raw = texts.data.tobytes()
+    starts = texts.starts.tolist()
+    return [raw[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)]
+
+
+def _joined(texts: list[Texts]) -> Texts:
+    lengths = np.concatenate([np.diff(one.starts) for one in texts])
+    starts = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    return Texts(np.concatenate([one.data for one in texts]), starts)
+
+
+def _chosen(columns: Columns, rows: np.ndarray) -> Columns:  # type: ignore[type-arg]
+    """The given users' part of the columns."""
+    windows = _items(columns.window_counts, rows)
+    members = _items(columns.member_counts, rows)
+    ahead = _items(columns.ahead_counts, rows)
+    entries = _items(columns.window_sizes, windows)
+    letters = _items(np.diff(columns.ids.starts), rows)
+    starts = np.zeros(rows.size + 1, dtype=np.int64)
+    np.cumsum(np.diff(columns.ids.starts)[rows], out=starts[1:])
+    return Columns(
+        numbers=columns.numbers,
+        ids=Texts(columns.ids.data[letters], starts),
+        fresh=columns.fresh[rows],
+        clocks=columns.clocks[rows],
+        words=columns.words[rows],
+        window_counts=columns.window_counts[rows],
+        window_conditions=columns.window_conditions[windows],
+        window_sizes=columns.window_sizes[windows],
+        entry_timestamps=columns.entry_timestamps[entries],
+        entry_ids=columns.entry_ids[entries],
+        member_counts=columns.member_counts[rows],
+        member_audiences=columns.member_audiences[members],
+        member_sequences=columns.member_sequences[members],
+        ahead_counts=columns.ahead_counts[rows],
+        ahead_recorded=columns.ahead_recorded[ahead],
+        ahead_ids=columns.ahead_ids[ahead],
+        ahead_timestamps=columns.ahead_timestamps[ahead],
+        released=columns.released,
+    )
+
+
+def _items(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Positions of the chosen rows' items in a column of concatenated items."""
+    ends = np.cumsum(counts, dtype=np.int64)
+    lengths = counts[rows].astype(np.int64)
+    begins = ends[rows] - lengths
+    chosen_ends = np.cumsum(lengths)
+    total = int(chosen_ends[-1]) if rows.size else 0
+    return np.arange(total) + np.repeat(begins - (chosen_ends - lengths), lengths)

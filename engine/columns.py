@@ -1,0 +1,274 @@
+"""State as dense columns and back: the form in which it is stored, merged and compacted.
+
+The kernels' arrays have holes, links and spare cells.  `Columns` hold the same facts without
+them, in the order of the users: one entry a user, and for each user some windows with their
+events, memberships and future-dated events, as counts and concatenated values.  Whatever follows
+from these facts (hashes, tables, timers) is derived anew.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.ahead import ahead_due
+from engine.compiled import kernel
+from engine.growth import new_table
+from engine.hashing import stable_hashes
+from engine.inputs import Texts
+from engine.plan import Bytes, Int8s, Int32s, Int64s, Plan, PlanArrays
+from engine.pools import IN_USE, NONE, TOP
+from engine.state import (
+    AHEAD,
+    CLOCK,
+    DUPLICATE,
+    FRESH,
+    IDS_TOP,
+    IN_FORCE,
+    LATE,
+    LIVE,
+    MATCHED,
+    NEVER,
+    RELEASED,
+    USERS_LIVE,
+    USERS_TOP,
+    State,
+    new_state,
+)
+from engine.timers import arm
+from engine.users import enter_all_in_table
+from engine.windows import set_due
+
+# Cells of `State.numbers` that are facts rather than bookkeeping.
+_KEPT_NUMBERS = [CLOCK, IN_FORCE, MATCHED, DUPLICATE, LATE, AHEAD]
+
+
+class Columns(NamedTuple):
+    numbers: Int64s  # clock, in force, and the counts
+    ids: Texts
+    fresh: Int8s
+    clocks: Int64s
+    words: Int64s  # shape (users, words)
+    window_counts: Int32s  # windows a user
+    window_conditions: Int32s
+    window_sizes: Int32s  # events a window
+    entry_timestamps: Int64s
+    entry_ids: Int64s
+    member_counts: Int32s  # audiences a user
+    member_audiences: Int32s
+    member_sequences: Int32s
+    ahead_counts: Int32s  # future-dated events a user
+    ahead_recorded: Int64s
+    ahead_ids: Int64s
+    ahead_timestamps: Int64s
+    released: Texts  # users forgotten since the last dump
+
+    @property
+    def users(self) -> int:
+        return self.clocks.size
+
+
+def to_columns(state: State, flag: int = LIVE) -> Columns:
+    """The facts about all live users, or about those who carry the flag as well."""
+    users = state.users
+    flags = users.flags[: state.numbers[USERS_TOP]]
+    chosen = np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0))
+    windows = _ragged(users.windows[chosen], users.windows_count[chosen])
+    entries = _ring_cells(state, windows)
+    members = _ragged(users.members[chosen], users.members_count[chosen])
+    ahead_counts, ahead = _ahead_cells(state, chosen)
+    return Columns(
+        numbers=state.numbers[_KEPT_NUMBERS],
+        ids=_gathered(users.ids, users.id_start[chosen], users.id_length[chosen]),
+        fresh=(flags[chosen] & FRESH).astype(np.int8),
+        clocks=users.clock[chosen],
+        words=users.words[chosen],
+        window_counts=users.windows_count[chosen],
+        window_conditions=state.windows.condition[windows],
+        window_sizes=state.windows.count[windows],
+        entry_timestamps=state.entries.timestamp[entries],
+        entry_ids=state.entries.id[entries],
+        member_counts=users.members_count[chosen],
+        member_audiences=state.members.audience[members],
+        member_sequences=state.members.sequence[members],
+        ahead_counts=ahead_counts,
+        ahead_recorded=state.ahead.recorded[ahead],
+        ahead_ids=state.ahead.id[ahead],
+        ahead_timestamps=state.ahead.timestamp[ahead],
+        released=_released(users.released[: state.numbers[RELEASED]]),
+    )
+
+
+def from_columns(plan: Plan, columns: Columns) -> State:
+    """The state that `to_columns` described, without holes."""
+    state = new_state(plan.word_count)
+    count = columns.users
+    numbers = state.numbers
+    numbers[_KEPT_NUMBERS] = columns.numbers
+    numbers[USERS_TOP] = numbers[USERS_LIVE] = count
+    numbers[IDS_TOP] = columns.ids.data.size
+    window_starts, window_classes, window_cells = _laid_out(columns.window_counts)
+    ring_starts, ring_classes, ring_cells = _laid_out(columns.window_sizes)
+    member_starts, member_classes, member_cells = _laid_out(columns.member_counts)
+    users = state.users._replace(
+        hash=stable_hashes(columns.ids),
+        id_start=columns.ids.starts[:-1].copy(),
+        id_length=np.diff(columns.ids.starts).astype(np.int32),
+        flags=(columns.fresh | LIVE).astype(np.int8),
+        clock=columns.clocks.copy(),
+        due=np.full(count, NEVER, dtype=np.int64),
+        armed=np.full(count, NEVER, dtype=np.int64),
+        windows=window_starts,
+        windows_count=columns.window_counts.copy(),
+        windows_class=window_classes,
+        members=member_starts,
+        members_count=columns.member_counts.copy(),
+        members_class=member_classes,
+        ahead=np.full(count, NONE, dtype=np.int32),
+        words=columns.words.copy(),
+        table=new_table(count),
+        ids=columns.ids.data.copy(),
+    )
+    enter_all_in_table(users, count)
+    state = state._replace(
+        users=users,
+        windows=state.windows._replace(
+            condition=_scattered(columns.window_conditions, window_cells),
+            count=_scattered(columns.window_sizes, window_cells),
+            first=_scattered(np.zeros(columns.window_sizes.size, np.int32), window_cells),
+            size_class=_scattered(ring_classes, window_cells),
+            block=_scattered(ring_starts, window_cells),
+            due=np.full(window_cells.total, NEVER, dtype=np.int64),
+            book=_full_book(state.windows.book, window_cells.total),
+        ),
+        entries=state.entries._replace(
+            timestamp=_scattered(columns.entry_timestamps, ring_cells),
+            id=_scattered(columns.entry_ids, ring_cells),
+            book=_full_book(state.entries.book, ring_cells.total),
+        ),
+        members=state.members._replace(
+            audience=_scattered(columns.member_audiences, member_cells),
+            sequence=_scattered(columns.member_sequences, member_cells),
+            book=_full_book(state.members.book, member_cells.total),
+        ),
+        timers=state.timers._replace(
+            due=np.empty(count + 2, dtype=np.int64), user=np.empty(count + 2, dtype=np.int32)
+        ),
+        ahead=state.ahead._replace(
+            recorded=columns.ahead_recorded.copy(),
+            id=columns.ahead_ids.copy(),
+            timestamp=columns.ahead_timestamps.copy(),
+            next=np.full(columns.ahead_ids.size, NONE, dtype=np.int32),
+            book=_full_book(state.ahead.book, columns.ahead_ids.size),
+        ),
+    )
+    _link_ahead(state, columns.ahead_counts)
+    _set_timers(plan.arrays, state)
+    return state
+
+
+class _Cells(NamedTuple):
+    """Where concatenated values go: `places` of an array of `total` cells."""
+
+    places: Int64s
+    total: int
+
+
+def _laid_out(counts: Int32s) -> tuple[Int64s, Int8s, _Cells]:
+    """Blocks for lists of the given lengths: their starts, size classes, and the values' cells."""
+    bits = np.frexp(np.maximum(counts, 1) - 0.5)[1]
+    classes = np.where(counts == 0, NONE, np.maximum(bits, 0)).astype(np.int8)
+    sizes = np.where(counts == 0, 0, np.int64(1) << np.maximum(classes, 0).astype(np.int64))
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    total = int(ends[-1]) if counts.size else 0
+    return starts, classes, _Cells(_ragged(starts, counts), total)
+
+
+def _ragged(starts: Int64s, counts: Int32s) -> Int64s:
+    """The cells of all lists, list after list."""
+    ends = np.cumsum(counts, dtype=np.int64)
+    total = int(ends[-1]) if counts.size else 0
+    return np.arange(total) + np.repeat(starts - (ends - counts), counts)
+
+
+def _ring_cells(state: State, windows: Int64s) -> Int64s:
+    """The entries of all windows, oldest first."""
+    counts = state.windows.count[windows]
+    positions = _ragged(state.windows.first[windows].astype(np.int64), counts)
+    masks = (np.int64(1) << state.windows.size_class[windows].astype(np.int64)) - 1
+    return np.repeat(state.windows.block[windows], counts) + (
+        positions & np.repeat(masks, counts)
+    )
+
+
+def _gathered(data: Bytes, starts: Int64s, lengths: Int32s) -> Texts:
+    ends = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    return Texts(data[_ragged(starts, lengths)], ends)
+
+
+_Any = npt.NDArray[np.generic]
+
+
+def _scattered(values: _Any, cells: _Cells) -> npt.NDArray[np.generic]:
+    spread = np.zeros(cells.total, dtype=values.dtype)
+    spread[cells.places] = values
+    return spread
+
+
+def _full_book(book: Int64s, cells: int) -> Int64s:
+    book[TOP] = book[IN_USE] = cells
+    return book
+
+
+def _ahead_cells(state: State, chosen: Int64s) -> tuple[Int32s, Int64s]:
+    """Counts a user, and cells in the order of the users' lists."""
+    counts = np.zeros(chosen.size, dtype=np.int32)
+    cells: list[int] = []
+    for row in np.flatnonzero(state.users.ahead[chosen] != NONE).tolist():
+        cell = int(state.users.ahead[chosen[row]])
+        while cell != NONE:
+            cells.append(cell)
+            counts[row] += 1
+            cell = int(state.ahead.next[cell])
+    return counts, np.array(cells, dtype=np.int64)
+
+
+def _link_ahead(state: State, counts: Int32s) -> None:
+    cell = 0
+    for user in np.flatnonzero(counts).tolist():
+        state.users.ahead[user] = cell
+        last = cell + int(counts[user]) - 1
+        state.ahead.next[cell:last] = np.arange(cell + 1, last + 1)
+        cell = last + 1
+
+
+def _released(data: Bytes) -> Texts:
+    raw = data.tobytes()
+    texts = []
+    place = 0
+    while place < len(raw):
+        end = place + 4 + int.from_bytes(raw[place : place + 4], "little")
+        texts.append(raw[place + 4 : end].decode())
+        place = end
+    return Texts.of(texts)
+
+
+@kernel
+def _set_timers(plan: PlanArrays, state: State) -> None:
+    users = state.users
+    for user in range(users.hash.size):
+        due = NEVER
+        start = int(users.windows[user])
+        for cell in range(start, start + int(users.windows_count[user])):
+            set_due(plan, state, cell)
+            due = min(due, int(state.windows.due[cell]))
+        if users.ahead[user] != NONE:
+            due = min(due, ahead_due(plan, state, user))
+        if due == NEVER and users.members_count[user] == 0:
+            due = int(users.clock[user])
+        users.due[user] = due
+        arm(state, user)

@@ -1,0 +1,632 @@
+"""Every decision of the core: which transitions an input, a tick or a snapshot causes.
+
+One rule orders everything: *an instant is complete before it is judged*.  To bring a user to
+clock t, whatever falls due before t is applied instant by instant, and the audiences concerned
+are evaluated after each.  Then what ages out exactly at t and the input itself are applied
+together, and the tree is evaluated once.  A tick at t only lets due what lies before t: what ages
+out exactly at t waits for the next input at t, or for the clock to pass.  Hence the result
+depends on the inputs alone and never on batching, timers or workers.
+
+An audience is evaluated only if something that it looks at has flipped.  Audiences that are to be
+evaluated wait in the `Agenda`, together with the cause that a transition would have; they are
+taken in ascending order, so that an audience comes after those that it refers to.
+
+Kernels never allocate.  They return the number of the array that is too small (`MORE_…`) before
+they begin a step, and go on from their `cursor` when called again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.ahead import ahead_due, counting_instant, forget_ahead
+from engine.compiled import kernel
+from engine.inputs import Inputs, Snapshot
+from engine.members import is_member, turn
+from engine.plan import (
+    ACCEPT,
+    AUDIENCE,
+    EVENT,
+    Bytes,
+    Int8s,
+    Int32s,
+    Int64s,
+    Lists,
+    PlanArrays,
+)
+from engine.pools import NONE, TOP
+from engine.state import (
+    CHANGED,
+    CLOCK,
+    DONE,
+    DUPLICATE,
+    FRESH,
+    IDS_TOP,
+    IN_FORCE,
+    LATE,
+    LIVE,
+    MATCHED,
+    MORE_AHEAD,
+    MORE_ENTRIES,
+    MORE_IDS,
+    MORE_MEMBERS,
+    MORE_RELEASED,
+    MORE_TIMERS,
+    MORE_TRANSITIONS,
+    MORE_USERS,
+    MORE_WINDOWS,
+    NEVER,
+    RELEASED,
+    TIMERS,
+    TRANSITIONS,
+    USERS_FREE,
+    USERS_LIVE,
+    USERS_TOP,
+    State,
+)
+from engine.timers import arm, pop_user
+from engine.transitions import EVENT_CAUSE, WINDOW_CAUSE
+from engine.users import add_user, find_in_snapshot, find_user, release_user
+from engine.windows import (
+    COUNTED,
+    DUPLICATED,
+    add_window,
+    age,
+    cells_to_enlarge,
+    contains,
+    find_window,
+    holds,
+    insert,
+    is_true,
+    remove_window,
+    set_due,
+)
+
+
+class Agenda(NamedTuple):
+    """Audiences to be evaluated at the present instant: a binary heap, smallest number first."""
+
+    queue: Int32s
+    length: Int64s  # one cell
+    waiting: Int8s  # per audience: 1 while it is in the queue
+    cause: Int8s  # per audience: cause of the transition that may come
+    reference: Int64s  # row of the event, or number of the condition that expired
+
+
+class Emitted(NamedTuple):
+    """Transitions as they are found; `State.numbers[TRANSITIONS]` rows are in use."""
+
+    user: Int32s
+    audience: Int32s
+    effective_at: Int64s
+    sequence: Int32s
+    cause: Int8s
+    reference: Int64s
+
+
+# --- the four ways in -------------------------------------------------------------------------
+
+
+@kernel
+def apply_inputs(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    inputs: Inputs,
+    rows: Int64s,
+    cursor: Int64s,
+    agenda: Agenda,
+    emitted: Emitted,
+) -> int:
+    """Apply the given rows of the inputs, in their order."""
+    users = state.users
+    starts = inputs.users.starts
+    data = inputs.users.data
+    while cursor[0] < rows.size:
+        row = int(rows[cursor[0]])
+        user_hash = int(inputs.user_hashes[row])
+        start = int(starts[row])
+        end = int(starts[row + 1])
+        user = find_user(state, user_hash, data, start, end)
+        need = _room_for_input(plan, state, inputs, row, user, end - start)
+        if need != DONE:
+            return need
+        if user == NONE:
+            user = add_user(state, user_hash, data, start, end)
+            _look_up(plan, state, snapshot, user, user_hash, data, start, end)
+        clock = max(int(inputs.arrivals[row]), int(users.clock[user]), int(state.numbers[CLOCK]))
+        need = _settle(plan, state, agenda, emitted, user, clock)
+        if need != DONE:
+            return need
+        need = _room_for_instant(plan, state, emitted, user)
+        if need != DONE:
+            return need
+        users.clock[user] = clock
+        _apply_input(plan, state, agenda, inputs, row, user, clock)
+        if state.numbers[IN_FORCE]:
+            _evaluate(plan, state, agenda, emitted, user, clock)
+        _rest(plan, state, user)
+        cursor[0] += 1
+    return DONE
+
+
+@kernel
+def advance_clock(
+    plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Emitted
+) -> int:
+    """Let happen what falls due before `to`."""
+    state.numbers[CLOCK] = max(to, int(state.numbers[CLOCK]))
+    while state.numbers[TIMERS] > 0 and state.timers.due[0] < to:
+        user = int(state.timers.user[0])
+        need = _room_for_instant(plan, state, emitted, user)
+        if need != DONE:
+            return need
+        if pop_user(state) == NONE:
+            continue
+        due = int(state.users.due[user])
+        if due < to:
+            _age_at(plan, state, agenda, emitted, user, due)
+        _rest(plan, state, user)
+    return DONE
+
+
+@kernel
+def review_known_users(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    at: int,
+    cause: int,
+    cursor: Int64s,
+    agenda: Agenda,
+    emitted: Emitted,
+) -> int:
+    """Give every known user the snapshot's bits, in force from `at`.
+
+    With the first snapshot everybody is evaluated in full; later, those whose bits have changed.
+    """
+    users = state.users
+    while cursor[0] < state.numbers[USERS_TOP]:
+        user = int(cursor[0])
+        if users.flags[user] & LIVE:
+            clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
+            need = _settle(plan, state, agenda, emitted, user, clock)
+            if need != DONE:
+                return need
+            need = _room_for_instant(plan, state, emitted, user)
+            if need != DONE:
+                return need
+            users.clock[user] = clock
+            _expire(plan, state, agenda, user, clock)
+            _take_bits(plan, state, snapshot, agenda, user, cause)
+            _evaluate(plan, state, agenda, emitted, user, clock)
+            users.flags[user] = LIVE | CHANGED
+            _rest(plan, state, user)
+        cursor[0] += 1
+    return DONE
+
+
+@kernel
+def admit_unknown_users(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    members_at_rest: Lists,
+    end: int,
+    at: int,
+    cause: int,
+    cursor: Int64s,
+    agenda: Agenda,
+    emitted: Emitted,
+) -> int:
+    """Enter users of the snapshot who qualify without ever having sent an event.
+
+    `members_at_rest` names, for each of the snapshot's patterns, the audiences that hold for it
+    with empty windows.  Users of whom none is named stay unknown and cost nothing.
+    """
+    users = state.users
+    starts = snapshot.users.starts
+    while cursor[0] < end:
+        row = int(cursor[0])
+        cursor[0] += 1
+        pattern = int(snapshot.pattern_of[row])
+        first = int(members_at_rest.starts[pattern])
+        last = int(members_at_rest.starts[pattern + 1])
+        if first == last:
+            continue
+        user_hash = int(snapshot.hashes[row])
+        id_start = int(starts[row])
+        id_end = int(starts[row + 1])
+        if find_user(state, user_hash, snapshot.users.data, id_start, id_end) != NONE:
+            continue
+        need = _room_for_user(state, NONE, id_end - id_start)
+        if need == DONE:
+            need = _room_for_instant(plan, state, emitted, NONE)
+        if need != DONE:
+            cursor[0] = row
+            return need
+        user = add_user(state, user_hash, snapshot.users.data, id_start, id_end)
+        clock = max(at, int(state.numbers[CLOCK]))
+        users.clock[user] = clock
+        users.flags[user] = LIVE | CHANGED
+        for word in range(snapshot.patterns.shape[1]):
+            users.words[user, word] = snapshot.patterns[pattern, word]
+        for position in range(first, last):
+            _mark(agenda, int(members_at_rest.items[position]), cause, NONE)
+        _evaluate(plan, state, agenda, emitted, user, clock)
+        _rest(plan, state, user)
+    return DONE
+
+
+# --- one user, one instant --------------------------------------------------------------------
+
+
+@kernel
+def _settle(
+    plan: PlanArrays, state: State, agenda: Agenda, emitted: Emitted, user: int, clock: int
+) -> int:
+    """Apply what falls due before `clock`, one instant after the other."""
+    while state.users.due[user] < clock:
+        need = _room_for_instant(plan, state, emitted, user)
+        if need != DONE:
+            return need
+        _age_at(plan, state, agenda, emitted, user, int(state.users.due[user]))
+    return DONE
+
+
+@kernel
+def _age_at(
+    plan: PlanArrays, state: State, agenda: Agenda, emitted: Emitted, user: int, instant: int
+) -> None:
+    _expire(plan, state, agenda, user, instant)
+    if state.numbers[IN_FORCE]:
+        _evaluate(plan, state, agenda, emitted, user, instant)
+    _find_due(plan, state, user)
+
+
+@kernel
+def _expire(plan: PlanArrays, state: State, agenda: Agenda, user: int, instant: int) -> None:
+    """Age the windows that are due at `instant` and mark the audiences that may care."""
+    users = state.users
+    windows = state.windows
+    users.flags[user] |= CHANGED
+    start = int(users.windows[user])
+    for cell in range(start + int(users.windows_count[user]) - 1, start - 1, -1):
+        if windows.due[cell] > instant:
+            continue
+        condition = int(windows.condition[cell])
+        before = is_true(plan, condition, int(windows.count[cell]))
+        age(state, cell, instant - int(plan.window[condition]))
+        if before != is_true(plan, condition, int(windows.count[cell])):
+            _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
+        if windows.count[cell] == 0:
+            remove_window(state, user, cell)
+        else:
+            set_due(plan, state, cell)
+    if users.ahead[user] != NONE:
+        forget_ahead(plan, state, user, instant)
+
+
+@kernel
+def _apply_input(
+    plan: PlanArrays,
+    state: State,
+    agenda: Agenda,
+    inputs: Inputs,
+    row: int,
+    user: int,
+    clock: int,
+) -> None:
+    """Count one event in the windows of its conditions, at `clock`, and age the others."""
+    users = state.users
+    windows = state.windows
+    recorded = int(inputs.timestamps[row])
+    arrival = int(inputs.arrivals[row])
+    event_id = int(inputs.message_hashes[row])
+    timestamp = recorded
+    if recorded > arrival or users.ahead[user] != NONE:
+        timestamp = counting_instant(plan, state, user, recorded, event_id, arrival)
+    users.flags[user] |= CHANGED
+    counted = False
+    duplicated = False
+    conditions = int(inputs.condition_sets[row])
+    first = int(inputs.sets.starts[conditions])
+    last = int(inputs.sets.starts[conditions + 1])
+    for position in range(first, last):
+        condition = int(inputs.sets.items[position])
+        horizon = clock - int(plan.window[condition])
+        if timestamp <= horizon:
+            continue
+        cell = find_window(state, user, condition)
+        if cell < 0:
+            before = is_true(plan, condition, 0)
+            aged = before
+            cell = add_window(state, user, condition, -1 - cell)
+        else:
+            before = is_true(plan, condition, int(windows.count[cell]))
+            age(state, cell, horizon)
+            aged = is_true(plan, condition, int(windows.count[cell]))
+        fate = DUPLICATED
+        if timestamp == recorded or not contains(state, cell, recorded, event_id):
+            fate = insert(state, cell, int(plan.capacity[condition]), timestamp, event_id)
+        if fate == COUNTED:
+            counted = True
+        else:
+            duplicated = True
+        set_due(plan, state, cell)
+        after = is_true(plan, condition, int(windows.count[cell]))
+        if before != after:
+            if aged == before:
+                _mark_readers(plan, state, agenda, condition, EVENT_CAUSE, row)
+            else:
+                _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
+    if inputs.tallied[row]:
+        state.numbers[MATCHED if counted else DUPLICATE if duplicated else LATE] += 1
+    if users.due[user] <= clock:
+        _expire(plan, state, agenda, user, clock)
+    if state.numbers[IN_FORCE] and users.flags[user] & FRESH:
+        users.flags[user] = LIVE | CHANGED
+        for position in range(plan.absent_members.size):
+            _mark(agenda, int(plan.absent_members[position]), EVENT_CAUSE, row)
+
+
+@kernel
+def _look_up(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    user: int,
+    user_hash: int,
+    data: Bytes,
+    start: int,
+    end: int,
+) -> None:
+    """Give a user the warehouse's answers; a user it knows is no stranger and not FRESH."""
+    words = state.users.words
+    row = find_in_snapshot(snapshot, user_hash, data, start, end)
+    if row == NONE:
+        for word in range(words.shape[1]):
+            words[user, word] = plan.absent_words[word]
+        return
+    pattern = int(snapshot.pattern_of[row])
+    for word in range(words.shape[1]):
+        words[user, word] = snapshot.patterns[pattern, word]
+    if state.numbers[IN_FORCE]:
+        state.users.flags[user] = LIVE | CHANGED
+
+
+@kernel
+def _take_bits(
+    plan: PlanArrays, state: State, snapshot: Snapshot, agenda: Agenda, user: int, cause: int
+) -> None:
+    """Look the user up again and mark the audiences that look at a bit that has changed."""
+    users = state.users
+    start = int(users.id_start[user])
+    end = start + int(users.id_length[user])
+    if not state.numbers[IN_FORCE]:
+        _look_up(plan, state, snapshot, user, int(users.hash[user]), users.ids, start, end)
+        for audience in range(plan.entry.size):
+            _mark(agenda, audience, cause, NONE)
+        return
+    row = find_in_snapshot(snapshot, int(users.hash[user]), users.ids, start, end)
+    for word in range(users.words.shape[1]):
+        old = int(users.words[user, word])
+        new = int(plan.absent_words[word])
+        if row != NONE:
+            new = int(snapshot.patterns[int(snapshot.pattern_of[row]), word])
+        users.words[user, word] = new
+        changed = old ^ new
+        for bit in range(64):
+            if (changed >> bit) & 1:
+                predicate = 64 * word + bit
+                readers = plan.predicate_readers
+                for position in range(
+                    int(readers.starts[predicate]), int(readers.starts[predicate + 1])
+                ):
+                    _mark(agenda, int(readers.items[position]), cause, NONE)
+
+
+@kernel
+def _find_due(plan: PlanArrays, state: State, user: int) -> None:
+    users = state.users
+    due = NEVER
+    start = int(users.windows[user])
+    for cell in range(start, start + int(users.windows_count[user])):
+        due = min(due, int(state.windows.due[cell]))
+    if users.ahead[user] != NONE:
+        due = min(due, ahead_due(plan, state, user))
+    users.due[user] = due
+
+
+@kernel
+def _rest(plan: PlanArrays, state: State, user: int) -> None:
+    """Set the user's timer, or forget a user of whom nothing is left.
+
+    Nothing is left of a user without windows and without memberships, once the group's clock has
+    caught up with the user's: from then on the user is as good as a stranger.  Until the first
+    snapshot, a stranger who might become a member merely by being known is kept.
+    """
+    users = state.users
+    _find_due(plan, state, user)
+    if users.due[user] == NEVER and users.members_count[user] == 0:
+        expected = (users.flags[user] & FRESH) != 0 and plan.absent_members.size > 0
+        if not expected:
+            if users.clock[user] <= state.numbers[CLOCK]:
+                release_user(state, user)
+                return
+            users.due[user] = users.clock[user]
+    arm(state, user)
+
+
+# --- audiences --------------------------------------------------------------------------------
+
+
+@kernel
+def _mark_readers(
+    plan: PlanArrays, state: State, agenda: Agenda, condition: int, cause: int, reference: int
+) -> None:
+    if state.numbers[IN_FORCE]:
+        for position in range(
+            int(plan.readers.starts[condition]), int(plan.readers.starts[condition + 1])
+        ):
+            _mark(agenda, int(plan.readers.items[position]), cause, reference)
+
+
+@kernel
+def _mark(agenda: Agenda, audience: int, cause: int, reference: int) -> None:
+    """Put an audience on the agenda.
+
+    As the cause, an input outranks a window that expired, and among windows the first condition.
+    """
+    if agenda.waiting[audience]:
+        if agenda.cause[audience] == WINDOW_CAUSE and (
+            cause != WINDOW_CAUSE or reference < agenda.reference[audience]
+        ):
+            agenda.cause[audience] = cause
+            agenda.reference[audience] = reference
+        return
+    agenda.waiting[audience] = 1
+    agenda.cause[audience] = cause
+    agenda.reference[audience] = reference
+    queue = agenda.queue
+    hole = int(agenda.length[0])
+    agenda.length[0] += 1
+    while hole > 0:
+        parent = (hole - 1) >> 1
+        if queue[parent] <= audience:
+            break
+        queue[hole] = queue[parent]
+        hole = parent
+    queue[hole] = audience
+
+
+@kernel
+def _next_audience(agenda: Agenda) -> int:
+    queue = agenda.queue
+    first = int(queue[0])
+    length = int(agenda.length[0]) - 1
+    agenda.length[0] = length
+    audience = queue[length]
+    hole = 0
+    while True:
+        child = 2 * hole + 1
+        if child >= length:
+            break
+        if child + 1 < length and queue[child + 1] < queue[child]:
+            child += 1
+        if queue[child] >= audience:
+            break
+        queue[hole] = queue[child]
+        hole = child
+    queue[hole] = audience
+    return first
+
+
+@kernel
+def _evaluate(
+    plan: PlanArrays, state: State, agenda: Agenda, emitted: Emitted, user: int, instant: int
+) -> None:
+    """Evaluate what is on the agenda and write down who entered and who exited."""
+    while agenda.length[0] > 0:
+        audience = _next_audience(agenda)
+        agenda.waiting[audience] = 0
+        if _decide(plan, state, user, audience) == is_member(state, user, audience):
+            continue
+        row = int(state.numbers[TRANSITIONS])
+        state.numbers[TRANSITIONS] += 1
+        emitted.user[row] = user
+        emitted.audience[row] = audience
+        emitted.effective_at[row] = instant
+        emitted.sequence[row] = turn(state, user, audience)
+        emitted.cause[row] = agenda.cause[audience]
+        emitted.reference[row] = agenda.reference[audience]
+        dependents = plan.dependents
+        for position in range(
+            int(dependents.starts[audience]), int(dependents.starts[audience + 1])
+        ):
+            dependent = int(dependents.items[position])
+            _mark(agenda, dependent, int(agenda.cause[audience]), int(agenda.reference[audience]))
+
+
+@kernel
+def _decide(plan: PlanArrays, state: State, user: int, audience: int) -> bool:
+    """Walk the audience's decision graph."""
+    leaf = int(plan.entry[audience])
+    while leaf >= 0:
+        operand = int(plan.operand[leaf])
+        if plan.kind[leaf] == EVENT:
+            truth = holds(plan, state, user, operand)
+        elif plan.kind[leaf] == AUDIENCE:
+            truth = is_member(state, user, operand)
+        else:
+            truth = bool((int(state.users.words[user, operand >> 6]) >> (operand & 63)) & 1)
+        leaf = int(plan.if_true[leaf]) if truth else int(plan.if_false[leaf])
+    return leaf == ACCEPT
+
+
+# --- room: what the next step could need at most -----------------------------------------------
+
+
+@kernel
+def _room_for_instant(plan: PlanArrays, state: State, emitted: Emitted, user: int) -> int:
+    """Room to evaluate all audiences once, to renew a timer and to release the user."""
+    audiences = plan.entry.size
+    if state.numbers[TRANSITIONS] + audiences > emitted.user.size:
+        return MORE_TRANSITIONS
+    held = audiences
+    if user != NONE:
+        held += int(state.users.members_count[user])
+        released = int(state.numbers[RELEASED]) + 4 + int(state.users.id_length[user])
+        if released > state.users.released.size:
+            return MORE_RELEASED
+    if state.members.book[TOP] + 4 * held > state.members.audience.size:
+        return MORE_MEMBERS
+    if state.numbers[TIMERS] + 2 > state.timers.due.size:
+        return MORE_TIMERS
+    return DONE
+
+
+@kernel
+def _room_for_user(state: State, user: int, id_length: int) -> int:
+    if user != NONE:
+        return DONE
+    numbers = state.numbers
+    if numbers[USERS_FREE] == NONE and numbers[USERS_TOP] >= state.users.hash.size:
+        return MORE_USERS
+    if 2 * (numbers[USERS_LIVE] + 1) > state.users.table.size:
+        return MORE_USERS
+    if numbers[IDS_TOP] + id_length > state.users.ids.size:
+        return MORE_IDS
+    return DONE
+
+
+@kernel
+def _room_for_input(
+    plan: PlanArrays, state: State, inputs: Inputs, row: int, user: int, id_length: int
+) -> int:
+    need = _room_for_user(state, user, id_length)
+    if need != DONE:
+        return need
+    conditions = int(inputs.condition_sets[row])
+    first = int(inputs.sets.starts[conditions])
+    last = int(inputs.sets.starts[conditions + 1])
+    held = last - first
+    if user != NONE:
+        held += int(state.users.windows_count[user])
+    if state.windows.book[TOP] + 4 * held > state.windows.due.size:
+        return MORE_WINDOWS
+    if state.ahead.book[TOP] + 1 > state.ahead.id.size:
+        return MORE_AHEAD
+    spare = state.entries.id.size - int(state.entries.book[TOP])
+    if spare < 2 * (last - first) * plan.largest_ring:
+        needed = 0
+        for position in range(first, last):
+            condition = int(inputs.sets.items[position])
+            cell = NONE if user == NONE else find_window(state, user, condition)
+            if cell < 0:
+                needed += 1
+            else:
+                needed += cells_to_enlarge(state, cell, int(plan.capacity[condition]))
+        if spare < needed:
+            return MORE_ENTRIES
+    return DONE

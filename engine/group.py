@@ -1,0 +1,426 @@
+"""A key group: the users of one parent model whose ids hash to one number, and their memberships.
+
+This is the core's door.  The live job, backtests, simulators and tests hand a group what happens,
+in order, and get transitions back; nobody else touches the arrays.  Time is always an argument:
+
+    group = KeyGroup(plan)
+    group.apply(history)                  # counted, but nobody is evaluated yet
+    group.take_force(snapshot, at)        # first population
+    group.apply(inputs)                   # events
+    group.advance(to)                     # a tick: what falls due before `to` happens
+    group.dump() -> bytes                 # and KeyGroup.load(plan, bytes) goes on from there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from engine import codec
+from engine.columns import from_columns, to_columns
+from engine.evaluate import (
+    Agenda,
+    Emitted,
+    admit_unknown_users,
+    advance_clock,
+    apply_inputs,
+    review_known_users,
+)
+from engine.hashing import GROUP_BITS, GROUPS
+from engine.inputs import Inputs, Snapshot, Texts
+from engine.plan import Int64s, Plan
+from engine.pools import IN_USE
+from engine.rest import members_at_rest
+from engine.state import (
+    AHEAD,
+    CHANGED,
+    CLOCK,
+    DONE,
+    DUPLICATE,
+    IDS_TOP,
+    IN_FORCE,
+    LATE,
+    LIVE,
+    MATCHED,
+    MORE_TRANSITIONS,
+    RELEASED,
+    TIMERS,
+    TRACKING,
+    TRANSITIONS,
+    USERS_LIVE,
+    USERS_TOP,
+    State,
+    new_state,
+)
+from engine.growth import enlarged_state
+from engine.transitions import EVENT_CAUSE, NO_CONDITION, NO_TRANSITIONS, Cause, Transitions
+
+# Transitions that the kernels may collect before they are carried off.
+_EMITTED_ROWS = 512
+
+# State is rebuilt compactly when less than a quarter of what it holds is in use, unless it is
+# small anyway.
+_COMPACT_SHARE = 4
+_COMPACT_MIN_BYTES = 1 << 17
+
+
+class Counts(NamedTuple):
+    """What became of the tallied inputs since the group began."""
+
+    matched: int
+    duplicate: int
+    late: int
+    ahead: int  # dated later than their arrival; these are among the others as well
+
+
+class Member(NamedTuple):
+    user_id: str
+    audience: str
+    sequence: int
+
+
+class KeyGroup:
+    """The memberships of one key group; `group` is its number, or `None` for all users."""
+
+    def __init__(self, plan: Plan, group: int | None = None) -> None:
+        self.plan = plan
+        self._group = group
+        self._state = new_state(plan.word_count)
+        self._snapshot = _no_snapshot(plan)
+        self._chain = 0  # differences since the last complete dump
+        audiences = len(plan.audiences)
+        self._agenda = Agenda(
+            np.empty(audiences + 1, dtype=np.int32),
+            np.zeros(1, dtype=np.int64),
+            np.zeros(audiences, dtype=np.int8),
+            np.zeros(audiences, dtype=np.int8),
+            np.zeros(audiences, dtype=np.int64),
+        )
+        rows = audiences + _EMITTED_ROWS
+        self._emitted = Emitted(
+            np.empty(rows, dtype=np.int32),
+            np.empty(rows, dtype=np.int32),
+            np.empty(rows, dtype=np.int64),
+            np.empty(rows, dtype=np.int32),
+            np.empty(rows, dtype=np.int8),
+            np.empty(rows, dtype=np.int64),
+        )
+
+    def apply(self, inputs: Inputs, rows: Int64s | None = None) -> Transitions:
+        """Apply events in their order.
+
+        Args:
+            inputs: Events of this parent model's users.
+            rows: Which of them belong to this group, ascending; all by default.
+        """
+        inputs = _frozen(inputs)
+        if rows is None:
+            rows = np.arange(inputs.count, dtype=np.int64)
+        cursor = np.zeros(1, dtype=np.int64)
+        arrays = self.plan.arrays
+        return self._drive(
+            lambda: apply_inputs(
+                arrays,
+                self._state,
+                self._snapshot,
+                inputs,
+                rows,
+                cursor,
+                self._agenda,
+                self._emitted,
+            ),
+            inputs.message_ids,
+        )
+
+    def advance(self, to: int) -> Transitions:
+        """Bring the clock to `to`: everything due before it happens.
+
+        What ages out exactly at `to` waits for the next input at that instant, or for a later
+        tick, so that an event and an ageing of one instant are judged together.
+        """
+        numbers = self._state.numbers
+        if numbers[TIMERS] == 0 or self._state.timers.due[0] >= to:
+            numbers[CLOCK] = max(to, int(numbers[CLOCK]))
+            return NO_TRANSITIONS
+        arrays = self.plan.arrays
+        transitions = self._drive(
+            lambda: advance_clock(arrays, self._state, to, self._agenda, self._emitted)
+        )
+        self._compact_if_wasteful()
+        return transitions
+
+    def take_force(self, snapshot: Snapshot, at: int) -> Transitions:
+        """Let a warehouse snapshot take force at an instant.
+
+        The first one populates the audiences (cause `initial`): from now on users are evaluated.
+        Later ones move those whose predicates have changed (cause `warehouse_pull`).
+        """
+        cause = Cause.WAREHOUSE_PULL if self._state.numbers[IN_FORCE] else Cause.INITIAL
+        self._snapshot = snapshot = _frozen_snapshot(snapshot)
+        arrays = self.plan.arrays
+        cursor = np.zeros(1, dtype=np.int64)
+        known = self._drive(
+            lambda: review_known_users(
+                arrays,
+                self._state,
+                snapshot,
+                at,
+                int(cause),
+                cursor,
+                self._agenda,
+                self._emitted,
+            )
+        )
+        at_rest = members_at_rest(arrays, snapshot.patterns)
+        first, end = _rows_of_group(snapshot, self._group)
+        cursor = np.array([first], dtype=np.int64)
+        unknown = self._drive(
+            lambda: admit_unknown_users(
+                arrays,
+                self._state,
+                snapshot,
+                at_rest,
+                end,
+                at,
+                int(cause),
+                cursor,
+                self._agenda,
+                self._emitted,
+            )
+        )
+        numbers = self._state.numbers
+        numbers[IN_FORCE] = 1
+        numbers[CLOCK] = max(at, int(numbers[CLOCK]))
+        return Transitions.concatenated([known, unknown])
+
+    @property
+    def in_force(self) -> bool:
+        """Whether a snapshot has taken force."""
+        return bool(self._state.numbers[IN_FORCE])
+
+    @property
+    def counts(self) -> Counts:
+        numbers = self._state.numbers
+        return Counts(
+            int(numbers[MATCHED]),
+            int(numbers[DUPLICATE]),
+            int(numbers[LATE]),
+            int(numbers[AHEAD]),
+        )
+
+    @property
+    def user_count(self) -> int:
+        """Users of whom anything is remembered."""
+        return int(self._state.numbers[USERS_LIVE])
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the state's arrays, spare cells included."""
+        return self._state.size_bytes
+
+    def members(self) -> list[Member]:
+        """Everybody who is in an audience now, by user and audience."""
+        columns = to_columns(self._state)
+        users = np.repeat(np.arange(columns.users), columns.member_counts)
+        inside = np.flatnonzero(columns.member_sequences & 1)
+        return sorted(
+            Member(
+                columns.ids.text(int(users[cell])),
+                self.plan.audiences[int(columns.member_audiences[cell])].key,
+                int(columns.member_sequences[cell]),
+            )
+            for cell in inside
+        )
+
+    def dump(self) -> bytes:
+        """The whole state.  Differences are counted from here on."""
+        self._chain = 0
+        data = codec.encode(self.plan, to_columns(self._state), self._chain)
+        self._start_tracking()
+        return data
+
+    def dump_changes(self) -> bytes:
+        """What has changed since the last dump of either kind; to be loaded on top of it.
+
+        Raises:
+            ValueError: there was no dump that the difference could refer to.
+        """
+        if not self._state.numbers[TRACKING]:
+            raise ValueError("a difference needs a complete dump before it")
+        self._chain += 1
+        data = codec.encode(self.plan, to_columns(self._state, CHANGED), self._chain)
+        self._start_tracking()
+        return data
+
+    @classmethod
+    def load(
+        cls,
+        plan: Plan,
+        dump: bytes,
+        *changes: bytes,
+        snapshot: Snapshot | None = None,
+        group: int | None = None,
+    ) -> KeyGroup:
+        """Go on from a dump and the differences that followed it, in their order.
+
+        Args:
+            snapshot: The snapshot in force when the state was dumped, for users yet to come.
+
+        Raises:
+            engine.codec.DamagedState: bytes are damaged, of another format, or out of order.
+            engine.codec.ForeignState: the state was written under another plan.
+        """
+        restored = cls(plan, group)
+        restored._state = from_columns(plan, codec.decode(plan, dump, *changes))
+        if snapshot is not None:
+            restored._snapshot = _frozen_snapshot(snapshot)
+        restored._chain = len(changes)
+        restored._start_tracking()
+        return restored
+
+    def _start_tracking(self) -> None:
+        self._state.users.flags[: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
+        self._state.numbers[RELEASED] = 0
+        self._state.numbers[TRACKING] = 1
+
+    def _drive(
+        self, step: Callable[[], int], message_ids: Texts | None = None
+    ) -> Transitions:
+        """Run a kernel to its end, making room whenever it asks."""
+        parts = []
+        while (need := step()) != DONE:
+            if need == MORE_TRANSITIONS:
+                parts.append(self._carry_off(message_ids))
+            else:
+                self._state = enlarged_state(self._state, need)
+        if self._state.numbers[TRANSITIONS]:
+            parts.append(self._carry_off(message_ids))
+        return Transitions.concatenated(parts)
+
+    def _carry_off(self, message_ids: Texts | None) -> Transitions:
+        count = int(self._state.numbers[TRANSITIONS])
+        self._state.numbers[TRANSITIONS] = 0
+        emitted = self._emitted
+        causes = emitted.cause[:count].copy()
+        references = emitted.reference[:count]
+        by_event = causes == EVENT_CAUSE
+        users = emitted.user[:count]
+        starts = self._state.users.id_start[users]
+        user_ids = _texts(
+            self._state.users.ids, starts, starts + self._state.users.id_length[users]
+        )
+        events = [""] * count
+        if message_ids is not None:
+            rows = np.flatnonzero(by_event)
+            which = references[rows]
+            texts = _texts(
+                message_ids.data, message_ids.starts[which], message_ids.starts[which + 1]
+            )
+            for row, text in zip(rows.tolist(), texts, strict=True):
+                events[row] = text
+        return Transitions(
+            user_ids,
+            emitted.audience[:count].copy(),
+            emitted.effective_at[:count].copy(),
+            emitted.sequence[:count].copy(),
+            causes,
+            np.where(by_event, NO_CONDITION, references).astype(np.int32),
+            events,
+        )
+
+    def _compact_if_wasteful(self) -> None:
+        """Rebuild the arrays without their free cells once most of them are free."""
+        held = self._state.size_bytes
+        if held >= _COMPACT_MIN_BYTES and _COMPACT_SHARE * _used_bytes(self._state) < held:
+            self._state = self._compacted()
+
+    def _compacted(self) -> State:
+        old = self._state
+        flags = old.users.flags[: old.numbers[USERS_TOP]]
+        state = from_columns(self.plan, to_columns(old))
+        state.users.flags[:] = flags[(flags & LIVE) != 0]
+        for number in (TRACKING, RELEASED):
+            state.numbers[number] = old.numbers[number]
+        return state._replace(users=state.users._replace(released=old.users.released))
+
+
+def _texts(data: np.ndarray, starts: Int64s, ends: Int64s) -> list[str]:  # type: ignore[type-arg]
+    view = memoryview(data)
+    return [
+        str(view[start:end], "utf-8")
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def _used_bytes(state: State) -> int:
+    """About how much of `State.size_bytes` the live users and their cells need."""
+    live = int(state.numbers[USERS_LIVE])
+    used = live * sum(
+        array.itemsize for array in state.users if array is not state.users.words
+    ) + live * state.users.words.itemsize * state.users.words.shape[1]
+    used += int(state.numbers[IDS_TOP]) * live // max(int(state.numbers[USERS_TOP]), 1)
+    for pool in (state.windows, state.entries, state.members, state.ahead):
+        cell = sum(array.itemsize for array in pool if array is not pool.book)
+        used += int(pool.book[IN_USE]) * cell
+    return used
+
+
+def _rows_of_group(snapshot: Snapshot, group: int | None) -> tuple[int, int]:
+    if group is None:
+        return 0, snapshot.hashes.size
+    signed = group - GROUPS if group >= GROUPS // 2 else group
+    smallest = signed << (64 - GROUP_BITS)
+    largest = smallest + (1 << (64 - GROUP_BITS)) - 1
+    return (
+        int(np.searchsorted(snapshot.hashes, smallest, side="left")),
+        int(np.searchsorted(snapshot.hashes, largest, side="right")),
+    )
+
+
+def _no_snapshot(plan: Plan) -> Snapshot:
+    return _frozen_snapshot(
+        Snapshot(
+            Texts.of([]),
+            np.empty(0, dtype=np.int64),
+            np.empty(0, dtype=np.int32),
+            np.empty((0, plan.word_count), dtype=np.int64),
+        )
+    )
+
+
+def _frozen(inputs: Inputs) -> Inputs:
+    """The same columns, read-only: kernels are compiled once for one kind of array."""
+    if not inputs.arrivals.flags.writeable:
+        return inputs
+    return Inputs(
+        _frozen_texts(inputs.users),
+        _read_only(inputs.user_hashes),
+        _read_only(inputs.timestamps),
+        _read_only(inputs.arrivals),
+        _frozen_texts(inputs.message_ids),
+        _read_only(inputs.message_hashes),
+        _read_only(inputs.condition_sets),
+        type(inputs.sets)(_read_only(inputs.sets.starts), _read_only(inputs.sets.items)),
+        _read_only(inputs.tallied),
+    )
+
+
+def _frozen_snapshot(snapshot: Snapshot) -> Snapshot:
+    return Snapshot(
+        _frozen_texts(snapshot.users),
+        _read_only(snapshot.hashes),
+        _read_only(snapshot.pattern_of),
+        _read_only(snapshot.patterns),
+    )
+
+
+def _frozen_texts(texts: Texts) -> Texts:
+    return Texts(_read_only(texts.data), _read_only(texts.starts))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view

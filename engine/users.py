@@ -1,0 +1,169 @@
+"""Finding, adding and releasing users.
+
+The table is open addressing with linear probing over the hash of the user's id; ids are compared
+byte by byte, so two users of equal hash are two users.  Deletion shifts the following entries
+back, which leaves no tombstones (Knuth, TAOCP volume 3, section 6.4, algorithm R).
+"""
+
+from __future__ import annotations
+
+from engine.compiled import kernel
+from engine.inputs import Snapshot
+from engine.plan import Bytes, Int32s, Int64s
+from engine.pools import NONE
+from engine.state import (
+    CHANGED,
+    FRESH,
+    IDS_TOP,
+    LIVE,
+    NEVER,
+    RELEASED,
+    TRACKING,
+    USERS_FREE,
+    USERS_LIVE,
+    USERS_TOP,
+    State,
+    Users,
+)
+
+
+@kernel
+def find_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -> int:
+    """The number of the user whose id is `data[start:end]`, or NONE."""
+    users = state.users
+    mask = users.table.size - 1
+    place = user_hash & mask
+    while True:
+        user = int(users.table[place])
+        if user == NONE:
+            return NONE
+        if users.hash[user] == user_hash and _same_bytes(
+            users.ids, int(users.id_start[user]), int(users.id_length[user]), data, start, end
+        ):
+            return user
+        place = (place + 1) & mask
+
+
+@kernel
+def add_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -> int:
+    """Give an unknown user a number.  The caller has made sure that there is room."""
+    users = state.users
+    user = int(state.numbers[USERS_FREE])
+    if user == NONE:
+        user = int(state.numbers[USERS_TOP])
+        state.numbers[USERS_TOP] += 1
+    else:
+        state.numbers[USERS_FREE] = users.armed[user]
+    state.numbers[USERS_LIVE] += 1
+    id_start = int(state.numbers[IDS_TOP])
+    for position in range(end - start):
+        users.ids[id_start + position] = data[start + position]
+    state.numbers[IDS_TOP] += end - start
+    users.hash[user] = user_hash
+    users.id_start[user] = id_start
+    users.id_length[user] = end - start
+    users.flags[user] = LIVE | FRESH | CHANGED
+    users.clock[user] = -NEVER
+    users.due[user] = NEVER
+    users.armed[user] = NEVER
+    users.windows[user] = 0
+    users.windows_count[user] = 0
+    users.windows_class[user] = NONE
+    users.members[user] = 0
+    users.members_count[user] = 0
+    users.members_class[user] = NONE
+    users.ahead[user] = NONE
+    enter_in_table(users.table, users.hash, user)
+    return user
+
+
+@kernel
+def enter_in_table(table: Int32s, hashes: Int64s, user: int) -> None:
+    mask = table.size - 1
+    place = hashes[user] & mask
+    while table[place] != NONE:
+        place = (place + 1) & mask
+    table[place] = user
+
+
+@kernel
+def enter_all_in_table(users: Users, count: int) -> None:
+    """Fill an empty table with users 0 … count - 1 that are live."""
+    for user in range(count):
+        if users.flags[user] & LIVE:
+            enter_in_table(users.table, users.hash, user)
+
+
+@kernel
+def release_user(state: State, user: int) -> None:
+    """Forget a user of whom nothing is left, and write the id down for the next difference."""
+    users = state.users
+    if state.numbers[TRACKING]:
+        _write_down(state, user)
+    mask = users.table.size - 1
+    place = int(users.hash[user]) & mask
+    while users.table[place] != user:
+        place = (place + 1) & mask
+    hole = place
+    while True:
+        place = (place + 1) & mask
+        follower = int(users.table[place])
+        if follower == NONE:
+            break
+        home = int(users.hash[follower]) & mask
+        # The follower may fill the hole unless its home lies after it, cyclically.
+        if ((place - home) & mask) >= ((place - hole) & mask):
+            users.table[hole] = follower
+            hole = place
+    users.table[hole] = NONE
+    users.flags[user] = 0
+    users.armed[user] = state.numbers[USERS_FREE]
+    state.numbers[USERS_FREE] = user
+    state.numbers[USERS_LIVE] -= 1
+
+
+@kernel
+def _write_down(state: State, user: int) -> None:
+    users = state.users
+    length = int(users.id_length[user])
+    start = int(users.id_start[user])
+    top = int(state.numbers[RELEASED])
+    for shift in range(4):
+        users.released[top + shift] = (length >> (8 * shift)) & 0xFF
+    for position in range(length):
+        users.released[top + 4 + position] = users.ids[start + position]
+    state.numbers[RELEASED] += 4 + length
+
+
+@kernel
+def find_in_snapshot(
+    snapshot: Snapshot, user_hash: int, data: Bytes, start: int, end: int
+) -> int:
+    """The snapshot's row of the user whose id is `data[start:end]`, or NONE."""
+    low = 0
+    high = snapshot.hashes.size
+    while low < high:
+        middle = (low + high) >> 1
+        if snapshot.hashes[middle] < user_hash:
+            low = middle + 1
+        else:
+            high = middle
+    starts = snapshot.users.starts
+    while low < snapshot.hashes.size and snapshot.hashes[low] == user_hash:
+        length = int(starts[low + 1] - starts[low])
+        if _same_bytes(snapshot.users.data, int(starts[low]), length, data, start, end):
+            return low
+        low += 1
+    return NONE
+
+
+@kernel
+def _same_bytes(
+    mine: Bytes, my_start: int, my_length: int, data: Bytes, start: int, end: int
+) -> bool:
+    if my_length != end - start:
+        return False
+    for position in range(my_length):
+        if mine[my_start + position] != data[start + position]:
+            return False
+    return True
