@@ -12,7 +12,7 @@ from __future__ import annotations
 from engine.compiled import kernel
 from engine.plan import PlanArrays
 from engine.pools import NONE, give_back_block, take_block
-from engine.state import AHEAD, NEVER, State
+from engine.state import AHEAD, AHEAD_BOOK, NEVER, State
 
 # A client whose clock is wrong sends tens of such events a day; thousands are an attack, and each
 # of them costs every event of that user a comparison.
@@ -34,14 +34,14 @@ def counting_instant(
         length += 1
         if length == REMEMBERED_MAX and previous != NONE:
             ahead.next[previous] = NONE
-            give_back_block(ahead.book, ahead.next, 0, cell)
+            give_back_block(state.books[AHEAD_BOOK], ahead.next, 0, cell)
             break
         previous = cell
         cell = int(ahead.next[cell])
     if recorded <= arrival:
         return recorded
     state.numbers[AHEAD] += 1
-    cell = take_block(ahead.book, ahead.next, 0)
+    cell = take_block(state.books[AHEAD_BOOK], ahead.next, 0)
     ahead.recorded[cell] = recorded
     ahead.id[cell] = event_id
     ahead.timestamp[cell] = arrival
@@ -63,7 +63,7 @@ def forget_ahead(plan: PlanArrays, state: State, user: int, clock: int) -> None:
                 state.users.ahead[user] = following
             else:
                 ahead.next[previous] = following
-            give_back_block(ahead.book, ahead.next, 0, cell)
+            give_back_block(state.books[AHEAD_BOOK], ahead.next, 0, cell)
         else:
             previous = cell
         cell = following

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.ahead import ahead_due
 from engine.compiled import kernel
@@ -22,20 +21,31 @@ from engine.plan import Bytes, Int8s, Int32s, Int64s, Plan, PlanArrays
 from engine.pools import IN_USE, NONE, TOP
 from engine.state import (
     AHEAD,
+    AHEAD_BOOK,
+    AHEAD_EVENT,
     CLOCK,
     DUPLICATE,
+    ENTRIES_BOOK,
+    ENTRY,
     FRESH,
     IDS_TOP,
     IN_FORCE,
     LATE,
     LIVE,
     MATCHED,
+    MEMBER,
+    MEMBERS_BOOK,
     NEVER,
     RELEASED,
+    TIMER,
+    USER,
     USERS_LIVE,
     USERS_TOP,
+    WINDOW,
+    WINDOWS_BOOK,
     State,
     new_state,
+    records,
 )
 from engine.timers import arm
 from engine.users import enter_all_in_table
@@ -73,7 +83,7 @@ class Columns(NamedTuple):
 def to_columns(state: State, flag: int = LIVE) -> Columns:
     """The facts about all live users, or about those who carry the flag as well."""
     users = state.users
-    flags = users.flags[: state.numbers[USERS_TOP]]
+    flags = users.marks[: state.numbers[USERS_TOP]]
     chosen = np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0))
     windows = _ragged(users.windows[chosen], users.windows_count[chosen])
     entries = _ring_cells(state, windows)
@@ -81,10 +91,10 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
     ahead_counts, ahead = _ahead_cells(state, chosen)
     return Columns(
         numbers=state.numbers[_KEPT_NUMBERS],
-        ids=_gathered(users.ids, users.id_start[chosen], users.id_length[chosen]),
+        ids=_gathered(state.ids, users.id_start[chosen], users.id_length[chosen]),
         fresh=(flags[chosen] & FRESH).astype(np.int8),
         clocks=users.clock[chosen],
-        words=users.words[chosen],
+        words=state.words[chosen],
         window_counts=users.windows_count[chosen],
         window_conditions=state.windows.condition[windows],
         window_sizes=state.windows.count[windows],
@@ -97,7 +107,7 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
         ahead_recorded=state.ahead.recorded[ahead],
         ahead_ids=state.ahead.id[ahead],
         ahead_timestamps=state.ahead.timestamp[ahead],
-        released=_released(users.released[: state.numbers[RELEASED]]),
+        released=_released(state.released[: state.numbers[RELEASED]]),
     )
 
 
@@ -112,58 +122,56 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     window_starts, window_classes, window_cells = _laid_out(columns.window_counts)
     ring_starts, ring_classes, ring_cells = _laid_out(columns.window_sizes)
     member_starts, member_classes, member_cells = _laid_out(columns.member_counts)
-    users = state.users._replace(
-        hash=stable_hashes(columns.ids),
-        id_start=columns.ids.starts[:-1].copy(),
-        id_length=np.diff(columns.ids.starts).astype(np.int32),
-        flags=(columns.fresh | LIVE).astype(np.int8),
-        clock=columns.clocks.copy(),
-        due=np.full(count, NEVER, dtype=np.int64),
-        armed=np.full(count, NEVER, dtype=np.int64),
-        windows=window_starts,
-        windows_count=columns.window_counts.copy(),
-        windows_class=window_classes,
-        members=member_starts,
-        members_count=columns.member_counts.copy(),
-        members_class=member_classes,
-        ahead=np.full(count, NONE, dtype=np.int32),
+    users = records(count, USER)
+    users.hash = stable_hashes(columns.ids)
+    users.clock = columns.clocks
+    users.due = users.armed = NEVER
+    users.id_start = columns.ids.starts[:-1]
+    users.id_length = np.diff(columns.ids.starts)
+    users.ahead = NONE
+    users.windows = window_starts
+    users.windows_count = columns.window_counts
+    users.windows_class = window_classes
+    users.members = member_starts
+    users.members_count = columns.member_counts
+    users.members_class = member_classes
+    users.marks = columns.fresh | LIVE
+    windows = records(window_cells.total, WINDOW)
+    windows.condition[window_cells.places] = columns.window_conditions
+    windows.count[window_cells.places] = columns.window_sizes
+    windows.first[window_cells.places] = 0
+    windows.size_class[window_cells.places] = ring_classes
+    windows.block[window_cells.places] = ring_starts
+    entries = records(ring_cells.total, ENTRY)
+    entries.timestamp[ring_cells.places] = columns.entry_timestamps
+    entries.id[ring_cells.places] = columns.entry_ids
+    members = records(member_cells.total, MEMBER)
+    members.audience[member_cells.places] = columns.member_audiences
+    members.sequence[member_cells.places] = columns.member_sequences
+    ahead = records(columns.ahead_ids.size, AHEAD_EVENT)
+    ahead.recorded = columns.ahead_recorded
+    ahead.id = columns.ahead_ids
+    ahead.timestamp = columns.ahead_timestamps
+    ahead.next = NONE
+    for book, pool in (
+        (WINDOWS_BOOK, windows),
+        (ENTRIES_BOOK, entries),
+        (MEMBERS_BOOK, members),
+        (AHEAD_BOOK, ahead),
+    ):
+        state.books[book, TOP] = state.books[book, IN_USE] = pool.size
+    state = state._replace(
+        users=users,
         words=columns.words.copy(),
         table=new_table(count),
         ids=columns.ids.data.copy(),
+        windows=windows,
+        entries=entries,
+        members=members,
+        timers=records(count + 2, TIMER),
+        ahead=ahead,
     )
-    enter_all_in_table(users, count)
-    state = state._replace(
-        users=users,
-        windows=state.windows._replace(
-            condition=_scattered(columns.window_conditions, window_cells),
-            count=_scattered(columns.window_sizes, window_cells),
-            first=_scattered(np.zeros(columns.window_sizes.size, np.int32), window_cells),
-            size_class=_scattered(ring_classes, window_cells),
-            block=_scattered(ring_starts, window_cells),
-            due=np.full(window_cells.total, NEVER, dtype=np.int64),
-            book=_full_book(state.windows.book, window_cells.total),
-        ),
-        entries=state.entries._replace(
-            timestamp=_scattered(columns.entry_timestamps, ring_cells),
-            id=_scattered(columns.entry_ids, ring_cells),
-            book=_full_book(state.entries.book, ring_cells.total),
-        ),
-        members=state.members._replace(
-            audience=_scattered(columns.member_audiences, member_cells),
-            sequence=_scattered(columns.member_sequences, member_cells),
-            book=_full_book(state.members.book, member_cells.total),
-        ),
-        timers=state.timers._replace(
-            due=np.empty(count + 2, dtype=np.int64), user=np.empty(count + 2, dtype=np.int32)
-        ),
-        ahead=state.ahead._replace(
-            recorded=columns.ahead_recorded.copy(),
-            id=columns.ahead_ids.copy(),
-            timestamp=columns.ahead_timestamps.copy(),
-            next=np.full(columns.ahead_ids.size, NONE, dtype=np.int32),
-            book=_full_book(state.ahead.book, columns.ahead_ids.size),
-        ),
-    )
+    enter_all_in_table(state.table, users, count)
     _link_ahead(state, columns.ahead_counts)
     _set_timers(plan.arrays, state)
     return state
@@ -210,20 +218,6 @@ def _gathered(data: Bytes, starts: Int64s, lengths: Int32s) -> Texts:
     return Texts(data[_ragged(starts, lengths)], ends)
 
 
-_Any = npt.NDArray[np.generic]
-
-
-def _scattered(values: _Any, cells: _Cells) -> npt.NDArray[np.generic]:
-    spread = np.zeros(cells.total, dtype=values.dtype)
-    spread[cells.places] = values
-    return spread
-
-
-def _full_book(book: Int64s, cells: int) -> Int64s:
-    book[TOP] = book[IN_USE] = cells
-    return book
-
-
 def _ahead_cells(state: State, chosen: Int64s) -> tuple[Int32s, Int64s]:
     """Counts a user, and cells in the order of the users' lists."""
     counts = np.zeros(chosen.size, dtype=np.int32)
@@ -260,7 +254,7 @@ def _released(data: Bytes) -> Texts:
 @kernel
 def _set_timers(plan: PlanArrays, state: State) -> None:
     users = state.users
-    for user in range(users.hash.size):
+    for user in range(users.size):
         due = NEVER
         start = int(users.windows[user])
         for cell in range(start, start + int(users.windows_count[user])):

@@ -37,7 +37,7 @@ numba.config.CACHE_DIR = str(CACHE_FOLDER)
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compile on first call, or load what an earlier process compiled."""
-    compiled: Callable[_P, _R] = numba.njit(cache=True, nogil=True)(function)
+    compiled: Callable[_P, _R] = numba.njit(cache=True, nogil=True, _nrt=False, forceinline=True)(function)
     return compiled
 
 

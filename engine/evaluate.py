@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from engine.ahead import ahead_due, counting_instant, forget_ahead
 from engine.compiled import kernel
 from engine.inputs import Inputs, Snapshot
@@ -36,16 +38,19 @@ from engine.plan import (
 )
 from engine.pools import NONE, TOP
 from engine.state import (
+    AHEAD_BOOK,
     CHANGED,
     CLOCK,
     DONE,
     DUPLICATE,
+    ENTRIES_BOOK,
     FRESH,
     IDS_TOP,
     IN_FORCE,
     LATE,
     LIVE,
     MATCHED,
+    MEMBERS_BOOK,
     MORE_AHEAD,
     MORE_ENTRIES,
     MORE_IDS,
@@ -62,6 +67,8 @@ from engine.state import (
     USERS_FREE,
     USERS_LIVE,
     USERS_TOP,
+    WINDOWS_BOOK,
+    Records,
     State,
 )
 from engine.timers import arm, pop_user
@@ -93,15 +100,18 @@ class Agenda(NamedTuple):
     reference: Int64s  # row of the event, or number of the condition that expired
 
 
-class Emitted(NamedTuple):
-    """Transitions as they are found; `State.numbers[TRANSITIONS]` rows are in use."""
-
-    user: Int32s
-    audience: Int32s
-    effective_at: Int64s
-    sequence: Int32s
-    cause: Int8s
-    reference: Int64s
+# Transitions as they are found; `State.numbers[TRANSITIONS]` rows are in use.
+EMITTED = np.dtype(
+    [
+        ("effective_at", np.int64),
+        ("reference", np.int64),
+        ("user", np.int32),
+        ("audience", np.int32),
+        ("sequence", np.int32),
+        ("cause", np.int8),
+    ],
+    align=True,
+)
 
 
 # --- the four ways in -------------------------------------------------------------------------
@@ -116,7 +126,7 @@ def apply_inputs(
     rows: Int64s,
     cursor: Int64s,
     agenda: Agenda,
-    emitted: Emitted,
+    emitted: Records,
 ) -> int:
     """Apply the given rows of the inputs, in their order."""
     users = state.users
@@ -152,7 +162,7 @@ def apply_inputs(
 
 @kernel
 def advance_clock(
-    plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Emitted
+    plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Records
 ) -> int:
     """Let happen what falls due before `to`."""
     state.numbers[CLOCK] = max(to, int(state.numbers[CLOCK]))
@@ -179,7 +189,7 @@ def review_known_users(
     cause: int,
     cursor: Int64s,
     agenda: Agenda,
-    emitted: Emitted,
+    emitted: Records,
 ) -> int:
     """Give every known user the snapshot's bits, in force from `at`.
 
@@ -188,7 +198,7 @@ def review_known_users(
     users = state.users
     while cursor[0] < state.numbers[USERS_TOP]:
         user = int(cursor[0])
-        if users.flags[user] & LIVE:
+        if users.marks[user] & LIVE:
             clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
             need = _settle(plan, state, agenda, emitted, user, clock)
             if need != DONE:
@@ -200,7 +210,7 @@ def review_known_users(
             _expire(plan, state, agenda, user, clock)
             _take_bits(plan, state, snapshot, agenda, user, cause)
             _evaluate(plan, state, agenda, emitted, user, clock)
-            users.flags[user] = LIVE | CHANGED
+            users.marks[user] = LIVE | CHANGED
             _rest(plan, state, user)
         cursor[0] += 1
     return DONE
@@ -217,7 +227,7 @@ def admit_unknown_users(
     cause: int,
     cursor: Int64s,
     agenda: Agenda,
-    emitted: Emitted,
+    emitted: Records,
 ) -> int:
     """Enter users of the snapshot who qualify without ever having sent an event.
 
@@ -248,9 +258,9 @@ def admit_unknown_users(
         user = add_user(state, user_hash, snapshot.users.data, id_start, id_end)
         clock = max(at, int(state.numbers[CLOCK]))
         users.clock[user] = clock
-        users.flags[user] = LIVE | CHANGED
+        users.marks[user] = LIVE | CHANGED
         for word in range(snapshot.patterns.shape[1]):
-            users.words[user, word] = snapshot.patterns[pattern, word]
+            state.words[user, word] = snapshot.patterns[pattern, word]
         for position in range(first, last):
             _mark(agenda, int(members_at_rest.items[position]), cause, NONE)
         _evaluate(plan, state, agenda, emitted, user, clock)
@@ -263,7 +273,7 @@ def admit_unknown_users(
 
 @kernel
 def _settle(
-    plan: PlanArrays, state: State, agenda: Agenda, emitted: Emitted, user: int, clock: int
+    plan: PlanArrays, state: State, agenda: Agenda, emitted: Records, user: int, clock: int
 ) -> int:
     """Apply what falls due before `clock`, one instant after the other."""
     while state.users.due[user] < clock:
@@ -276,7 +286,7 @@ def _settle(
 
 @kernel
 def _age_at(
-    plan: PlanArrays, state: State, agenda: Agenda, emitted: Emitted, user: int, instant: int
+    plan: PlanArrays, state: State, agenda: Agenda, emitted: Records, user: int, instant: int
 ) -> None:
     _expire(plan, state, agenda, user, instant)
     if state.numbers[IN_FORCE]:
@@ -289,14 +299,14 @@ def _expire(plan: PlanArrays, state: State, agenda: Agenda, user: int, instant: 
     """Age the windows that are due at `instant` and mark the audiences that may care."""
     users = state.users
     windows = state.windows
-    users.flags[user] |= CHANGED
+    users.marks[user] |= CHANGED
     start = int(users.windows[user])
     for cell in range(start + int(users.windows_count[user]) - 1, start - 1, -1):
         if windows.due[cell] > instant:
             continue
         condition = int(windows.condition[cell])
         before = is_true(plan, condition, int(windows.count[cell]))
-        age(state, cell, instant - int(plan.window[condition]))
+        age(state, cell, instant - int(plan.conditions.window[condition]))
         if before != is_true(plan, condition, int(windows.count[cell])):
             _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
         if windows.count[cell] == 0:
@@ -326,7 +336,7 @@ def _apply_input(
     timestamp = recorded
     if recorded > arrival or users.ahead[user] != NONE:
         timestamp = counting_instant(plan, state, user, recorded, event_id, arrival)
-    users.flags[user] |= CHANGED
+    users.marks[user] |= CHANGED
     counted = False
     duplicated = False
     conditions = int(inputs.condition_sets[row])
@@ -334,7 +344,7 @@ def _apply_input(
     last = int(inputs.sets.starts[conditions + 1])
     for position in range(first, last):
         condition = int(inputs.sets.items[position])
-        horizon = clock - int(plan.window[condition])
+        horizon = clock - int(plan.conditions.window[condition])
         if timestamp <= horizon:
             continue
         cell = find_window(state, user, condition)
@@ -348,7 +358,7 @@ def _apply_input(
             aged = is_true(plan, condition, int(windows.count[cell]))
         fate = DUPLICATED
         if timestamp == recorded or not contains(state, cell, recorded, event_id):
-            fate = insert(state, cell, int(plan.capacity[condition]), timestamp, event_id)
+            fate = insert(state, cell, int(plan.conditions.capacity[condition]), timestamp, event_id)
         if fate == COUNTED:
             counted = True
         else:
@@ -364,8 +374,8 @@ def _apply_input(
         state.numbers[MATCHED if counted else DUPLICATE if duplicated else LATE] += 1
     if users.due[user] <= clock:
         _expire(plan, state, agenda, user, clock)
-    if state.numbers[IN_FORCE] and users.flags[user] & FRESH:
-        users.flags[user] = LIVE | CHANGED
+    if state.numbers[IN_FORCE] and users.marks[user] & FRESH:
+        users.marks[user] = LIVE | CHANGED
         for position in range(plan.absent_members.size):
             _mark(agenda, int(plan.absent_members[position]), EVENT_CAUSE, row)
 
@@ -382,7 +392,7 @@ def _look_up(
     end: int,
 ) -> None:
     """Give a user the warehouse's answers; a user it knows is no stranger and not FRESH."""
-    words = state.users.words
+    words = state.words
     row = find_in_snapshot(snapshot, user_hash, data, start, end)
     if row == NONE:
         for word in range(words.shape[1]):
@@ -392,7 +402,7 @@ def _look_up(
     for word in range(words.shape[1]):
         words[user, word] = snapshot.patterns[pattern, word]
     if state.numbers[IN_FORCE]:
-        state.users.flags[user] = LIVE | CHANGED
+        state.users.marks[user] = LIVE | CHANGED
 
 
 @kernel
@@ -404,17 +414,17 @@ def _take_bits(
     start = int(users.id_start[user])
     end = start + int(users.id_length[user])
     if not state.numbers[IN_FORCE]:
-        _look_up(plan, state, snapshot, user, int(users.hash[user]), users.ids, start, end)
+        _look_up(plan, state, snapshot, user, int(users.hash[user]), state.ids, start, end)
         for audience in range(plan.entry.size):
             _mark(agenda, audience, cause, NONE)
         return
-    row = find_in_snapshot(snapshot, int(users.hash[user]), users.ids, start, end)
-    for word in range(users.words.shape[1]):
-        old = int(users.words[user, word])
+    row = find_in_snapshot(snapshot, int(users.hash[user]), state.ids, start, end)
+    for word in range(state.words.shape[1]):
+        old = int(state.words[user, word])
         new = int(plan.absent_words[word])
         if row != NONE:
             new = int(snapshot.patterns[int(snapshot.pattern_of[row]), word])
-        users.words[user, word] = new
+        state.words[user, word] = new
         changed = old ^ new
         for bit in range(64):
             if (changed >> bit) & 1:
@@ -449,7 +459,7 @@ def _rest(plan: PlanArrays, state: State, user: int) -> None:
     users = state.users
     _find_due(plan, state, user)
     if users.due[user] == NEVER and users.members_count[user] == 0:
-        expected = (users.flags[user] & FRESH) != 0 and plan.absent_members.size > 0
+        expected = (users.marks[user] & FRESH) != 0 and plan.absent_members.size > 0
         if not expected:
             if users.clock[user] <= state.numbers[CLOCK]:
                 release_user(state, user)
@@ -524,7 +534,7 @@ def _next_audience(agenda: Agenda) -> int:
 
 @kernel
 def _evaluate(
-    plan: PlanArrays, state: State, agenda: Agenda, emitted: Emitted, user: int, instant: int
+    plan: PlanArrays, state: State, agenda: Agenda, emitted: Records, user: int, instant: int
 ) -> None:
     """Evaluate what is on the agenda and write down who entered and who exited."""
     while agenda.length[0] > 0:
@@ -553,14 +563,14 @@ def _decide(plan: PlanArrays, state: State, user: int, audience: int) -> bool:
     """Walk the audience's decision graph."""
     leaf = int(plan.entry[audience])
     while leaf >= 0:
-        operand = int(plan.operand[leaf])
-        if plan.kind[leaf] == EVENT:
+        operand = int(plan.leaves.operand[leaf])
+        if plan.leaves.kind[leaf] == EVENT:
             truth = holds(plan, state, user, operand)
-        elif plan.kind[leaf] == AUDIENCE:
+        elif plan.leaves.kind[leaf] == AUDIENCE:
             truth = is_member(state, user, operand)
         else:
-            truth = bool((int(state.users.words[user, operand >> 6]) >> (operand & 63)) & 1)
-        leaf = int(plan.if_true[leaf]) if truth else int(plan.if_false[leaf])
+            truth = bool((int(state.words[user, operand >> 6]) >> (operand & 63)) & 1)
+        leaf = int(plan.leaves.if_true[leaf]) if truth else int(plan.leaves.if_false[leaf])
     return leaf == ACCEPT
 
 
@@ -568,20 +578,20 @@ def _decide(plan: PlanArrays, state: State, user: int, audience: int) -> bool:
 
 
 @kernel
-def _room_for_instant(plan: PlanArrays, state: State, emitted: Emitted, user: int) -> int:
+def _room_for_instant(plan: PlanArrays, state: State, emitted: Records, user: int) -> int:
     """Room to evaluate all audiences once, to renew a timer and to release the user."""
     audiences = plan.entry.size
-    if state.numbers[TRANSITIONS] + audiences > emitted.user.size:
+    if state.numbers[TRANSITIONS] + audiences > emitted.size:
         return MORE_TRANSITIONS
     held = audiences
     if user != NONE:
         held += int(state.users.members_count[user])
         released = int(state.numbers[RELEASED]) + 4 + int(state.users.id_length[user])
-        if released > state.users.released.size:
+        if released > state.released.size:
             return MORE_RELEASED
-    if state.members.book[TOP] + 4 * held > state.members.audience.size:
+    if state.books[MEMBERS_BOOK, TOP] + 4 * held > state.members.size:
         return MORE_MEMBERS
-    if state.numbers[TIMERS] + 2 > state.timers.due.size:
+    if state.numbers[TIMERS] + 2 > state.timers.size:
         return MORE_TIMERS
     return DONE
 
@@ -591,11 +601,11 @@ def _room_for_user(state: State, user: int, id_length: int) -> int:
     if user != NONE:
         return DONE
     numbers = state.numbers
-    if numbers[USERS_FREE] == NONE and numbers[USERS_TOP] >= state.users.hash.size:
+    if numbers[USERS_FREE] == NONE and numbers[USERS_TOP] >= state.users.size:
         return MORE_USERS
-    if 2 * (numbers[USERS_LIVE] + 1) > state.users.table.size:
+    if 2 * (numbers[USERS_LIVE] + 1) > state.table.size:
         return MORE_USERS
-    if numbers[IDS_TOP] + id_length > state.users.ids.size:
+    if numbers[IDS_TOP] + id_length > state.ids.size:
         return MORE_IDS
     return DONE
 
@@ -613,11 +623,11 @@ def _room_for_input(
     held = last - first
     if user != NONE:
         held += int(state.users.windows_count[user])
-    if state.windows.book[TOP] + 4 * held > state.windows.due.size:
+    if state.books[WINDOWS_BOOK, TOP] + 4 * held > state.windows.size:
         return MORE_WINDOWS
-    if state.ahead.book[TOP] + 1 > state.ahead.id.size:
+    if state.books[AHEAD_BOOK, TOP] + 1 > state.ahead.size:
         return MORE_AHEAD
-    spare = state.entries.id.size - int(state.entries.book[TOP])
+    spare = state.entries.size - int(state.books[ENTRIES_BOOK, TOP])
     if spare < 2 * (last - first) * plan.largest_ring:
         needed = 0
         for position in range(first, last):
@@ -626,7 +636,9 @@ def _room_for_input(
             if cell < 0:
                 needed += 1
             else:
-                needed += cells_to_enlarge(state, cell, int(plan.capacity[condition]))
+                # One at least: by the input's instant the window may have been given back.
+                more = cells_to_enlarge(state, cell, int(plan.conditions.capacity[condition]))
+                needed += max(1, more)
         if spare < needed:
             return MORE_ENTRIES
     return DONE

@@ -21,8 +21,8 @@ import numpy as np
 from engine import codec
 from engine.columns import from_columns, to_columns
 from engine.evaluate import (
+    EMITTED,
     Agenda,
-    Emitted,
     admit_unknown_users,
     advance_clock,
     apply_inputs,
@@ -35,15 +35,18 @@ from engine.pools import IN_USE
 from engine.rest import members_at_rest
 from engine.state import (
     AHEAD,
+    AHEAD_BOOK,
     CHANGED,
     CLOCK,
     DONE,
     DUPLICATE,
+    ENTRIES_BOOK,
     IDS_TOP,
     IN_FORCE,
     LATE,
     LIVE,
     MATCHED,
+    MEMBERS_BOOK,
     MORE_TRANSITIONS,
     RELEASED,
     TIMERS,
@@ -51,8 +54,10 @@ from engine.state import (
     TRANSITIONS,
     USERS_LIVE,
     USERS_TOP,
+    WINDOWS_BOOK,
     State,
     new_state,
+    records,
 )
 from engine.growth import enlarged_state
 from engine.transitions import EVENT_CAUSE, NO_CONDITION, NO_TRANSITIONS, Cause, Transitions
@@ -98,15 +103,7 @@ class KeyGroup:
             np.zeros(audiences, dtype=np.int8),
             np.zeros(audiences, dtype=np.int64),
         )
-        rows = audiences + _EMITTED_ROWS
-        self._emitted = Emitted(
-            np.empty(rows, dtype=np.int32),
-            np.empty(rows, dtype=np.int32),
-            np.empty(rows, dtype=np.int64),
-            np.empty(rows, dtype=np.int32),
-            np.empty(rows, dtype=np.int8),
-            np.empty(rows, dtype=np.int64),
-        )
+        self._emitted = records(audiences + _EMITTED_ROWS, EMITTED)
 
     def apply(self, inputs: Inputs, rows: Int64s | None = None) -> Transitions:
         """Apply events in their order.
@@ -281,7 +278,7 @@ class KeyGroup:
         return restored
 
     def _start_tracking(self) -> None:
-        self._state.users.flags[: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
+        self._state.users.marks[: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
         self._state.numbers[RELEASED] = 0
         self._state.numbers[TRACKING] = 1
 
@@ -309,7 +306,7 @@ class KeyGroup:
         users = emitted.user[:count]
         starts = self._state.users.id_start[users]
         user_ids = _texts(
-            self._state.users.ids, starts, starts + self._state.users.id_length[users]
+            self._state.ids, starts, starts + self._state.users.id_length[users]
         )
         events = [""] * count
         if message_ids is not None:
@@ -338,12 +335,12 @@ class KeyGroup:
 
     def _compacted(self) -> State:
         old = self._state
-        flags = old.users.flags[: old.numbers[USERS_TOP]]
+        flags = old.users.marks[: old.numbers[USERS_TOP]]
         state = from_columns(self.plan, to_columns(old))
-        state.users.flags[:] = flags[(flags & LIVE) != 0]
+        state.users.marks[:] = flags[(flags & LIVE) != 0]
         for number in (TRACKING, RELEASED):
             state.numbers[number] = old.numbers[number]
-        return state._replace(users=state.users._replace(released=old.users.released))
+        return state._replace(released=old.released)
 
 
 def _texts(data: np.ndarray, starts: Int64s, ends: Int64s) -> list[str]:  # type: ignore[type-arg]
@@ -357,13 +354,15 @@ def _texts(data: np.ndarray, starts: Int64s, ends: Int64s) -> list[str]:  # type
 def _used_bytes(state: State) -> int:
     """About how much of `State.size_bytes` the live users and their cells need."""
     live = int(state.numbers[USERS_LIVE])
-    used = live * sum(
-        array.itemsize for array in state.users if array is not state.users.words
-    ) + live * state.users.words.itemsize * state.users.words.shape[1]
+    used = live * (state.users.itemsize + 8 * state.words.shape[1])
     used += int(state.numbers[IDS_TOP]) * live // max(int(state.numbers[USERS_TOP]), 1)
-    for pool in (state.windows, state.entries, state.members, state.ahead):
-        cell = sum(array.itemsize for array in pool if array is not pool.book)
-        used += int(pool.book[IN_USE]) * cell
+    for book, pool in (
+        (WINDOWS_BOOK, state.windows),
+        (ENTRIES_BOOK, state.entries),
+        (MEMBERS_BOOK, state.members),
+        (AHEAD_BOOK, state.ahead),
+    ):
+        used += int(state.books[book, IN_USE]) * pool.itemsize
     return used
 
 

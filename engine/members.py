@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine.compiled import kernel
 from engine.pools import NONE, give_back_block, take_block
-from engine.state import State
+from engine.state import MEMBERS_BOOK, State
 
 
 @kernel
@@ -53,12 +53,12 @@ def _add(state: State, user: int, audience: int, cell: int) -> int:
     size_class = int(users.members_class[user])
     position = cell - start if count > 0 else 0
     if size_class == NONE or count == 1 << size_class:
-        larger = take_block(members.book, members.audience, size_class + 1)
+        larger = take_block(state.books[MEMBERS_BOOK], members.audience, size_class + 1)
         for offset in range(count):
             members.audience[larger + offset] = members.audience[start + offset]
             members.sequence[larger + offset] = members.sequence[start + offset]
         if size_class != NONE:
-            give_back_block(members.book, members.audience, size_class, start)
+            give_back_block(state.books[MEMBERS_BOOK], members.audience, size_class, start)
         users.members[user] = larger
         users.members_class[user] = size_class + 1
         start = larger

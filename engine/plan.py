@@ -22,6 +22,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any as TypingAny
 from typing import NamedTuple
 
 import numpy as np
@@ -118,25 +119,41 @@ class Lists(NamedTuple):
         return cls(starts, items)
 
 
+CONDITION = np.dtype(
+    [
+        ("window", np.int64),
+        ("minimum", np.int64),
+        ("maximum", np.int64),  # UNBOUNDED for none
+        ("capacity", np.int64),  # how many of the newest events decide the condition
+    ]
+)
+
+LEAF = np.dtype(
+    [
+        ("kind", np.int32),  # EVENT, WAREHOUSE or AUDIENCE
+        ("operand", np.int32),  # number of the condition, predicate or audience
+        ("if_true", np.int32),  # next leaf, ACCEPT or REJECT
+        ("if_false", np.int32),
+    ]
+)
+
+# Field access as in `conditions.window[condition]`, which type checkers cannot follow.
+Records = TypingAny
+
+
 class PlanArrays(NamedTuple):
     """The plan as the kernels read it; see `Plan.arrays`."""
 
-    window: Int64s  # per condition
-    minimum: Int64s
-    maximum: Int64s  # UNBOUNDED for none
-    capacity: Int64s  # how many of the newest events decide the condition
-    largest_ring: int  # cells of a block that holds the largest capacity
-    longest_window: int
-    readers: Lists  # condition -> audiences that look at it
+    conditions: Records  # CONDITION
+    leaves: Records  # LEAF
     entry: Int32s  # per audience: its first leaf
-    kind: Int8s  # per leaf: EVENT, WAREHOUSE or AUDIENCE
-    operand: Int32s  # per leaf: number of the condition, predicate or audience
-    if_true: Int32s  # per leaf: next leaf, ACCEPT or REJECT
-    if_false: Int32s
+    readers: Lists  # condition -> audiences that look at it
     dependents: Lists  # audience -> audiences that look at it
     predicate_readers: Lists  # predicate -> audiences that look at it
     absent_words: Int64s  # predicate bits of a user whom the warehouse does not know
     absent_members: Int32s  # audiences that hold for such a user without any event
+    largest_ring: int  # cells of a block that holds the largest capacity
+    longest_window: int
 
 
 @dataclass(frozen=True)
@@ -204,29 +221,20 @@ class Plan:
                         predicate_readers[predicate].append(number)
                     case MemberOf(key):
                         dependents[numbers[key]].append(number)
-        capacity = [
-            max(c.minimum, 1) if c.maximum is None else c.maximum + 1 for c in self.conditions
-        ]
+        conditions = np.array(
+            [_condition_record(condition) for condition in self.conditions], dtype=CONDITION
+        )
         return PlanArrays(
-            window=np.array([c.window for c in self.conditions], dtype=np.int64),
-            minimum=np.array([c.minimum for c in self.conditions], dtype=np.int64),
-            maximum=np.array(
-                [UNBOUNDED if c.maximum is None else c.maximum for c in self.conditions],
-                dtype=np.int64,
-            ),
-            capacity=np.array(capacity, dtype=np.int64),
-            largest_ring=1 << (max(capacity, default=1) - 1).bit_length(),
-            longest_window=max((c.window for c in self.conditions), default=0),
-            readers=Lists.of(readers),
+            conditions=conditions.view(np.recarray),
+            leaves=np.array(graph.leaves, dtype=LEAF).view(np.recarray),
             entry=np.array(entry, dtype=np.int32),
-            kind=np.array(graph.kind, dtype=np.int8),
-            operand=np.array(graph.operand, dtype=np.int32),
-            if_true=np.array(graph.if_true, dtype=np.int32),
-            if_false=np.array(graph.if_false, dtype=np.int32),
+            readers=Lists.of(readers),
             dependents=Lists.of(dependents),
             predicate_readers=Lists.of(predicate_readers),
             absent_words=pack_bits(self.absent),
             absent_members=np.array(self._absent_members(), dtype=np.int32),
+            largest_ring=1 << (int(conditions["capacity"].max(initial=1)) - 1).bit_length(),
+            longest_window=int(conditions["window"].max(initial=0)),
         )
 
     def _absent_members(self) -> list[int]:
@@ -244,6 +252,12 @@ def pack_bits(bits: Sequence[bool]) -> Int64s:
         if bit:
             words[number // 64] |= np.uint64(1) << np.uint64(number % 64)
     return words.view(np.int64)
+
+
+def _condition_record(condition: Condition) -> tuple[int, int, int, int]:
+    if condition.maximum is None:
+        return condition.window, condition.minimum, UNBOUNDED, max(condition.minimum, 1)
+    return condition.window, condition.minimum, condition.maximum, condition.maximum + 1
 
 
 def _leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:
@@ -296,10 +310,7 @@ class _DecisionGraphs:
 
     def __init__(self, numbers: dict[str, int]) -> None:
         self._numbers = numbers
-        self.kind: list[int] = []
-        self.operand: list[int] = []
-        self.if_true: list[int] = []
-        self.if_false: list[int] = []
+        self.leaves: list[tuple[int, int, int, int]] = []
 
     def add(self, tree: Tree, yes: int = ACCEPT, no: int = REJECT) -> int:
         """Add a tree whose outcome leads to `yes` or `no`; return its first leaf."""
@@ -322,8 +333,5 @@ class _DecisionGraphs:
                 return no
 
     def _leaf(self, kind: int, operand: int, yes: int, no: int) -> int:
-        self.kind.append(kind)
-        self.operand.append(operand)
-        self.if_true.append(yes)
-        self.if_false.append(no)
-        return len(self.kind) - 1
+        self.leaves.append((kind, operand, yes, no))
+        return len(self.leaves) - 1

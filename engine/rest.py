@@ -29,13 +29,13 @@ def _evaluate_at_rest(plan: PlanArrays, patterns: Int64s, holding: Int8s) -> Non
         for audience in range(plan.entry.size):
             leaf = int(plan.entry[audience])
             while leaf >= 0:
-                operand = int(plan.operand[leaf])
-                if plan.kind[leaf] == EVENT:
-                    truth = plan.minimum[operand] == 0
-                elif plan.kind[leaf] == AUDIENCE:
+                operand = int(plan.leaves.operand[leaf])
+                if plan.leaves.kind[leaf] == EVENT:
+                    truth = plan.conditions.minimum[operand] == 0
+                elif plan.leaves.kind[leaf] == AUDIENCE:
                     truth = holding[row, operand] == 1
                 else:
                     truth = ((int(patterns[row, operand >> 6]) >> (operand & 63)) & 1) == 1
-                leaf = int(plan.if_true[leaf]) if truth else int(plan.if_false[leaf])
+                leaf = int(plan.leaves.if_true[leaf]) if truth else int(plan.leaves.if_false[leaf])
             if leaf == ACCEPT:
                 holding[row, audience] = 1

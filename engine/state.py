@@ -1,21 +1,21 @@
 """A key group's state as flat arrays.
 
-Everything that the core remembers about the users of one parent model in one key group.  The
-arrays are grouped by what they describe; each group is a named tuple, so that kernels read
-`state.users.clock[user]`.  Arrays have spare cells at their end; `grown` makes more.
+Everything that the core remembers about the users of one parent model in one key group.  Arrays
+of records keep what belongs together in one cache line; kernels read `state.users.clock[user]`.
+All arrays have spare cells at their end, and `engine.growth` makes more.
 
-What a user costs: a row in `Users`, a cell of `Windows` and the events in `Entries` for each
-condition whose window holds something, a cell of `Members` for each audience that the user has
-ever entered (sequences must go on counting), and an entry among the timers.
+What a user costs: a row of `users` with its id, a cell of `windows` and the newest events in
+`entries` for each condition whose window holds something, a cell of `members` for each audience
+that the user has ever entered (sequences must go on counting), and an entry among the timers.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.plan import Bytes, Int8s, Int32s, Int64s
+from engine.plan import Bytes, Int32s, Int64s
 from engine.pools import NONE, new_book
 
 # An instant later than any other.
@@ -25,9 +25,9 @@ NEVER = 1 << 62
 CLOCK = 0  # the latest tick, or the instant at which the latest snapshot took force
 IN_FORCE = 1  # 1 once a snapshot has taken force: before, events count but nobody is evaluated
 USERS_TOP = 2  # user numbers below were used
-USERS_FREE = 3  # first of the list of released user numbers, linked by `Users.armed`
+USERS_FREE = 3  # first of the list of released user numbers, linked by `armed`
 USERS_LIVE = 4
-IDS_TOP = 5  # bytes of `Users.ids` in use
+IDS_TOP = 5  # bytes of `ids` in use
 TIMERS = 6  # entries in the heap
 TRANSITIONS = 7  # rows in use of the transitions being collected
 MATCHED = 8  # counts of tallied inputs
@@ -35,100 +35,93 @@ DUPLICATE = 9
 LATE = 10
 AHEAD = 11  # inputs dated later than their arrival
 TRACKING = 12  # 1 when released users are written down for the next difference
-RELEASED = 13  # bytes of `Users.released` in use
+RELEASED = 13  # bytes of `released` in use
 NUMBERS = 14
 
-# Bits of `Users.flags`.
+# Bits of a user's `marks`.
 LIVE = 1
 FRESH = 2  # known, but not evaluated yet
 CHANGED = 4  # since the last dump
 
 
-class Users(NamedTuple):
-    """One row a user; `table` finds the row by the hash of the user's id."""
+# One row a user; `State.table` finds the row by the hash of the user's id.
+USER = np.dtype(
+    [
+        ("hash", np.int64),
+        ("clock", np.int64),  # the latest arrival that the user has seen
+        ("due", np.int64),  # the next instant at which time alone changes something
+        ("armed", np.int64),  # the instant of the user's entry among the timers
+        ("id_start", np.int64),  # in `State.ids`
+        ("id_length", np.int32),
+        ("ahead", np.int32),  # first of the user's list in `State.ahead`
+        ("windows", np.int64),  # block of `State.windows`, ascending by condition
+        ("members", np.int64),  # block of `State.members`, ascending by audience
+        ("windows_count", np.int32),
+        ("members_count", np.int32),
+        ("windows_class", np.int8),  # size class of the block, NONE without block
+        ("members_class", np.int8),
+        ("marks", np.int8),
+    ],
+    align=True,
+)
 
-    hash: Int64s
-    id_start: Int64s
-    id_length: Int32s
-    flags: Int8s
-    clock: Int64s  # the latest arrival that the user has seen
-    due: Int64s  # the next instant at which time alone changes something
-    armed: Int64s  # the instant of the user's entry among the timers
-    windows: Int64s  # block of `Windows`, ascending by condition
-    windows_count: Int32s
-    windows_class: Int8s  # NONE without block
-    members: Int64s  # block of `Members`, ascending by audience
-    members_count: Int32s
-    members_class: Int8s
-    ahead: Int32s  # first of the user's list in `Ahead`
-    words: Int64s  # shape (users, words): outcomes of the warehouse predicates
-    table: Int32s  # open addressing with linear probing; NONE where empty
-    ids: Bytes
-    released: Bytes  # ids of users released since the last dump: 4 bytes length, then the id
+# One cell a user and condition whose window holds events.
+WINDOW = np.dtype(
+    [
+        ("due", np.int64),  # when time alone changes the condition's truth, or empties the window
+        ("block", np.int64),  # of the ring in `State.entries`
+        ("condition", np.int32),
+        ("count", np.int32),  # events in the ring
+        ("first", np.int32),  # position of the oldest in the ring
+        ("size_class", np.int32),  # of the ring's block
+    ],
+    align=True,
+)
 
+# Events in rings: the newest of a window, ascending by (timestamp, id).
+ENTRY = np.dtype([("timestamp", np.int64), ("id", np.int64)], align=True)
 
-class Windows(NamedTuple):
-    """One cell a user and condition whose window holds events."""
+# One cell a user and audience entered at least once; a member while the sequence is odd.
+MEMBER = np.dtype([("audience", np.int32), ("sequence", np.int32)], align=True)
 
-    condition: Int32s
-    count: Int32s  # events in the ring
-    first: Int32s  # position of the oldest in the ring
-    size_class: Int8s  # of the ring's block
-    block: Int64s  # the ring's block in `Entries`
-    due: Int64s  # when time alone changes the condition's truth, or empties the window
-    book: Int64s
+# A binary heap of (due, user); an entry that its user no longer names is stale.
+TIMER = np.dtype([("due", np.int64), ("user", np.int32)], align=True)
 
+# Events that were dated later than their arrival: one cell each, in a list a user.
+AHEAD_EVENT = np.dtype(
+    [
+        ("recorded", np.int64),
+        ("id", np.int64),
+        ("timestamp", np.int64),  # at which the first copy counted
+        ("next", np.int64),
+    ],
+    align=True,
+)
 
-class Entries(NamedTuple):
-    """Events in rings: the newest of a window, ascending by (timestamp, id)."""
+# Rows of `State.books`: one pool each.
+WINDOWS_BOOK, ENTRIES_BOOK, MEMBERS_BOOK, AHEAD_BOOK = range(4)
 
-    timestamp: Int64s
-    id: Int64s
-    book: Int64s
-
-
-class Members(NamedTuple):
-    """One cell a user and audience entered at least once; a member while the sequence is odd."""
-
-    audience: Int32s
-    sequence: Int32s
-    book: Int64s
-
-
-class Timers(NamedTuple):
-    """A binary heap of (due, user); an entry that its user no longer names is stale."""
-
-    due: Int64s
-    user: Int32s
-
-
-class Ahead(NamedTuple):
-    """Events that were dated later than their arrival, by user.
-
-    Such an event counts at its arrival, so a copy that arrives later looks like another event.
-    It is recognised here, by timestamp as recorded and id, and gets the timestamp of the first.
-    """
-
-    recorded: Int64s
-    id: Int64s
-    timestamp: Int64s
-    next: Int32s
-    book: Int64s
+# Field access as in `users.clock[user]`, which type checkers cannot follow.
+Records = Any
 
 
 class State(NamedTuple):
     numbers: Int64s
-    users: Users
-    windows: Windows
-    entries: Entries
-    members: Members
-    timers: Timers
-    ahead: Ahead
+    books: Int64s  # one row a pool, see `engine.pools`
+    users: Records  # USER
+    words: Int64s  # shape (users, words): outcomes of the warehouse predicates
+    table: Int32s  # user numbers, open addressing with linear probing; NONE where empty
+    ids: Bytes
+    windows: Records  # WINDOW
+    entries: Records  # ENTRY
+    members: Records  # MEMBER
+    timers: Records  # TIMER
+    ahead: Records  # AHEAD_EVENT
+    released: Bytes  # ids of users released since the last dump: 4 bytes length, then the id
 
     @property
     def size_bytes(self) -> int:
-        arrays = [self.numbers, *(array for group in self[1:] for array in group)]
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in self)
 
 
 # What a kernel may ask its caller to enlarge; 0 means that it is done.
@@ -151,36 +144,20 @@ def new_state(word_count: int) -> State:
     numbers[USERS_FREE] = NONE
     return State(
         numbers,
-        new_users(word_count),
-        Windows(*_empty(Windows), book=new_book()),
-        Entries(*_empty(Entries), book=new_book()),
-        Members(*_empty(Members), book=new_book()),
-        Timers(*_empty(Timers)),
-        Ahead(*_empty(Ahead), book=new_book()),
-    )
-
-
-def new_users(word_count: int) -> Users:
-    cells = _empty(Users)
-    return Users(
-        *cells,
+        books=np.array([new_book() for _ in range(4)]),
+        users=records(0, USER),
         words=np.empty((0, word_count), dtype=np.int64),
         table=np.full(4, NONE, dtype=np.int32),
         ids=np.empty(0, dtype=np.uint8),
+        windows=records(0, WINDOW),
+        entries=records(0, ENTRY),
+        members=records(0, MEMBER),
+        timers=records(0, TIMER),
+        ahead=records(0, AHEAD_EVENT),
         released=np.empty(0, dtype=np.uint8),
     )
 
 
-# The element types of the arrays with one cell an item, in the order of their named tuple.
-_CELLS: dict[type, str] = {
-    Users: "i8 i8 i4 i1 i8 i8 i8 i8 i4 i1 i8 i4 i1 i4",
-    Windows: "i4 i4 i4 i1 i8 i8",
-    Entries: "i8 i8",
-    Members: "i4 i4",
-    Timers: "i8 i4",
-    Ahead: "i8 i8 i8 i4",
-}
-
-
-def _empty(group: type) -> list[np.ndarray]:  # type: ignore[type-arg]
-    return [np.empty(0, dtype=code) for code in _CELLS[group].split()]
+def records(count: int, layout: np.dtype[Any]) -> Records:
+    """An array of records, content undefined."""
+    return np.empty(count, dtype=layout).view(np.recarray)

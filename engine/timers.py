@@ -27,7 +27,7 @@ def pop_user(state: State) -> int:
     due = state.timers.due[0]
     user = int(state.timers.user[0])
     _remove_first(state)
-    if not state.users.flags[user] & LIVE or state.users.armed[user] != due:
+    if not state.users.marks[user] & LIVE or state.users.armed[user] != due:
         return NONE
     state.users.armed[user] = NEVER
     return user

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine.compiled import kernel
 from engine.inputs import Snapshot
-from engine.plan import Bytes, Int32s, Int64s
+from engine.plan import Bytes, Int32s
 from engine.pools import NONE
 from engine.state import (
     CHANGED,
@@ -22,8 +22,8 @@ from engine.state import (
     USERS_FREE,
     USERS_LIVE,
     USERS_TOP,
+    Records,
     State,
-    Users,
 )
 
 
@@ -31,14 +31,14 @@ from engine.state import (
 def find_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -> int:
     """The number of the user whose id is `data[start:end]`, or NONE."""
     users = state.users
-    mask = users.table.size - 1
+    mask = state.table.size - 1
     place = user_hash & mask
     while True:
-        user = int(users.table[place])
+        user = int(state.table[place])
         if user == NONE:
             return NONE
         if users.hash[user] == user_hash and _same_bytes(
-            users.ids, int(users.id_start[user]), int(users.id_length[user]), data, start, end
+            state.ids, int(users.id_start[user]), int(users.id_length[user]), data, start, end
         ):
             return user
         place = (place + 1) & mask
@@ -57,12 +57,12 @@ def add_user(state: State, user_hash: int, data: Bytes, start: int, end: int) ->
     state.numbers[USERS_LIVE] += 1
     id_start = int(state.numbers[IDS_TOP])
     for position in range(end - start):
-        users.ids[id_start + position] = data[start + position]
+        state.ids[id_start + position] = data[start + position]
     state.numbers[IDS_TOP] += end - start
     users.hash[user] = user_hash
     users.id_start[user] = id_start
     users.id_length[user] = end - start
-    users.flags[user] = LIVE | FRESH | CHANGED
+    users.marks[user] = LIVE | FRESH | CHANGED
     users.clock[user] = -NEVER
     users.due[user] = NEVER
     users.armed[user] = NEVER
@@ -73,25 +73,25 @@ def add_user(state: State, user_hash: int, data: Bytes, start: int, end: int) ->
     users.members_count[user] = 0
     users.members_class[user] = NONE
     users.ahead[user] = NONE
-    enter_in_table(users.table, users.hash, user)
+    enter_in_table(state.table, users, user)
     return user
 
 
 @kernel
-def enter_in_table(table: Int32s, hashes: Int64s, user: int) -> None:
+def enter_in_table(table: Int32s, users: Records, user: int) -> None:
     mask = table.size - 1
-    place = hashes[user] & mask
+    place = int(users.hash[user]) & mask
     while table[place] != NONE:
         place = (place + 1) & mask
     table[place] = user
 
 
 @kernel
-def enter_all_in_table(users: Users, count: int) -> None:
-    """Fill an empty table with users 0 … count - 1 that are live."""
+def enter_all_in_table(table: Int32s, users: Records, count: int) -> None:
+    """Fill an empty table with those of users 0 … count - 1 that are live."""
     for user in range(count):
-        if users.flags[user] & LIVE:
-            enter_in_table(users.table, users.hash, user)
+        if users.marks[user] & LIVE:
+            enter_in_table(table, users, user)
 
 
 @kernel
@@ -100,23 +100,23 @@ def release_user(state: State, user: int) -> None:
     users = state.users
     if state.numbers[TRACKING]:
         _write_down(state, user)
-    mask = users.table.size - 1
+    mask = state.table.size - 1
     place = int(users.hash[user]) & mask
-    while users.table[place] != user:
+    while state.table[place] != user:
         place = (place + 1) & mask
     hole = place
     while True:
         place = (place + 1) & mask
-        follower = int(users.table[place])
+        follower = int(state.table[place])
         if follower == NONE:
             break
         home = int(users.hash[follower]) & mask
         # The follower may fill the hole unless its home lies after it, cyclically.
         if ((place - home) & mask) >= ((place - hole) & mask):
-            users.table[hole] = follower
+            state.table[hole] = follower
             hole = place
-    users.table[hole] = NONE
-    users.flags[user] = 0
+    state.table[hole] = NONE
+    users.marks[user] = 0
     users.armed[user] = state.numbers[USERS_FREE]
     state.numbers[USERS_FREE] = user
     state.numbers[USERS_LIVE] -= 1
@@ -129,9 +129,9 @@ def _write_down(state: State, user: int) -> None:
     start = int(users.id_start[user])
     top = int(state.numbers[RELEASED])
     for shift in range(4):
-        users.released[top + shift] = (length >> (8 * shift)) & 0xFF
+        state.released[top + shift] = (length >> (8 * shift)) & 0xFF
     for position in range(length):
-        users.released[top + 4 + position] = users.ids[start + position]
+        state.released[top + 4 + position] = state.ids[start + position]
     state.numbers[RELEASED] += 4 + length
 
 

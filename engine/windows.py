@@ -17,7 +17,7 @@ from __future__ import annotations
 from engine.compiled import kernel
 from engine.plan import PlanArrays
 from engine.pools import NONE, give_back_block, take_block
-from engine.state import NEVER, Entries, State, Windows
+from engine.state import ENTRIES_BOOK, NEVER, WINDOWS_BOOK, Records, State
 
 # What became of an event in a window.
 COUNTED = 0
@@ -26,7 +26,7 @@ DUPLICATED = 1
 
 @kernel
 def is_true(plan: PlanArrays, condition: int, count: int) -> bool:
-    return bool(plan.minimum[condition] <= count <= plan.maximum[condition])
+    return bool(plan.conditions.minimum[condition] <= count <= plan.conditions.maximum[condition])
 
 
 @kernel
@@ -64,11 +64,11 @@ def add_window(state: State, user: int, condition: int, cell: int) -> int:
     size_class = int(users.windows_class[user])
     position = cell - start if count > 0 else 0
     if size_class == NONE or count == 1 << size_class:
-        larger = take_block(windows.book, windows.due, size_class + 1)
+        larger = take_block(state.books[WINDOWS_BOOK], windows.due, size_class + 1)
         for offset in range(count):
             _copy_window(windows, start + offset, larger + offset)
         if size_class != NONE:
-            give_back_block(windows.book, windows.due, size_class, start)
+            give_back_block(state.books[WINDOWS_BOOK], windows.due, size_class, start)
         users.windows[user] = larger
         users.windows_class[user] = size_class + 1
         start = larger
@@ -80,7 +80,7 @@ def add_window(state: State, user: int, condition: int, cell: int) -> int:
     windows.count[cell] = 0
     windows.first[cell] = 0
     windows.size_class[cell] = 0
-    windows.block[cell] = take_block(state.entries.book, state.entries.timestamp, 0)
+    windows.block[cell] = take_block(state.books[ENTRIES_BOOK], state.entries.timestamp, 0)
     windows.due[cell] = NEVER
     return cell
 
@@ -91,7 +91,7 @@ def remove_window(state: State, user: int, cell: int) -> None:
     users = state.users
     windows = state.windows
     give_back_block(
-        state.entries.book,
+        state.books[ENTRIES_BOOK],
         state.entries.timestamp,
         int(windows.size_class[cell]),
         int(windows.block[cell]),
@@ -102,18 +102,13 @@ def remove_window(state: State, user: int, cell: int) -> None:
         _copy_window(windows, place + 1, place)
     users.windows_count[user] = count
     if count == 0:
-        give_back_block(windows.book, windows.due, int(users.windows_class[user]), start)
+        give_back_block(state.books[WINDOWS_BOOK], windows.due, int(users.windows_class[user]), start)
         users.windows_class[user] = NONE
 
 
 @kernel
-def _copy_window(windows: Windows, source: int, target: int) -> None:
-    windows.condition[target] = windows.condition[source]
-    windows.count[target] = windows.count[source]
-    windows.first[target] = windows.first[source]
-    windows.size_class[target] = windows.size_class[source]
-    windows.block[target] = windows.block[source]
-    windows.due[target] = windows.due[source]
+def _copy_window(windows: Records, source: int, target: int) -> None:
+    windows[target] = windows[source]
 
 
 @kernel
@@ -137,14 +132,14 @@ def set_due(plan: PlanArrays, state: State, cell: int) -> None:
     windows = state.windows
     condition = int(windows.condition[cell])
     count = int(windows.count[cell])
-    minimum = int(plan.minimum[condition])
-    if count > plan.maximum[condition]:
-        decisive = count - int(plan.maximum[condition]) - 1
+    minimum = int(plan.conditions.minimum[condition])
+    if count > plan.conditions.maximum[condition]:
+        decisive = count - int(plan.conditions.maximum[condition]) - 1
     elif count >= minimum and minimum > 0:
         decisive = count - minimum
     else:
         decisive = count - 1
-    windows.due[cell] = _timestamp_at(state, cell, decisive) + plan.window[condition]
+    windows.due[cell] = _timestamp_at(state, cell, decisive) + plan.conditions.window[condition]
 
 
 @kernel
@@ -196,7 +191,7 @@ def contains(state: State, cell: int, timestamp: int, event_id: int) -> bool:
 
 @kernel
 def cells_to_enlarge(state: State, cell: int, capacity: int) -> int:
-    """Cells of `Entries` that inserting one event into this window could take."""
+    """Cells of `State.entries` that inserting one event into this window could take."""
     size = 1 << int(state.windows.size_class[cell])
     if state.windows.count[cell] == size and size < capacity:
         return 2 * size
@@ -239,17 +234,17 @@ def _is_at(state: State, cell: int, position: int, timestamp: int, event_id: int
 @kernel
 def _enlarge(state: State, cell: int) -> None:
     windows = state.windows
-    entries: Entries = state.entries
+    entries = state.entries
     size_class = int(windows.size_class[cell])
     mask = (1 << size_class) - 1
     block = int(windows.block[cell])
     first = int(windows.first[cell])
-    larger = take_block(entries.book, entries.timestamp, size_class + 1)
+    larger = take_block(state.books[ENTRIES_BOOK], entries.timestamp, size_class + 1)
     for position in range(1 << size_class):
         source = block + ((first + position) & mask)
         entries.timestamp[larger + position] = entries.timestamp[source]
         entries.id[larger + position] = entries.id[source]
-    give_back_block(entries.book, entries.timestamp, size_class, block)
+    give_back_block(state.books[ENTRIES_BOOK], entries.timestamp, size_class, block)
     windows.block[cell] = larger
     windows.first[cell] = 0
     windows.size_class[cell] = size_class + 1
