@@ -117,7 +117,7 @@ class ParentModel:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """An event property: `path` in the raw record (`properties.products[0].sku`), `type` if said."""
+    """An event property: its path in the raw record (`properties.cart[0].sku`), and its type."""
 
     path: str
     type: ColumnType | None = None

@@ -36,8 +36,14 @@ numba.config.CACHE_DIR = str(CACHE_FOLDER)
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Compile on first call, or load what an earlier process compiled."""
-    compiled: Callable[_P, _R] = numba.njit(cache=True, nogil=True, _nrt=False, forceinline=True)(function)
+    """Compile on first call, or load what an earlier process compiled.
+
+    Kernels never allocate, so Numba's reference counting is off (`_nrt`): with state in a dozen
+    arrays that travel from kernel to kernel, it cost five times what the kernels do.  Inlining
+    spares copying these arrays' descriptions at every call.
+    """
+    compile_kernel = numba.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
+    compiled: Callable[_P, _R] = compile_kernel(function)
     return compiled
 
 

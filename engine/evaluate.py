@@ -161,9 +161,7 @@ def apply_inputs(
 
 
 @kernel
-def advance_clock(
-    plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Records
-) -> int:
+def advance_clock(plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Records) -> int:
     """Let happen what falls due before `to`."""
     state.numbers[CLOCK] = max(to, int(state.numbers[CLOCK]))
     while state.numbers[TIMERS] > 0 and state.timers.due[0] < to:
@@ -358,7 +356,10 @@ def _apply_input(
             aged = is_true(plan, condition, int(windows.count[cell]))
         fate = DUPLICATED
         if timestamp == recorded or not contains(state, cell, recorded, event_id):
-            fate = insert(state, cell, int(plan.conditions.capacity[condition]), timestamp, event_id)
+            # Events recorded at different instants stay different where they count at the same one.
+            counted_id = event_id if timestamp == recorded else event_id ^ recorded
+            capacity = int(plan.conditions.capacity[condition])
+            fate = insert(state, cell, capacity, timestamp, counted_id)
         if fate == COUNTED:
             counted = True
         else:

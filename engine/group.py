@@ -48,6 +48,7 @@ from engine.state import (
     MATCHED,
     MEMBERS_BOOK,
     MORE_TRANSITIONS,
+    NEVER,
     RELEASED,
     TIMERS,
     TRACKING,
@@ -93,7 +94,7 @@ class KeyGroup:
         self.plan = plan
         self._group = group
         self._state = new_state(plan.word_count)
-        self._snapshot = _no_snapshot(plan)
+        self._snapshot = Snapshot.empty(plan.word_count).frozen()
         self._chain = 0  # differences since the last complete dump
         audiences = len(plan.audiences)
         self._agenda = Agenda(
@@ -112,7 +113,7 @@ class KeyGroup:
             inputs: Events of this parent model's users.
             rows: Which of them belong to this group, ascending; all by default.
         """
-        inputs = _frozen(inputs)
+        inputs = inputs.frozen()
         if rows is None:
             rows = np.arange(inputs.count, dtype=np.int64)
         cursor = np.zeros(1, dtype=np.int64)
@@ -137,8 +138,8 @@ class KeyGroup:
         What ages out exactly at `to` waits for the next input at that instant, or for a later
         tick, so that an event and an ageing of one instant are judged together.
         """
-        numbers = self._state.numbers
-        if numbers[TIMERS] == 0 or self._state.timers.due[0] >= to:
+        if self.due >= to:
+            numbers = self._state.numbers
             numbers[CLOCK] = max(to, int(numbers[CLOCK]))
             return NO_TRANSITIONS
         arrays = self.plan.arrays
@@ -155,7 +156,7 @@ class KeyGroup:
         Later ones move those whose predicates have changed (cause `warehouse_pull`).
         """
         cause = Cause.WAREHOUSE_PULL if self._state.numbers[IN_FORCE] else Cause.INITIAL
-        self._snapshot = snapshot = _frozen_snapshot(snapshot)
+        self._snapshot = snapshot = snapshot.frozen()
         arrays = self.plan.arrays
         cursor = np.zeros(1, dtype=np.int64)
         known = self._drive(
@@ -191,6 +192,11 @@ class KeyGroup:
         numbers[IN_FORCE] = 1
         numbers[CLOCK] = max(at, int(numbers[CLOCK]))
         return Transitions.concatenated([known, unknown])
+
+    @property
+    def due(self) -> int:
+        """An instant before which time alone changes nothing."""
+        return int(self._state.timers.due[0]) if self._state.numbers[TIMERS] else NEVER
 
     @property
     def in_force(self) -> bool:
@@ -272,7 +278,7 @@ class KeyGroup:
         restored = cls(plan, group)
         restored._state = from_columns(plan, codec.decode(plan, dump, *changes))
         if snapshot is not None:
-            restored._snapshot = _frozen_snapshot(snapshot)
+            restored._snapshot = snapshot.frozen()
         restored._chain = len(changes)
         restored._start_tracking()
         return restored
@@ -376,50 +382,3 @@ def _rows_of_group(snapshot: Snapshot, group: int | None) -> tuple[int, int]:
         int(np.searchsorted(snapshot.hashes, smallest, side="left")),
         int(np.searchsorted(snapshot.hashes, largest, side="right")),
     )
-
-
-def _no_snapshot(plan: Plan) -> Snapshot:
-    return _frozen_snapshot(
-        Snapshot(
-            Texts.of([]),
-            np.empty(0, dtype=np.int64),
-            np.empty(0, dtype=np.int32),
-            np.empty((0, plan.word_count), dtype=np.int64),
-        )
-    )
-
-
-def _frozen(inputs: Inputs) -> Inputs:
-    """The same columns, read-only: kernels are compiled once for one kind of array."""
-    if not inputs.arrivals.flags.writeable:
-        return inputs
-    return Inputs(
-        _frozen_texts(inputs.users),
-        _read_only(inputs.user_hashes),
-        _read_only(inputs.timestamps),
-        _read_only(inputs.arrivals),
-        _frozen_texts(inputs.message_ids),
-        _read_only(inputs.message_hashes),
-        _read_only(inputs.condition_sets),
-        type(inputs.sets)(_read_only(inputs.sets.starts), _read_only(inputs.sets.items)),
-        _read_only(inputs.tallied),
-    )
-
-
-def _frozen_snapshot(snapshot: Snapshot) -> Snapshot:
-    return Snapshot(
-        _frozen_texts(snapshot.users),
-        _read_only(snapshot.hashes),
-        _read_only(snapshot.pattern_of),
-        _read_only(snapshot.patterns),
-    )
-
-
-def _frozen_texts(texts: Texts) -> Texts:
-    return Texts(_read_only(texts.data), _read_only(texts.starts))
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view

@@ -151,7 +151,8 @@ class PlanArrays(NamedTuple):
     dependents: Lists  # audience -> audiences that look at it
     predicate_readers: Lists  # predicate -> audiences that look at it
     absent_words: Int64s  # predicate bits of a user whom the warehouse does not know
-    absent_members: Int32s  # audiences that hold for such a user without any event
+    absent_members: Int32s  # audiences that hold for such a user without any event, and those
+    # that look at them: what to evaluate when the user is seen for the first time
     largest_ring: int  # cells of a block that holds the largest capacity
     longest_window: int
 
@@ -240,9 +241,12 @@ class Plan:
     def _absent_members(self) -> list[int]:
         at_rest = [condition.minimum == 0 for condition in self.conditions]
         members: dict[str, bool] = {}
-        for audience in self.audiences:
+        concerned: dict[str, int] = {}
+        for number, audience in enumerate(self.audiences):
             members[audience.key] = _holds(audience.tree, at_rest, self.absent, members)
-        return [number for number, audience in enumerate(self.audiences) if members[audience.key]]
+            if members[audience.key] or not concerned.keys().isdisjoint(_references(audience.tree)):
+                concerned[audience.key] = number
+        return list(concerned.values())
 
 
 def pack_bits(bits: Sequence[bool]) -> Int64s:
@@ -271,6 +275,10 @@ def _leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:
             yield tree
 
 
+def _references(tree: Tree) -> set[str]:
+    return {leaf.audience for leaf in _leaves(tree) if isinstance(leaf, MemberOf)}
+
+
 def _holds(
     tree: Tree, conditions: Sequence[bool], predicates: Sequence[bool], members: dict[str, bool]
 ) -> bool:
@@ -291,10 +299,7 @@ def _holds(
 
 def _references_first(audiences: Iterable[Audience]) -> tuple[Audience, ...]:
     pending = {audience.key: audience for audience in sorted(audiences, key=lambda a: a.key)}
-    references = {
-        key: {leaf.audience for leaf in _leaves(audience.tree) if isinstance(leaf, MemberOf)}
-        for key, audience in pending.items()
-    }
+    references = {key: _references(audience.tree) for key, audience in pending.items()}
     ordered: dict[str, Audience] = {}
     while pending:
         ready = [key for key in pending if references[key] <= ordered.keys()]

@@ -1,0 +1,1 @@
+"""A project folder: its definitions read, and its systems tried."""

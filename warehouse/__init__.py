@@ -1,0 +1,1 @@
+"""Snapshots of parent models: pulled from the warehouse, checked, published, looked up."""

@@ -1,0 +1,93 @@
+# Every command of the repository. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SHOP := .cache/shop
+WORKERS ?= 2
+
+##@ Start here
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+
+.PHONY: demo
+demo: $(READY) ## Backtest a day of an example shop, then watch it live for half a minute
+	@$(BIN)/python examples/shop/demo.py --directory $(SHOP)
+
+.PHONY: run
+run: $(READY) ## The long-lived job on a project: make run PROJECT=path/to/project
+	@$(BIN)/usher -C $(or $(PROJECT),$(error say which project: make run PROJECT=path/to/project)) run
+
+.PHONY: test
+test: $(READY) ## All tests (under 6 minutes on 2 cores)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q
+
+##@ Developing
+
+.PHONY: setup
+setup: $(READY) ## Create .venv from the lock file (any other command does it by itself)
+
+# The first of these that runs, is 3.11 or 3.12 and can make virtual environments.
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3 python)
+
+$(READY): requirements.lock pyproject.toml
+	@python=""; for each in $(PYTHONS); do \
+	  if "$$each" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))" \
+	    2> /dev/null; then python=$$each; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "Usher needs Python 3.11 or 3.12 with its venv module; none of these is one: $(PYTHONS)." >&2; \
+	  echo "Install it (Debian: apt-get install python3.11-venv; macOS: brew install python@3.11)," >&2; \
+	  echo "or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 3; fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version); this takes a minute, once." >&2; \
+	"$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: check
+check: $(READY) ## Formatting, lint, types, direction of imports, and what the documents say
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q tests/tidy tests/docs
+
+.PHONY: format
+format: $(READY) ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: soak
+soak: $(READY) ## The engine against the oracle, at length: 10,000 histories per condition kind
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/properties
+
+.PHONY: bench
+bench: $(READY) ## All measurements, with targets; written to benchmarks/results/
+	@$(BIN)/python -m benchmarks
+
+.PHONY: bench-quick
+bench-quick: $(READY) ## The same on a tenth of the events; written nowhere
+	@$(BIN)/python -m benchmarks --quick
+
+.PHONY: lock
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove everything that can be made again
+	rm -rf $(VENV) .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

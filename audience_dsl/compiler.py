@@ -1,0 +1,312 @@
+"""From the files of a project to its definitions and plans, or to all that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any as Value
+
+from audience_dsl.conditions import Catalog, ConditionResolver, Interned
+from audience_dsl.definitions import (
+    AudienceDefinition,
+    ColumnType,
+    EventCondition,
+    EventModel,
+    ParentModel,
+    ParentPlan,
+    Project,
+    Settings,
+    Sync,
+)
+from audience_dsl.diagnostics import Diagnostic, Diagnostics, Span, quoted
+from audience_dsl.doubts import possible_outcomes, small, without_references
+from audience_dsl.grammar import REFERENCES, SECTIONS
+from audience_dsl.models import (
+    Columns,
+    KnownColumns,
+    Unreachable,
+    event_model,
+    known_columns,
+    parent_model,
+    settings,
+    sync,
+)
+from audience_dsl.plans import parent_plan
+from audience_dsl.reading import Entry, Fields, Reader
+from audience_dsl.sections import Sections, read_sections
+from audience_dsl.shapes import MapOf
+from audience_dsl.variables import Variables
+from engine.plan import All, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """`project` is `None` if any diagnostic is an error; they are in the order of the files."""
+
+    project: Project | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def compile_project(
+    files: Mapping[str, str], environment: Mapping[str, str], columns: Columns
+) -> Compilation:
+    """Compile a whole project.
+
+    Args:
+        files: YAML texts by path; the paths appear in diagnostics.
+        environment: The variables that `${VAR}` may name.
+        columns: Asked once for each parent model: its columns in the warehouse, or `Unreachable`
+            (or `None`), in which case undeclared properties are taken as they come.
+
+    Never raises for what stands in the files.
+    """
+    found = Diagnostics(files)
+    variables = Variables(environment)
+    sections = read_sections(files, variables.replace, found)
+
+    def discreet(
+        warehouse: Settings | None, model: ParentModel
+    ) -> Mapping[str, ColumnType] | Unreachable | None:
+        answer = columns(warehouse, model)
+        if isinstance(answer, Unreachable):
+            return Unreachable(variables.hide(answer.reason))
+        return answer
+
+    project = _Compiler(sections, found, discreet).project()
+    return Compilation(None if found.errors else project, tuple(found.in_order()))
+
+
+class _Compiler:
+    def __init__(self, sections: Sections, found: Diagnostics, columns: Columns) -> None:
+        self._sections = sections
+        self._found = found
+        self._columns = columns
+        self._reader = Reader(found, sections.names(), REFERENCES, sections.uncertain)
+
+    def project(self) -> Project:
+        name = self._once("project")
+        warehouse, serving, store = (self._once(one) for one in ("warehouse", "serving", "store"))
+        sources = self._settings("sources")
+        warehouse = settings("warehouse", warehouse) if warehouse else None
+        parents, parent_columns = self._parent_models(warehouse)
+        self._entries("related_models")
+        events, event_properties = self._events()
+        audiences = self._audiences(parents, parent_columns, events, event_properties)
+        destinations = self._settings("destinations")
+        syncs: dict[str, Sync] = {}
+        for key, entry in self._entries("syncs").items():
+            if (one := sync(key, entry.value, self._reader)) is not None:
+                syncs[key] = one
+        return Project(
+            name or "project",
+            warehouse,
+            sources,
+            parents,
+            events,
+            audiences.definitions,
+            destinations,
+            syncs,
+            audiences.plans,
+            dict(serving.values) if serving else {},
+            settings("store", store) if store else None,
+        )
+
+    def _once(self, section: str) -> Value:
+        if section not in self._sections.once:
+            return None
+        key, node = self._sections.once[section]
+        return self._reader.read(node, SECTIONS[section].shape, f"'{section}'", key)
+
+    def _entries(self, section: str) -> dict[str, Entry]:
+        """The entries that could be read, in the order of files and lines."""
+        shape = SECTIONS[section].shape
+        assert isinstance(shape, MapOf)
+        read = {}
+        for name, (key, node) in self._sections.entries[section].items():
+            if self._reader.check_key(key, shape):
+                value = self._reader.read(node, shape.value, quoted(name), key)
+                if value is not None:
+                    read[name] = Entry(key, value)
+        return read
+
+    def _settings(self, section: str) -> dict[str, Settings]:
+        return {key: settings(key, entry.value) for key, entry in self._entries(section).items()}
+
+    def _parent_models(
+        self, warehouse: Settings | None
+    ) -> tuple[dict[str, ParentModel], dict[str, KnownColumns | None]]:
+        models: dict[str, ParentModel] = {}
+        columns: dict[str, KnownColumns | None] = {}
+        for key, entry in self._entries("parent_models").items():
+            failures = self._reader.failures
+            model = parent_model(key, entry.value, self._reader)
+            if model is None or self._reader.failures > failures:
+                columns[key] = None
+                continue
+            if model.source.table is not None and "warehouse" not in self._sections.once:
+                span = entry.value.get("from").at("table")
+                message = "a table is read from the warehouse, and no warehouse is defined"
+                advice = "add a section such as warehouse: {type: duckdb, path: warehouse.duckdb}"
+                if "warehouse" not in self._sections.uncertain:
+                    self._reader.fail(span, "missing-key", message, advice)
+            if warehouse is None and "warehouse" in self._sections.once:
+                models[key], columns[key] = model, None  # its settings have mistakes
+                continue
+            models[key], columns[key] = known_columns(
+                model, entry.value, warehouse, self._columns, self._reader
+            )
+        return models, columns
+
+    def _events(self) -> tuple[dict[str, EventModel], dict[str, KnownColumns]]:
+        models: dict[str, EventModel] = {}
+        properties: dict[str, KnownColumns] = {}
+        for key, entry in self._entries("events").items():
+            model = event_model(key, entry.value)
+            if model is None:
+                continue
+            models[key] = model
+            declared: dict[str, Entry] = entry.value.get("properties", {})
+            # A property whose path or type is wrong was reported; what uses it says nothing more.
+            properties[key] = KnownColumns(
+                {name: one.type for name, one in model.properties.items()},
+                {name: one.key for name, one in declared.items()},
+                open="properties" in entry.value.nodes and len(declared) > len(model.properties),
+            )
+        return models, properties
+
+    def _audiences(
+        self,
+        parents: dict[str, ParentModel],
+        parent_columns: dict[str, KnownColumns | None],
+        events: dict[str, EventModel],
+        event_properties: dict[str, KnownColumns],
+    ) -> _Audiences:
+        entries = self._entries("audiences")
+        catalog = Catalog(
+            events,
+            event_properties,
+            parent_columns,
+            {key: entry.value.get("parent_model") for key, entry in entries.items()},
+        )
+        audiences = _Audiences(self._found, self._reader, catalog)
+        for key, entry in entries.items():
+            audiences.add(key, entry)
+        audiences.check_references()
+        if not self._found.errors:
+            audiences.compile(parents, events)
+        return audiences
+
+
+class _Audiences:
+    """The audiences of all parent models."""
+
+    def __init__(self, found: Diagnostics, reader: Reader, catalog: Catalog) -> None:
+        self._found = found
+        self._reader = reader
+        self._catalog = catalog
+        self._interned: dict[str, Interned] = {}
+        self._trees: dict[str, Tree] = {}
+        self._references: dict[str, dict[str, Span]] = {}
+        self._keys: dict[str, Span] = {}
+        self.definitions: dict[str, AudienceDefinition] = {}
+        self.plans: dict[str, ParentPlan] = {}
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Resolve one audience; the mistakes are reported, and it is left out."""
+        fields: Fields = entry.value
+        parent, where = fields.get("parent_model"), fields.get("where")
+        if parent is None or where is None:
+            return
+        interned = self._interned.setdefault(parent, Interned())
+        resolver = ConditionResolver(parent, self._catalog, interned, self._reader)
+        tree = resolver.resolve(where)
+        self._references[key] = resolver.references
+        if fields.get("members", "all") == "seen":
+            tree = self._seen(tree, parent, interned, resolver, fields)
+        if tree is None:
+            return
+        self._trees[key] = tree
+        self._keys[key] = entry.key.span
+        self.definitions[key] = AudienceDefinition(
+            key, parent, fields.get("name", ""), fields.get("description", "")
+        )
+
+    def _seen(
+        self,
+        tree: Tree | None,
+        parent: str,
+        interned: Interned,
+        resolver: ConditionResolver,
+        fields: Fields,
+    ) -> Tree | None:
+        """The tree, for those with any event within the longest window of its conditions."""
+        if tree is None:
+            return None
+        if not resolver.windows:
+            message = "'members: seen' needs an event condition, whose window says seen since when"
+            advice = "add one to where, or write members: all"
+            self._reader.fail(fields.at("members"), "seen", message, advice)
+            return None
+        own = sorted(
+            key for key, model in self._catalog.events.items()
+            if model is not None and model.parent_model == parent
+        )  # fmt: skip
+        of = EventCondition(tuple(own), implicit=True)
+        return All((tree, interned.condition(of, max(resolver.windows), 1, None)))
+
+    def check_references(self) -> None:
+        """Report audiences that refer to themselves; put the others' references first."""
+        ordered: dict[str, Tree] = {}
+        state: dict[str, str] = {}
+        for start in self._references:
+            path = [start]
+            pending = [iter(self._references[start].items())]
+            if state.setdefault(start, "open") == "done":
+                continue
+            while pending:
+                target, span = next(pending[-1], (None, None))
+                if target is None or span is None:
+                    key = path.pop()
+                    pending.pop()
+                    state[key] = "done"
+                    if key in self._trees:
+                        ordered[key] = self._trees[key]
+                elif state.get(target) == "open":
+                    self._report_cycle([*path[path.index(target) :], target], span)
+                elif target in self._references and target not in state:
+                    state[target] = "open"
+                    path.append(target)
+                    pending.append(iter(self._references[target].items()))
+        self._trees = ordered
+
+    def _report_cycle(self, cycle: list[str], span: Span) -> None:
+        message = f"audience {quoted(cycle[0])} refers to itself: {' → '.join(cycle)}"
+        self._reader.fail(span, "cycle", message, "remove one of these references")
+
+    def compile(self, parents: dict[str, ParentModel], events: dict[str, EventModel]) -> None:
+        """Make the plans; only of a project without errors."""
+        for parent, model in parents.items():
+            interned = self._interned.get(parent, Interned())
+            trees = {
+                key: tree
+                for key, tree in self._trees.items()
+                if self.definitions[key].parent_model == parent
+            }
+            self.plans[parent] = parent_plan(model, interned, trees, events)
+            self._doubt(trees, interned)
+
+    def _doubt(self, trees: dict[str, Tree], interned: Interned) -> None:
+        rules: dict[str, Tree] = {}
+        for key, tree in trees.items():
+            rule = without_references(tree, rules)
+            if small(rule):
+                rules[key] = rule
+            can_be_true, can_be_false = possible_outcomes(rule, interned)
+            if not can_be_true:
+                message = f"nobody can ever be in audience {quoted(key)}: its conditions exclude "
+                advice = "perhaps any is meant in the place of all"
+                self._found.warning(self._keys[key], "never", message + "each other", advice)
+            elif not can_be_false:
+                message = f"everybody is always in audience {quoted(key)}: nobody can leave it"
+                advice = "one of its conditions is true whenever the other is not"
+                self._found.warning(self._keys[key], "always", message, advice)

@@ -1,0 +1,350 @@
+"""The sections that a project may have: the one description of the language.
+
+From these values come the parser with its messages (`reading`), the JSON Schema for editors
+(`json_schema`) and the language reference (`reference`).  What stands inside an audience's
+`where` is described by `conditions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audience_dsl.condition_grammar import CONDITION, FILTER
+from audience_dsl.definitions import ColumnType
+from audience_dsl.shapes import (
+    Anything,
+    Choice,
+    Either,
+    Field,
+    Flag,
+    ListOf,
+    MapOf,
+    Name,
+    OneOf,
+    Record,
+    Reference,
+    Shape,
+    Tagged,
+    Text,
+)
+
+KEY = Text(
+    "a key of letters, digits, '_' and '-' that starts with a letter or '_'",
+    r"[A-Za-z_][A-Za-z0-9_-]{0,99}",
+)
+COLUMN = Text("a column's name of at most 128 characters", r"[^\x00-\x1f]{1,128}")
+PATH = Text(
+    "a path in the raw record, such as properties.products[0].sku",
+    r"[^.\[\]\x00-\x1f]+(\[[0-9]{1,4}\])*(\.[^.\[\]\x00-\x1f]+(\[[0-9]{1,4}\])*)*",
+)
+ALIAS = Text(
+    "a name of at most 128 characters, and none of all, any, none, not, property",
+    r"(?!(?:all|any|none|not|property)$)[^\x00-\x1f]{1,128}",
+)
+FILE = Text("a path, relative to the project folder")
+SQL = Text("a SELECT statement")
+
+_NAME = Field("name", Text(), "What people call it.", default="the key")
+_DESCRIPTION = Field("description", Text(), "What it is for.", default="none")
+
+COLUMN_TYPE = Choice(
+    {
+        ColumnType.STRING: "text",
+        ColumnType.NUMBER: "whole or decimal number, also where the record has it as text",
+        ColumnType.BOOLEAN: "true or false",
+        ColumnType.TIMESTAMP: "instant: ISO 8601, or an epoch in seconds, milliseconds or "
+        "microseconds",
+        ColumnType.ARRAY: "list",
+    }
+)
+FORMAT = Choice(
+    {
+        "segment": "Segment",
+        "rudderstack": "RudderStack",
+        "hightouch": "Hightouch Events",
+        "snowplow": "Snowplow, enriched events",
+    }
+)
+_FORMAT_DOC = "Whose form the records have."
+
+WAREHOUSE = Tagged(
+    "warehouse",
+    {
+        "duckdb": Record(
+            "duckdb",
+            "A DuckDB file. It also reads Parquet, CSV and JSON files; where all models do so, "
+            "no path is needed.",
+            (Field("path", FILE, "The database file.", default="none"),),
+        ),
+        **{
+            kind: Record(kind, f"{title}: connection settings of that system.", (), open=True)
+            for kind, title in (
+                ("postgres", "PostgreSQL"),
+                ("snowflake", "Snowflake"),
+                ("bigquery", "BigQuery"),
+            )
+        },
+    },
+)
+
+SOURCE = Tagged(
+    "source",
+    {
+        "file": Record(
+            "file",
+            "Recorded or growing files: JSON lines (also .gz, .zst), Parquet, Snowplow TSV.",
+            (
+                Field("format", FORMAT, _FORMAT_DOC, default="detected"),
+                Field("path", FILE, "A file, a folder or a glob.", required=True),
+            ),
+        ),
+        "kafka": Record(
+            "kafka",
+            "A Kafka topic.",
+            (
+                Field("format", FORMAT, _FORMAT_DOC, required=True),
+                Field("topic", Text(), "The topic.", required=True),
+                Field("bootstrap_servers", Text(), "host:port, separated by commas.", True),
+            ),
+            open=True,
+        ),
+        "http": Record(
+            "http",
+            "The built-in collector, which the vendors' own SDKs send to.",
+            (
+                Field("format", FORMAT, _FORMAT_DOC, required=True),
+                Field("write_keys", ListOf(Text()), "The keys that senders may use."),
+                Field("app_ids", ListOf(Text()), "Snowplow, which has no keys: the app ids."),
+            ),
+        ),
+    },
+)
+
+DESTINATION = Tagged(
+    "destination",
+    {
+        "webhook": Record(
+            "webhook",
+            "An HTTPS endpoint, signed as Standard Webhooks says.",
+            (
+                Field("url", Text("a URL", r"https?://\S+"), "Where to send.", required=True),
+                Field("secret", Text(), "The signing secret, `whsec_…`."),
+                Field("allow_http", Flag(), "Allow http://, for tests.", default="false"),
+                Field(
+                    "allow_private_hosts",
+                    ListOf(Text()),
+                    "Hosts of an inner network that may be sent to.",
+                    default="none",
+                ),
+            ),
+        ),
+        "kafka": Record(
+            "kafka",
+            "A Kafka topic.",
+            (
+                Field("bootstrap_servers", Text(), "host:port, separated by commas.", True),
+                Field("topic", Text(), "The topic.", required=True),
+            ),
+            open=True,
+        ),
+        "file": Record(
+            "file",
+            "A file of JSON lines.",
+            (Field("path", FILE, "The file; `{date}` becomes the day.", required=True),),
+        ),
+    },
+)
+
+STORE = Tagged(
+    "store",
+    {
+        "sqlite": Record(
+            "sqlite",
+            "A file, for one machine.",
+            (Field("path", FILE, "The file.", default="`.usher/state.db`"),),
+        ),
+        "postgres": Record("postgres", "A database, for several machines.", (), open=True),
+    },
+)
+
+SERVING = Record(
+    "serving",
+    "The HTTP server: collector and APIs.",
+    (
+        Field(
+            "listen",
+            Text("host:port, such as 127.0.0.1:8080", r"\S+:[0-9]{1,5}"),
+            "Where it listens.",
+            default="`127.0.0.1:8080`",
+        ),
+    ),
+)
+
+MODEL_SOURCE = Record(
+    "from",
+    "Where the rows come from.",
+    (
+        Field("table", Text(), "A table or view of the warehouse."),
+        Field("query", SQL, "A query that the warehouse runs."),
+        Field("parquet", FILE, "Parquet files: a path or glob."),
+        Field("csv", FILE, "CSV files: a path or glob."),
+    ),
+    (OneOf(("table", "query", "parquet", "csv"), "place to read from", required=True),),
+)
+
+PULL = Record(
+    "pull",
+    "When the warehouse is read anew.",
+    (
+        Field(
+            "every",
+            Choice({f"{hours}h": f"every {hours} hours" for hours in (4, 6, 8, 12, 24)}),
+            "The interval.",
+            default="`24h`",
+        ),
+        Field("cron", Text("a cron expression"), 'Instants instead, such as `"0 */2 * * *"`.'),
+        Field("timezone", Text("a time zone such as Europe/Berlin"), "Of `cron`.", default="UTC"),
+    ),
+    (OneOf(("every", "cron"), "schedule"),),
+)
+
+PARENT_MODEL = Record(
+    "parent model",
+    "What audiences select, usually users.",
+    (
+        Field("from", MODEL_SOURCE, "Where its rows are read.", required=True),
+        Field("primary_key", COLUMN, "The column that tells rows apart.", required=True),
+        Field("pull", PULL, "When it is read anew.", default="every 24h"),
+        Field(
+            "properties",
+            MapOf(COLUMN, COLUMN_TYPE),
+            "The columns that audiences may use, with their types.",
+            default="all columns, with the warehouse's types",
+        ),
+        _NAME,
+        _DESCRIPTION,
+    ),
+)
+
+RELATED_MODEL = Record(
+    "related model",
+    "Rows that belong to a parent model's row. Accepted, but conditions on them are not yet.",
+    (
+        Field("from", MODEL_SOURCE, "Where its rows are read.", required=True),
+        Field("parent_model", Name("parent_models"), "Whose rows they belong to.", True),
+        Field("foreign_key", COLUMN, "The column with the parent's primary key.", required=True),
+        _NAME,
+        _DESCRIPTION,
+    ),
+)
+
+PROPERTY = Either(
+    PATH,
+    Record(
+        "property",
+        "A path with a type.",
+        (
+            Field("column", PATH, "The path in the raw record.", required=True),
+            Field("type", COLUMN_TYPE, "How the value is read.", default="by its JSON type"),
+        ),
+    ),
+)
+
+EVENT = Record(
+    "event",
+    "Which raw records are this event, and where its fields are.",
+    (
+        Field("source", Name("sources"), "Where it comes from.", required=True),
+        Field(
+            "type",
+            Text(),
+            "A call type (`page`, `screen`, `identify`, `group`) or the name of a track event; "
+            "for Snowplow the event's name.",
+            required=True,
+        ),
+        Field("parent_model", Name("parent_models"), "Who does it.", required=True),
+        Field("foreign_key", PATH, "The path to the parent's key.", default="the format's"),
+        Field("timestamp", PATH, "The path to when it happened.", default="the format's"),
+        Field(
+            "message_id",
+            PATH,
+            "The path to the id by which a repeated delivery is recognised.",
+            default="the format's",
+        ),
+        Field("properties", MapOf(ALIAS, PROPERTY), "What conditions may ask for.", default="none"),
+        _NAME,
+        _DESCRIPTION,
+    ),
+)
+
+AUDIENCE = Record(
+    "audience",
+    "A rule; its members are those for whom it is true.",
+    (
+        Field("parent_model", Name("parent_models"), "Whom it selects.", required=True),
+        Field("where", Reference("condition"), "The rule.", required=True),
+        Field(
+            "members",
+            Choice(
+                {
+                    "all": "everybody for whom the rule is true",
+                    "seen": "of those, who had any event within the rule's longest window",
+                }
+            ),
+            "Who can be a member.",
+            default="`all`",
+        ),
+        _NAME,
+        _DESCRIPTION,
+    ),
+)
+
+SYNC = Record(
+    "sync",
+    "Sends an audience's entries and exits to a destination.",
+    (
+        Field("audience", Name("audiences"), "What is sent.", required=True),
+        Field("destination", Name("destinations"), "Where to.", required=True),
+        Field(
+            "on",
+            ListOf(Choice({"entered": "somebody became a member", "exited": "somebody left"})),
+            "Which transitions.",
+            default="both",
+        ),
+        Field(
+            "mapping",
+            MapOf(COLUMN, Anything()),
+            "The fields to send; `{{ user_id }}` and the like are filled in.",
+            default="the transition record",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A key at the top of a file.  A `MapOf` may be spread over files, the others stand once."""
+
+    name: str
+    shape: Shape
+    doc: str
+
+
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        Section("project", KEY, "The project's name."),
+        Section("warehouse", WAREHOUSE, "Where parent models are read from."),
+        Section("sources", MapOf(KEY, SOURCE), "Where events come from."),
+        Section("serving", SERVING, "The HTTP server."),
+        Section("store", STORE, "Where memberships, transitions and deliveries are kept."),
+        Section("parent_models", MapOf(KEY, PARENT_MODEL), "What audiences select."),
+        Section("related_models", MapOf(KEY, RELATED_MODEL), "What belongs to parent models."),
+        Section("events", MapOf(KEY, EVENT), "The events that conditions count."),
+        Section("audiences", MapOf(KEY, AUDIENCE), "The audiences."),
+        Section("destinations", MapOf(KEY, DESTINATION), "Where transitions can be sent."),
+        Section("syncs", MapOf(KEY, SYNC), "Which audience is sent where."),
+    )
+}
+
+REFERENCES: dict[str, Shape] = {"condition": CONDITION, "filter": FILTER}

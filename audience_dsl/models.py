@@ -1,0 +1,183 @@
+"""Parent models, event models and the settings of the systems around, from what was read.
+
+Columns have their types either from the definitions or from the warehouse, which is asked through
+a function: the language itself reaches nothing.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+
+from croniter import CroniterError, croniter  # type: ignore[import-untyped]
+
+from audience_dsl.definitions import (
+    ColumnType,
+    EventModel,
+    ModelSource,
+    ParentModel,
+    Property,
+    PullSchedule,
+    Settings,
+    Sync,
+)
+from audience_dsl.diagnostics import listed, quoted
+from audience_dsl.documents import Scalar
+from audience_dsl.durations import DAY, read_duration
+from audience_dsl.reading import Entry, Fields, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The warehouse cannot be asked; the reason, for people."""
+
+    reason: str
+
+
+Columns = Callable[[Settings | None, ParentModel], Mapping[str, ColumnType] | Unreachable | None]
+
+
+@dataclass(slots=True)
+class KnownColumns:
+    """The columns that conditions may use.
+
+    `places` are keys of the definitions, where they stand there; `open` means that others may exist
+    as well, since neither definitions nor warehouse could say.
+    """
+
+    types: dict[str, ColumnType | None]
+    places: dict[str, Scalar | None] = field(default_factory=dict)
+    open: bool = False
+
+
+def settings(key: str, fields: Fields) -> Settings:
+    return Settings(key, fields.form, dict(fields.values))
+
+
+def parent_model(key: str, fields: Fields, reader: Reader) -> ParentModel | None:
+    source, primary_key = fields.get("from"), fields.get("primary_key")
+    pull = _pull(fields.get("pull"), reader)
+    if source is None or primary_key is None or pull is None or len(source.values) != 1:
+        return None
+    return ParentModel(
+        key,
+        ModelSource(**source.values),
+        primary_key,
+        pull,
+        {
+            name: ColumnType(entry.value)
+            for name, entry in fields.get("properties", {}).items()
+            if entry.value is not None
+        },
+        fields.get("name", ""),
+        fields.get("description", ""),
+    )
+
+
+def known_columns(
+    model: ParentModel, fields: Fields, warehouse: Settings | None, columns: Columns, reader: Reader
+) -> tuple[ParentModel, KnownColumns]:
+    """Check the model against the warehouse; the model returned has all types that are known."""
+    declared: dict[str, Entry] = fields.get("properties", {})
+    places: dict[str, Scalar | None] = {name: entry.key for name, entry in declared.items()}
+    actual = columns(warehouse, model)
+    if actual is None or isinstance(actual, Unreachable):
+        if not declared:
+            reason = f": {actual.reason}" if actual else ""
+            message = f"the columns of '{model.key}' cannot be checked{reason}"
+            advice = "declare the columns that audiences use under properties"
+            reader.found.warning(fields.at("from"), "unchecked", message, advice)
+        return model, KnownColumns(dict(model.properties), places, open=not declared)
+    for name, key in [(model.primary_key, None), *places.items()]:
+        if name not in actual:
+            span = key.span if key else fields.at("primary_key")
+            reader.unknown(span, "column", name, dict.fromkeys(actual))
+    if declared:
+        return model, KnownColumns(dict(model.properties), places)
+    types = dict(actual)
+    return replace(model, properties=types), KnownColumns(dict(types), dict.fromkeys(types))
+
+
+def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:
+    if fields is None or not fields.nodes:
+        return PullSchedule(every=DAY)
+    cron, timezone = fields.get("cron"), fields.get("timezone", "UTC")
+    if "timezone" in fields.nodes and "cron" not in fields.nodes:
+        message = "'timezone' says when a cron expression is meant, and there is none"
+        reader.fail(fields.keys["timezone"].span, "missing-key", message, "remove it or add cron")
+        return None
+    if timezone not in _timezones():
+        reader.unknown(fields.at("timezone"), "time zone", timezone, dict.fromkeys(_timezones()))
+        return None
+    if "cron" not in fields.nodes:
+        every = fields.get("every")
+        return None if every is None else PullSchedule(every=read_duration(every))
+    if cron is None:
+        return None
+    if not _fires(cron):
+        message = (
+            f"{quoted(str(fields.nodes['cron'].written))} is no cron expression that ever fires"  # type: ignore[union-attr]
+        )
+        advice = 'write five fields: minute hour day month weekday, such as "0 */2 * * *"'
+        reader.fail(fields.at("cron"), "wrong-value", message, advice)
+        return None
+    return PullSchedule(cron=cron, timezone=timezone)
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones()) | {"UTC"}
+
+
+def _fires(cron: str) -> bool:
+    # The library's extensions (seconds, random and hashed fields) are not part of the promise.
+    if len(cron.split()) != 5 or any(part[0] in "RrHh" for part in cron.split()):
+        return False
+    try:
+        croniter(cron, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
+    except (CroniterError, ValueError, KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def event_model(key: str, fields: Fields) -> EventModel | None:
+    """The properties that could not be read are left out."""
+    source, kind, parent = (fields.get(name) for name in ("source", "type", "parent_model"))
+    if source is None or kind is None or parent is None:
+        return None
+    properties: dict[str, Property] = {}
+    for alias, entry in fields.get("properties", {}).items():
+        if isinstance(entry.value, str):
+            properties[alias] = Property(entry.value)
+        elif isinstance(entry.value, Fields) and "column" in entry.value.values:
+            declared = entry.value.get("type")
+            column_type = ColumnType(declared) if declared is not None else None
+            properties[alias] = Property(entry.value.get("column"), column_type)
+    return EventModel(
+        key,
+        source,
+        kind,
+        parent,
+        fields.get("foreign_key"),
+        fields.get("timestamp"),
+        fields.get("message_id"),
+        properties,
+        fields.get("name", ""),
+        fields.get("description", ""),
+    )
+
+
+def sync(key: str, fields: Fields, reader: Reader) -> Sync | None:
+    audience, destination = fields.get("audience"), fields.get("destination")
+    on = fields.get("on", ["entered", "exited"])
+    if len(set(on)) < len(on):
+        message = f"'on' names {listed(on, 'and')}, one of them twice"
+        reader.fail(fields.at("on"), "duplicate", message, "name each once")
+    if audience is None or destination is None:
+        return None
+    mapping = fields.get("mapping")
+    values = {name: entry.value for name, entry in mapping.items()} if mapping else None
+    return Sync(key, audience, destination, tuple(on), values)

@@ -1,0 +1,85 @@
+"""Audiences of one parent model to one engine plan, with a version for each audience.
+
+The version is a digest of what the audience means, down to the paths in the raw records: renaming
+an event, reordering conditions or moving text between files leaves it alone, and any change that
+could move a member changes it, also one in an audience that it refers to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from audience_dsl.conditions import Interned
+from audience_dsl.definitions import Comparison, EventModel, ParentModel, ParentPlan
+from audience_dsl.operators import holds
+from audience_dsl.wording import comparison_words, filter_words
+from engine.plan import All, Any, Audience, MemberOf, Not, Performed, Plan, Predicate, Tree
+
+
+def parent_plan(
+    model: ParentModel,
+    interned: Interned,
+    trees: Mapping[str, Tree],
+    events: Mapping[str, EventModel],
+) -> ParentPlan:
+    """Compile; `trees` has the audiences with references first."""
+    meaning = _Meaning(model, interned, events)
+    audiences = []
+    for key, tree in trees.items():
+        meaning.versions[key] = version = _digest(meaning.of(tree))
+        audiences.append(Audience(key, version, tree))
+    absent = [holds(predicate, None, at=0) for predicate in interned.predicates]
+    plan = Plan.build(model.key, interned.conditions, absent, audiences)
+    return ParentPlan(model, plan, tuple(interned.events), tuple(interned.predicates))
+
+
+class _Meaning:
+    """Trees as texts that are equal for equal meanings."""
+
+    def __init__(
+        self, model: ParentModel, interned: Interned, events: Mapping[str, EventModel]
+    ) -> None:
+        self._rows = repr((model.source, model.primary_key))
+        self._interned = interned
+        self._events = events
+        self.versions: dict[str, str] = {}
+
+    def of(self, tree: Tree) -> str:
+        match tree:
+            case Performed(condition):
+                return self._condition(condition)
+            case Predicate(predicate):
+                return self._predicate(self._interned.predicates[predicate])
+            case MemberOf(audience):
+                return f"member of {self.versions[audience]}"
+            case Not(of=inner):
+                return f"not({self.of(inner)})"
+            case All(of):
+                return self._group("all", of)
+            case Any(of):
+                return self._group("any", of)
+
+    def _group(self, kind: str, trees: tuple[Tree, ...]) -> str:
+        members = sorted({self.of(tree) for tree in trees})
+        return members[0] if len(members) == 1 else f"{kind}({';'.join(members)})"
+
+    def _condition(self, number: int) -> str:
+        of, condition = self._interned.events[number], self._interned.conditions[number]
+        models = [self._events[event] for event in of.events]
+        events = sorted(
+            repr((m.source, m.type, m.foreign_key, m.timestamp, m.message_id)) for m in models
+        )
+        where = ""
+        if of.where is not None:
+            properties = models[0].properties
+            where = filter_words(of.where, lambda alias: repr(properties[alias]))
+        bounds = (condition.window, condition.minimum, condition.maximum)
+        return repr((events, where, bounds))
+
+    def _predicate(self, comparison: Comparison) -> str:
+        return f"{self._rows} {comparison_words(comparison)} {comparison.type}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

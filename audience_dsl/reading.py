@@ -1,0 +1,414 @@
+"""Nodes to values, by their shapes; whatever does not fit becomes a diagnostic.
+
+Reading never stops at a mistake.  What could not be read is `None` or left out, and `failures`
+has grown; whoever needs a sound value compares it before and after.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from typing import Any
+
+from audience_dsl.diagnostics import Diagnostics, Span, listed, quoted
+from audience_dsl.documents import ListNode, MapNode, Node, Scalar
+from audience_dsl.durations import format_duration, read_duration
+from audience_dsl.scalars import core_structure, is_null
+from audience_dsl.shapes import (
+    Anything,
+    Choice,
+    Duration,
+    Either,
+    Field,
+    Flag,
+    Forms,
+    Integer,
+    ListOf,
+    MapOf,
+    Name,
+    Operand,
+    Record,
+    Reference,
+    Shape,
+    Tagged,
+    Text,
+)
+from audience_dsl.suggestions import Suggestions
+
+SINGULAR = {
+    "sources": "source",
+    "parent_models": "parent model",
+    "related_models": "related model",
+    "events": "event",
+    "audiences": "audience",
+    "destinations": "destination",
+    "syncs": "sync",
+}
+_LISTED_MOST = 12
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+
+
+@dataclass(slots=True)
+class Fields:
+    """A record that was read.  `form` is the key or type that chose it; `span` is where it is.
+
+    `values` lack the fields that are absent or could not be read; `keys` and `nodes` have all that
+    are in the file, those not known included.
+    """
+
+    form: str
+    span: Span
+    values: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, Scalar] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.values.get(name, default)
+
+    def at(self, name: str) -> Span:
+        """Where the field's value is; an empty value is where its key is."""
+        node = self.nodes[name]
+        return self.keys[name].span if is_null(node) else node.span
+
+
+@dataclass(slots=True)
+class Entry:
+    """An entry of a `MapOf`: the key that the user chose, and the value."""
+
+    key: Scalar
+    value: Any
+
+
+class Reader:
+    """Reads nodes; `names` are the keys of all sections, perhaps not all of `uncertain` ones."""
+
+    def __init__(
+        self,
+        found: Diagnostics,
+        names: Mapping[str, Mapping[str, Scalar]],
+        references: Mapping[str, Shape],
+        uncertain: Collection[str],
+    ) -> None:
+        self.found = found
+        self.failures = 0
+        self.suggestions = Suggestions()
+        self._names = names
+        self._references = references
+        self._uncertain = uncertain
+
+    def fail(self, span: Span, code: str, message: str, advice: str = "") -> None:
+        self.failures += 1
+        self.found.error(span, code, message, advice)
+
+    def read(self, node: Node, shape: Shape, what: str, key: Scalar | None = None) -> Any:
+        """The value, or `None` if there is none or it does not fit.
+
+        `what` names it; `key`, if it has one, is where to point if something is missing in it.
+        """
+        if isinstance(shape, Reference):
+            shape = self._references[shape.name]
+        if isinstance(node, Scalar) and node.broken:
+            self.failures += 1
+            return None
+        match shape:
+            case Operand():
+                return node
+            case Anything():
+                return core_structure(node)
+            case ListOf():
+                return self._list(node, shape, what)
+            case MapOf():
+                return self._map(node, shape, what)
+            case Record():
+                return self._record(node, shape, what, key)
+            case Tagged():
+                return self._tagged(node, shape, what, key)
+            case Forms():
+                return self._forms(node, shape, what)
+            case Either(short, long):
+                return self.read(node, long if isinstance(node, MapNode) else short, what, key)
+            case _:
+                return self._scalar(node, shape, what, key)
+
+    def unknown(
+        self, span: Span, kind: str, word: str, known: Mapping[str, Scalar | None], of: str = ""
+    ) -> None:
+        """Report a name that is none of the known ones; their scalars tell where they stand."""
+        if self.found.full:
+            self.fail(span, "unknown-name", "")
+            return
+        close = self.suggestions.closest(word, known)
+        place = known[close] if close else None
+        if close:
+            advice = f"did you mean {quoted(close)}?"
+            advice += f" (defined at {place.span})" if place else ""
+        elif not known:
+            advice = f"no {kind}{of} is defined"
+        else:
+            advice = _known(kind, known)
+        self.fail(span, "unknown-name", f"unknown {kind} {quoted(word)}{of}", advice)
+
+    def _scalar(self, node: Node, shape: Shape, what: str, key: Scalar | None) -> Any:
+        if not isinstance(node, Scalar):
+            kind = "a list" if isinstance(node, ListNode) else "a mapping"
+            self.fail(node.span, "wrong-type", f"{what} must be {_asked(shape)}, not {kind}")
+            return None
+        if is_null(node):
+            advice = f"quote it if the text {quoted(node.written)} is meant" if node.written else ""
+            span = node.span if node.written or key is None else key.span
+            self.fail(span, "no-value", f"{what} has no value; it must be {_asked(shape)}", advice)
+            return None
+        match shape:
+            case Text(expected, pattern):
+                if node.text and (not pattern or re.fullmatch(pattern, node.text)):
+                    return node.text
+                self._misfit(node, what, expected)
+            case Choice(words):
+                if node.text in words:
+                    return node.text
+                close = self.suggestions.closest(node.text, words)
+                did = f"did you mean {quoted(close)}?" if close else ""
+                self._misfit(node, what, f"one of {listed(words)}", did)
+            case Flag():
+                if node.text in ("true", "false"):
+                    return node.text == "true"
+                self._misfit(node, what, "true or false")
+            case Integer():
+                return self._integer(node, shape, what)
+            case Duration():
+                return self._duration(node, shape, what)
+            case Name(section):
+                if node.text in self._names[section]:
+                    return node.text
+                if section not in self._uncertain:
+                    self.unknown(node.span, SINGULAR[section], node.written, self._names[section])
+                self.failures += 1
+        return None
+
+    def _misfit(self, node: Scalar, what: str, expected: str, advice: str = "") -> None:
+        message = f"{what} must be {expected}, not {quoted(node.written)}"
+        self.fail(node.span, "wrong-value", message, advice)
+
+    def _integer(self, node: Scalar, shape: Integer, what: str) -> int | None:
+        if not _INTEGER.fullmatch(node.text):
+            self._misfit(node, what, "a whole number")
+            return None
+        value = int(node.text)
+        if shape.least <= value <= shape.most:
+            return value
+        reason = shape.too_low if value < shape.least else shape.too_high
+        message = f"{what} cannot be {quoted(node.written)}: {reason}"
+        advice = f"write a whole number from {shape.least} to {shape.most}"
+        self.fail(node.span, "out-of-range", message, advice)
+        return None
+
+    def _duration(self, node: Scalar, shape: Duration, what: str) -> int | None:
+        value = read_duration(node.text)
+        if value is None:
+            advice = "units are s, m, h, d and w"
+            self._misfit(node, what, "a number and a unit, such as 90s, 10m or 24h", advice)
+        elif value == 0:
+            message = f"{what} is {quoted(node.written)}, which holds no event"
+            self.fail(node.span, "out-of-range", message, "write at least 1s")
+        elif shape.most is not None and value > shape.most:
+            message = f"{what} cannot be {quoted(node.written)}: {shape.too_high}"
+            advice = f"write {format_duration(shape.most)} or less; a longer history is a column"
+            self.fail(node.span, "out-of-range", message, f"{advice} of the parent model")
+        else:
+            return value
+        return None
+
+    def _list(self, node: Node, shape: ListOf, what: str) -> list[Any] | None:
+        if not isinstance(node, ListNode):
+            advice = ""
+            if isinstance(node, Scalar) and node.text and not is_null(node):
+                advice = f"write [{node.written}]"
+            self.fail(node.span, "wrong-type", f"{what} must be a list", advice)
+            return None
+        if shape.length not in (None, len(node.items)):
+            message = f"{what} must be a list of {shape.length}, not of {len(node.items)}"
+            self.fail(node.span, "wrong-value", message)
+            return None
+        if not node.items:
+            self.fail(node.span, "empty", f"{what} is an empty list", "list something or remove it")
+            return None
+        values = (self.read(item, shape.item, f"an item of {what}") for item in node.items)
+        return [value for value in values if value is not None]
+
+    def _map(self, node: Node, shape: MapOf, what: str) -> dict[str, Entry] | None:
+        if not isinstance(node, MapNode):
+            self.fail(node.span, "wrong-type", f"{what} must be a mapping")
+            return None
+        return {
+            name: Entry(key, self.read(value, shape.value, quoted(name), key))
+            for name, (key, value) in node.entries.items()
+            if self.check_key(key, shape)
+        }
+
+    def check_key(self, key: Scalar, shape: MapOf) -> bool:
+        if re.fullmatch(shape.key.pattern or ".+", key.written):
+            return True
+        message = f"{quoted(key.written)} cannot be a name here: it must be {shape.key.what}"
+        legal = re.sub(r"[^A-Za-z0-9_-]+", "_", key.written).strip("_")
+        advice = f"write {legal}" if re.fullmatch(shape.key.pattern, legal) else ""
+        self.fail(key.span, "bad-key", message, advice)
+        return False
+
+    def _record(
+        self, node: Node, shape: Record, what: str, place: Scalar | None = None, form: str = ""
+    ) -> Fields | None:
+        if not isinstance(node, MapNode):
+            keys = listed([f"{one.name}:" for one in shape.fields if not one.refused][:6])
+            advice = f"its keys are {keys}" if shape.fields else ""
+            self.fail(node.span, "wrong-type", f"{what} must be a mapping", advice)
+            return None
+        fields = Fields(form, place.span if place else _place(node))
+        misspelt = set()
+        for name, (key, value) in node.entries.items():
+            fields.keys[name], fields.nodes[name] = key, value
+            known = shape.by_name.get(name)
+            if known is None and shape.open:
+                fields.values[name] = core_structure(value)
+            elif known is None:
+                misspelt.add(self._unknown_key(key, shape, node))
+            elif known.refused:
+                message = f"'{name}' is not supported yet: {known.refused}"
+                self.fail(key.span, "not-supported", message, known.instead)
+            elif (read := self.read(value, known.shape, f"'{name}'", key)) is not None:
+                fields.values[name] = read
+        for known in shape.fields:
+            if known.required and known.name not in fields.nodes.keys() | misspelt:
+                self._missing_key(fields, known, form or shape.title)
+        self._check_alternatives(fields, shape, form or shape.title)
+        return fields
+
+    def _missing_key(self, fields: Fields, known: Field, title: str) -> None:
+        message = f"{quoted(title)} needs '{known.name}', which is missing"
+        advice = known.instead or f"add {known.name}: {_asked(known.shape)}"
+        self.fail(fields.span, "missing-key", message, advice)
+
+    def _check_alternatives(self, fields: Fields, shape: Record, title: str) -> None:
+        for group in shape.one_of:
+            given = [name for name in fields.nodes if name in group.names]
+            if len(given) > 1:
+                both = f"both '{given[0]}' and '{given[1]}'"
+                message = f"{quoted(title)} takes one {group.what}, not {both}"
+                self.fail(fields.keys[given[1]].span, "too-many-keys", message, group.instead)
+            elif not given and group.required and not fields.nodes.keys() - shape.by_name.keys():
+                message = f"{quoted(title)} needs one {group.what}, and has none"
+                advice = f"add {listed([f'{name}:' for name in group.names[:5]])}"
+                self.fail(fields.span, "missing-key", message, advice)
+
+    def _unknown_key(self, key: Scalar, shape: Record, node: MapNode) -> str | None:
+        """Report it; return the field that is perhaps meant."""
+        free = [one for one in shape.fields if not one.refused and one.name not in node.entries]
+        known = [one.name for one in free]
+        word = key.written.casefold().replace("-", "_")
+        synonyms = (one.name for one in free if word in one.synonyms)
+        close = next(synonyms, None) or self.suggestions.closest(key.written, known)
+        message = f"unknown key {quoted(key.written)} in {quoted(shape.title)}"
+        advice = f"did you mean {quoted(close)}?" if close else _known("key", known)
+        self.fail(key.span, "unknown-key", message, advice)
+        return close
+
+    def _tagged(self, node: Node, shape: Tagged, what: str, place: Scalar | None) -> Fields | None:
+        if not isinstance(node, MapNode) or "type" not in node.entries:
+            span = place.span if place and isinstance(node, MapNode) else node.span
+            message = f"{what} must be a mapping with a 'type'"
+            self.fail(span, "missing-key", message, f"types are {listed(shape.types)}")
+            return None
+        key, tag = node.entries["type"]
+        kind = self.read(tag, Choice(dict.fromkeys(shape.types, "")), "'type'")
+        if kind is None:
+            return None
+        rest = MapNode({k: v for k, v in node.entries.items() if k != "type"}, node.span)
+        return self._record(rest, shape.types[kind], what, key, form=kind)
+
+    def _forms(self, node: Node, shape: Forms, what: str) -> Fields | None:
+        if isinstance(node, ListNode) and shape.bare is not None:
+            values = self._list(node, shape.bare, what)
+            return Fields("all", node.span, {"all": values}, {}, {"all": node})
+        if not isinstance(node, MapNode):
+            kind, advice = "text", _forms_help(shape)
+            if isinstance(node, ListNode):
+                kind = "list"
+                advice = "put the list under all: if all must hold, under any: if one is enough"
+            message = f"{what} must be {_asked(shape)}, not a {kind}"
+            self.fail(node.span, "wrong-type", message, advice)
+            return None
+        given = [name for name in node.entries if name in shape.forms]
+        if len(given) == 1:
+            return self._form(node, shape, given[0], what)
+        if len(given) > 1:
+            message = f"'{given[0]}' and '{given[1]}' are two {shape.title}s in one mapping"
+            advice = "put each into an item of its own of a list under all or any"
+            self.fail(node.key(given[1]).span, "too-many-keys", message, advice)
+            return None
+        if shape.otherwise is not None and node.entries:
+            entries = self._map(node, shape.otherwise, what)
+            return Fields("", _place(node), {"": entries}, {}, {})
+        self._formless(node, shape, what)
+        return None
+
+    def _form(self, node: MapNode, shape: Forms, name: str, what: str) -> Fields | None:
+        record = shape.forms[name]
+        if record.refused:
+            self.fail(node.key(name).span, "not-supported", record.refused, record.instead)
+            return None
+        return self._record(node, record, what, node.key(name), form=name)
+
+    def _formless(self, node: MapNode, shape: Forms, what: str) -> None:
+        known = [name for name, record in shape.forms.items() if not record.refused]
+        for key, _ in node.entries.values():
+            close = self.suggestions.closest(key.written, known)
+            if close:
+                message = f"unknown {shape.title} {quoted(key.written)}"
+                self.fail(key.span, "unknown-key", message, f"did you mean {quoted(close)}?")
+                return
+        message = f"{what} is no {shape.title}: none of its keys names one"
+        self.fail(_place(node), "missing-key", message, _forms_help(shape))
+
+
+def _place(node: MapNode) -> Span:
+    """Where to point at a mapping that stands under no key: its first key."""
+    return next((key.span for key, _ in node.entries.values()), node.span)
+
+
+def _asked(shape: Shape) -> str:
+    match shape:
+        case Text(what):
+            return what
+        case Choice(words):
+            return f"one of {listed(words)}"
+        case Integer():
+            return "a whole number"
+        case Flag():
+            return "true or false"
+        case Duration():
+            return "a duration such as 10m"
+        case Name(section):
+            return f"the key of {'an' if section[0] in 'ae' else 'a'} {SINGULAR[section]}"
+        case ListOf():
+            return "a list"
+        case Forms(title) | Tagged(title) | Record(title):
+            return f"a {title}" if title != "from" else "a mapping"
+        case Reference(name):
+            return f"a {name}"
+        case Either(short):
+            return _asked(short)
+        case _:
+            return "a value"
+
+
+def _forms_help(shape: Forms) -> str:
+    known = [name for name, record in shape.forms.items() if not record.refused]
+    return f"a {shape.title} has one of the keys {listed(known)}"
+
+
+def _known(kind: str, known: Mapping[str, object] | list[str]) -> str:
+    names = nsmallest(_LISTED_MOST, known)
+    more = f" and {len(known) - _LISTED_MOST} more" if len(known) > _LISTED_MOST else ""
+    plural = kind[:-1] + "ies" if kind.endswith("y") and kind != "key" else kind + "s"
+    return f"known {plural}: {', '.join(names)}{more}"

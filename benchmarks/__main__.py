@@ -1,0 +1,85 @@
+"""Run all measurements: `python -m benchmarks`, or a tenth of them with `--quick`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from benchmarks import results
+from benchmarks.backtest import backtests, peak_bytes
+from benchmarks.core import core_seconds
+from benchmarks.live import latencies
+from benchmarks.memory import bytes_a_user
+from benchmarks.process import Failed
+from benchmarks.results import Result
+from benchmarks.suites import SUITES
+from benchmarks.workload import CACHE, Workload, workload
+
+BACKTEST_TARGETS = {"five": 2.0, "fifty": 4.0}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events, unjudged")
+    quick = parser.parse_args().quick
+    try:
+        measured = list(_measured(quick=quick))
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return 1
+    results.show(measured, judged=not quick)
+    if quick:
+        return 0
+    print(f"written to {results.write(measured)}")
+    return 0 if all(result.passed for result in measured) else 1
+
+
+def _measured(*, quick: bool) -> Iterator[Result]:
+    day = _recording(100_000 if quick else 1_000_000)
+    yield from _speed(day, rounds=1 if quick else 3)
+    seconds = 5.0 if quick else 20.0
+    _tell(f"live job, {seconds:g} s of events")
+    live = latencies(day, CACHE / "live", seconds=seconds)
+    yield Result("live: event appended to entry written, p50", live.entry(50), "ms")
+    yield Result("live: event appended to entry written, p99", live.entry(99), "ms", 250)
+    yield Result("live: lateness of exits while idle, p99", live.exit(99), "ms", 250)
+    _tell("memory of a million users")
+    yield Result("memory a user with one matched condition", bytes_a_user(), "bytes", 400)
+    if not quick:
+        long = _recording(5_000_000)
+        _tell("peak memory of the long backtest")
+        peak = peak_bytes(long) / 1e9
+        yield Result("backtest of 5,000,000 lines: peak memory", peak, "GB", 1.5)
+
+
+def _speed(day: Workload, rounds: int) -> Iterator[Result]:
+    _tell(f"backtests, {rounds} rounds")
+    whole = backtests(day, rounds)
+    micro = 1e6 / day.lines
+    yield Result("yardstick: decoding a line", whole.yardstick * micro, "µs")
+    for suite in SUITES:
+        name = f"backtest, {suite}"
+        ratio = whole.seconds[suite] / whole.yardstick
+        yield Result(f"{name}: a line", whole.seconds[suite] * micro, "µs")
+        yield Result(f"{name}: to the yardstick", ratio, "×", BACKTEST_TARGETS.get(suite))
+        yield Result(f"{name}: transitions a line", whole.transitions[suite] / day.lines, "")
+    for suite in SUITES:
+        _tell(f"core alone, {suite}")
+        seconds = core_seconds(day, suite, rounds)
+        target = 0.5 if suite == "five" else None
+        yield Result(f"core alone, {suite}: an event", seconds * micro, "µs", target)
+        yield Result(f"core alone, {suite}: to the yardstick", seconds / whole.yardstick, "×")
+
+
+def _recording(lines: int) -> Workload:
+    _tell(f"recording of {lines:,} lines")
+    return workload(lines)
+
+
+def _tell(what: str) -> None:
+    print(f"· {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Which event models matter, and where a record has what they need.
+
+A *reading* is one way to take a record for an event of a parent model: where its user, its instant
+and its message id are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from audience_dsl.definitions import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    EventModel,
+    Filter,
+    Negation,
+    ParentPlan,
+)
+from connectors.sources.format import Format
+from connectors.sources.paths import Path, parse_path
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where a record has the key of the parent model's user, its instant, and its message id."""
+
+    parent: str
+    key: Path
+    timestamp: Path
+    message_id: Path
+
+
+@dataclass(slots=True)
+class Interest:
+    """An event model, and the numbers and filters of the conditions that count it."""
+
+    model: EventModel
+    reading: Reading
+    conditions: list[tuple[int, Filter | None]] = field(default_factory=list)
+
+    def path_of(self, comparison: Comparison) -> Path:
+        return parse_path(self.model.properties[comparison.column].path)
+
+    def paths(self) -> Iterable[Path]:
+        yield from (self.reading.key, self.reading.timestamp, self.reading.message_id)
+        for _, where in self.conditions:
+            yield from map(self.path_of, comparisons_of(where))
+
+
+def interests(
+    models: Iterable[EventModel], plans: Mapping[str, ParentPlan], format: Format
+) -> list[Interest]:
+    """The event models that matter to the plans.
+
+    Raises:
+        ValueError: a path of an event model is malformed.
+    """
+    found = []
+    for model in models:
+        plan = plans.get(model.parent_model)
+        if plan is None:
+            continue
+        interest = Interest(
+            model,
+            Reading(
+                model.parent_model,
+                parse_path(model.foreign_key or format.key),
+                parse_path(model.timestamp or format.timestamp),
+                parse_path(model.message_id or format.message_id),
+            ),
+            [(n, one.where) for n, one in enumerate(plan.conditions) if model.key in one.events],
+        )
+        if interest.conditions or plan.plan.listens_to_every_event:
+            found.append(interest)
+    return found
+
+
+def comparisons_of(where: Filter | None) -> Iterable[Comparison]:
+    """All comparisons of a filter."""
+    match where:
+        case Comparison():
+            yield where
+        case AllOf(of) | AnyOf(of):
+            for one in of:
+                yield from comparisons_of(one)
+        case Negation(inner):
+            yield from comparisons_of(inner)

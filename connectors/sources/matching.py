@@ -1,0 +1,173 @@
+"""Which conditions count a record: the filters of a plan, compiled.
+
+Whether conditions count a record depends only on the classes of the values that their filters look
+at, so each combination of classes is evaluated once and looked up from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from audience_dsl.definitions import AllOf, AnyOf, Comparison, Filter, Negation, ParentPlan
+from connectors.sources.classes import ValueClasses
+from connectors.sources.interests import Interest
+from connectors.sources.paths import Path
+from connectors.sources.shape import Column, Record
+from engine.inputs import Lists
+from engine.plan import Booleans, Int32s, Int64s
+
+_COMBINATIONS = 1 << 16
+
+# A filter, asked with the outcome of the value at each path that the listener looks at.
+Test = Callable[[Sequence[int]], bool]
+
+# The comparisons at each path, numbered.
+Asked = dict[Path, dict[tuple[Comparison, str], int]]
+
+
+class ConditionSets:
+    """Every set of conditions of one plan that some record has matched, numbered.
+
+    Set 0 is empty: a record that no condition counts.
+    """
+
+    def __init__(self, plan: ParentPlan) -> None:
+        self._implicit = {n for n, one in enumerate(plan.conditions) if one.implicit}
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._tallied: list[bool] = []
+        self.number(())
+        self._emits_empty = plan.plan.listens_to_every_event
+
+    def number(self, conditions: tuple[int, ...]) -> int:
+        if conditions not in self._numbers:
+            self._numbers[conditions] = len(self._numbers)
+            self._tallied.append(not self._implicit.issuperset(conditions))
+            self._lists: Lists | None = None
+        return self._numbers[conditions]
+
+    def conditions(self, number: int) -> tuple[int, ...]:
+        return list(self._numbers)[number]
+
+    @property
+    def lists(self) -> Lists:
+        if self._lists is None:
+            self._lists = Lists.of(self._numbers)
+        return self._lists
+
+    @property
+    def tallied(self) -> Booleans:
+        """Per set: whether a condition of the definitions, not an implicit one, is in it."""
+        return np.array(self._tallied, dtype=np.bool_)
+
+    @property
+    def emitted(self) -> Booleans:
+        """Per set: whether the core wants to know."""
+        emitted = np.ones(len(self._tallied), dtype=np.bool_)
+        emitted[0] = self._emits_empty
+        return emitted
+
+
+class Listener:
+    """The conditions that one reading of a route's records is held against."""
+
+    def __init__(
+        self, interests: Sequence[Interest], sets: ConditionSets, column: Callable[[Path], Column]
+    ) -> None:
+        self._sets = sets
+        self._tests: list[tuple[int, Test]] = []
+        asked: Asked = {}
+        for interest in interests:
+            for number, where in interest.conditions:
+                self._tests.append((number, _compiled(where, interest, asked)))
+        self._columns = [column(path) for path in asked]
+        self._classes = [ValueClasses([one for one, _ in known]) for known in asked.values()]
+        self._pairs = [_Pairs() for _ in self._columns[1:]]
+        self._table = np.empty(0, dtype=np.int32)
+
+    def sets(self, records: Sequence[Record], instants: Int64s) -> Int32s:
+        """The number of the set of conditions that count each record."""
+        if not self._columns:
+            return np.full(len(records), self._set_of(()), dtype=np.int32)
+        if any(one.is_full for one in (*self._classes, *self._pairs)):
+            self._forget()
+        combined, *others = (
+            classes.of(column(records), instants)
+            for column, classes in zip(self._columns, self._classes, strict=True)
+        )
+        for pairs, classes in zip(self._pairs, others, strict=True):
+            combined = pairs.of(combined, classes)
+        known = len(self._table)
+        count = len(self._pairs[-1]) if self._pairs else len(self._classes[0].outcomes)
+        if count > known:
+            grown = [self._set_of(self._outcomes(number)) for number in range(known, count)]
+            self._table = np.append(self._table, np.array(grown, dtype=np.int32))
+        return self._table[combined]
+
+    def _outcomes(self, combination: int) -> list[int]:
+        classes = []
+        for pairs in reversed(self._pairs):
+            combination, last = pairs.members[combination]
+            classes.append(last)
+        classes.append(combination)
+        return [
+            known.outcomes[c] for known, c in zip(self._classes, reversed(classes), strict=True)
+        ]
+
+    def _set_of(self, outcomes: Sequence[int]) -> int:
+        counting = {number for number, test in self._tests if test(outcomes)}
+        return self._sets.number(tuple(sorted(counting)))
+
+    def _forget(self) -> None:
+        for one in (*self._classes, *self._pairs):
+            one.forget()
+        self._table = self._table[:0]
+
+
+class _Pairs(dict[int, int]):
+    """Numbers for pairs of numbers below 2^32, in the order in which they are first met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members: list[tuple[int, int]] = []
+
+    def of(self, firsts: Int64s, seconds: Int64s) -> Int64s:
+        keys = ((firsts << 32) | seconds).tolist()
+        return np.fromiter(map(self.__getitem__, keys), np.int64, len(keys))
+
+    @property
+    def is_full(self) -> bool:
+        return len(self) > _COMBINATIONS
+
+    def forget(self) -> None:
+        self.clear()
+        self.members.clear()
+
+    def __missing__(self, key: int) -> int:
+        self[key] = number = len(self.members)
+        self.members.append((key >> 32, key & 0xFFFFFFFF))
+        return number
+
+
+def _compiled(where: Filter | None, interest: Interest, asked: Asked) -> Test:
+    """The filter as a test of outcomes; the comparisons it needs are added to those `asked`."""
+    match where:
+        case None:
+            return lambda outcomes: True
+        case Comparison():
+            path = interest.path_of(where)
+            comparisons = asked.setdefault(path, {})
+            # The operand's text tells true from 1, which are equal in Python.
+            bit = 1 << comparisons.setdefault((where, repr(where.operand)), len(comparisons))
+            column = list(asked).index(path)
+            return lambda outcomes: bool(outcomes[column] & bit)
+        case AllOf(of):
+            every = [_compiled(one, interest, asked) for one in of]
+            return lambda outcomes: all(test(outcomes) for test in every)
+        case AnyOf(of):
+            some = [_compiled(one, interest, asked) for one in of]
+            return lambda outcomes: any(test(outcomes) for test in some)
+        case Negation(inner):
+            test = _compiled(inner, interest, asked)
+            return lambda outcomes: not test(outcomes)

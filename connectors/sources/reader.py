@@ -1,0 +1,206 @@
+"""From raw records to the core's inputs, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+
+from audience_dsl.definitions import EventModel, ParentPlan
+from connectors.sources.arrivals import ArrivalPolicy, Arrivals
+from connectors.sources.chunks import Chunk, DeadLetter
+from connectors.sources.decoding import Decoded
+from connectors.sources.detect import detect
+from connectors.sources.formats import FORMATS
+from connectors.sources.instants import NO_INSTANT
+from connectors.sources.interests import interests
+from connectors.sources.listening import Heard, Listening
+from connectors.sources.matching import ConditionSets
+from connectors.sources.merging import Events, merge
+from connectors.sources.texts import take
+from engine.hashing import stable_hashes
+from engine.inputs import Inputs, Texts
+from engine.plan import Booleans, Int64s
+
+# A position is the number of the file, then the line within it.
+LINE_BITS = 40
+
+
+class Batch(NamedTuple):
+    """What a chunk's records mean to each parent model.
+
+    `received` is the sum of the tallied inputs, `ignored` and the dead letters.
+    """
+
+    inputs: dict[str, Inputs]
+    positions: dict[str, Int64s]  # the order of the records: file number << 40 | line
+    received: int
+    ignored: int
+    dead_letters: list[DeadLetter]
+    latest_arrival: int | None
+
+
+class EventReader:
+    """Turns the chunks of a source into inputs of the plans that listen to it.
+
+    `events` are all event models of the project.  Those of `source` apply, or all of them where it
+    is `None`.  Without a `format`, that of each file is detected in its first chunk.
+
+    Raises:
+        ValueError: the format is unknown, or a path of an event model is malformed.
+    """
+
+    def __init__(
+        self,
+        events: Mapping[str, EventModel],
+        plans: Mapping[str, ParentPlan],
+        source: str | None = None,
+        format: str | None = None,
+    ) -> None:
+        if format is not None and format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise ValueError(f"unknown source format '{format}': the formats are {known}")
+        self._models = [one for one in events.values() if source is None or one.source == source]
+        self._plans = plans
+        self._sets = {parent: ConditionSets(plan) for parent, plan in plans.items()}
+        self._format = format
+        self._detected: dict[str, str] = {}
+        self._listening: dict[tuple[str, bool], Listening] = {}
+        self.arrivals = Arrivals()
+        self._listening_to(format or "segment", with_arrivals=False)  # malformed paths show now
+
+    def read(self, chunk: Chunk, policy: ArrivalPolicy, now: int = 0) -> Batch:
+        """Decode and match a chunk; chunks of one file are to be read in order.
+
+        `now` is the wall clock, which only `ArrivalPolicy.LIVE` looks at.
+        """
+        with_arrivals = policy is not ArrivalPolicy.EVENT
+        listening = self._listening_to(self._format_of(chunk), with_arrivals)
+        decoded = listening.decode(chunk)
+        records = decoded.records
+        heard = listening.hear(records) if records else []
+        sound = [one.sound for one in heard]
+        match policy:
+            case ArrivalPolicy.EVENT:
+                arrivals = None
+            case ArrivalPolicy.RECORDED:
+                own = _latest_instants(heard, sound, len(records))
+                received = listening.received(records)
+                arrivals = self.arrivals.recorded(chunk.file, received, own)
+            case ArrivalPolicy.LIVE:
+                arrivals = self.arrivals.live(chunk.file, listening.received(records), now)
+        dead_letters = decoded.dead_letters + _unsound(chunk, decoded, heard, sound)
+
+        parts: dict[str, list[Events]] = {}
+        for one, is_sound in zip(heard, sound, strict=True):
+            emitted = is_sound & self._sets[one.reading.parent].emitted[one.sets]
+            events = _events(chunk, decoded, listening, one, emitted)
+            parts.setdefault(one.reading.parent, []).append(events)
+
+        inputs, positions, latest = {}, {}, []
+        line_numbers = chunk.line_numbers(decoded.places)
+        is_tallied = np.zeros(len(records), dtype=np.bool_)
+        for parent, pieces in parts.items():
+            sets = self._sets[parent]
+            events = merge(pieces, sets)
+            if len(events.rows) == 0:
+                continue
+            rows = events.rows
+            arrived = events.instants if arrivals is None else arrivals[rows]
+            inputs[parent] = Inputs(
+                users=events.users,
+                user_hashes=stable_hashes(events.users),
+                timestamps=events.instants,
+                arrivals=arrived,
+                message_ids=events.message_ids,
+                message_hashes=stable_hashes(events.message_ids),
+                condition_sets=events.sets,
+                sets=sets.lists,
+                tallied=_tally(rows, sets.tallied[events.sets], is_tallied),
+            )
+            positions[parent] = (chunk.number << LINE_BITS) | line_numbers[rows]
+            latest.append(int(arrived.max()))
+        received_count = chunk.count
+        ignored = received_count - int(is_tallied.sum()) - len(dead_letters)
+        return Batch(
+            inputs, positions, received_count, ignored, dead_letters, max(latest, default=None)
+        )
+
+    def _format_of(self, chunk: Chunk) -> str:
+        if self._format is not None:
+            return self._format
+        if chunk.file not in self._detected:
+            self._detected[chunk.file] = detect(chunk)
+        return self._detected[chunk.file]
+
+    def _listening_to(self, name: str, with_arrivals: bool) -> Listening:
+        if (name, with_arrivals) not in self._listening:
+            format = FORMATS[name]
+            found = interests(self._models, self._plans, format)
+            self._listening[name, with_arrivals] = Listening(
+                format, found, self._sets, with_arrivals
+            )
+        return self._listening[name, with_arrivals]
+
+
+def _latest_instants(heard: Sequence[Heard], sound: Sequence[Booleans], count: int) -> Int64s:
+    """When each record happened by the latest of its readings, `NO_INSTANT` if it has none."""
+    latest = np.full(count, NO_INSTANT, dtype=np.int64)
+    for one, is_sound in zip(heard, sound, strict=True):
+        rows = one.rows[is_sound]
+        latest[rows] = np.maximum(latest[rows], one.instants[is_sound])
+    return latest
+
+
+def _unsound(
+    chunk: Chunk, decoded: Decoded, heard: Sequence[Heard], sound: Sequence[Booleans]
+) -> list[DeadLetter]:
+    """A dead letter for each record that is listened to, but by no reading has what it needs."""
+    if all(is_sound.all() for is_sound in sound):
+        return []
+    reasons: dict[int, str] = {}
+    fine: set[int] = set()
+    for one, is_sound in zip(heard, sound, strict=True):
+        fine.update(one.rows[is_sound].tolist() if len(heard) > 1 else ())
+        for i in np.flatnonzero(~is_sound).tolist():
+            path = one.reading.timestamp if one.has_user[i] else one.reading.key
+            what = "missing or unreadable timestamp" if one.has_user[i] else "missing user"
+            reasons.setdefault(int(one.rows[i]), f"{what} ({path.text})")
+    dead = [row for row in sorted(reasons) if row not in fine]
+    return [chunk.dead_letter(int(decoded.places[row]), reasons[row]) for row in dead]
+
+
+def _events(
+    chunk: Chunk, decoded: Decoded, listening: Listening, heard: Heard, emitted: Booleans
+) -> Events:
+    """The events of a reading that the core wants to know of."""
+    everything = bool(emitted.all())
+    records = heard.records if everything else list(compress(heard.records, emitted.tolist()))
+    kept = np.flatnonzero(emitted)
+    rows = heard.rows[kept]
+    message_ids, has_id = listening.message_ids(heard.reading, records)
+    if not has_id.all():
+        texts = [message_ids.text(i) for i in range(len(rows))]
+        for i in np.flatnonzero(~has_id).tolist():
+            texts[i] = chunk.digest(int(decoded.places[rows[i]]))
+        message_ids = Texts.of(texts)
+    return Events(
+        rows,
+        heard.users if everything else take(heard.users, kept),
+        heard.instants[kept],
+        message_ids,
+        heard.sets[kept],
+    )
+
+
+def _tally(rows: Int64s, matched: Booleans, is_tallied: Booleans) -> Booleans:
+    """Which events stand for their record in the counts: its first that some condition counts."""
+    tallied = matched & ~is_tallied[rows]
+    if len(rows) > 1:
+        chosen = np.flatnonzero(tallied)
+        again = chosen[1:][rows[chosen[1:]] == rows[chosen[:-1]]]
+        tallied[again] = False
+    is_tallied[rows[tallied]] = True
+    return tallied

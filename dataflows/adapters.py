@@ -1,0 +1,83 @@
+"""Plain iterators and functions as Bytewax sources and sinks of one partition.
+
+One partition means one order: whatever the number of workers, items enter in the order of the
+iterator, and each key's items reach the function in the order in which they were emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from typing_extensions import override
+
+_X = TypeVar("_X")
+
+_PARTITION = "all"
+
+
+class IteratorSource(FixedPartitionedSource[_X, None], Generic[_X]):
+    """Emits what an iterator yields, then ends.  Not resumable."""
+
+    def __init__(self, items: Iterator[_X]) -> None:
+        self._items = items
+
+    @override
+    def list_parts(self) -> list[str]:
+        return [_PARTITION]
+
+    @override
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: None
+    ) -> StatefulSourcePartition[_X, None]:
+        return _IteratorPartition(self._items)
+
+
+class _IteratorPartition(StatefulSourcePartition[_X, None]):
+    def __init__(self, items: Iterator[_X]) -> None:
+        self._items = items
+
+    @override
+    def next_batch(self) -> list[_X]:
+        return [next(self._items)]
+
+    @override
+    def snapshot(self) -> None:
+        return None
+
+
+class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
+    """Hands each item's value to a function."""
+
+    def __init__(self, take: Callable[[_X], None]) -> None:
+        self._take = take
+
+    @override
+    def list_parts(self) -> list[str]:
+        return [_PARTITION]
+
+    @override
+    def part_fn(self, item_key: str) -> int:
+        return 0
+
+    @override
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: None
+    ) -> StatefulSinkPartition[_X, None]:
+        return _CallbackPartition(self._take)
+
+
+class _CallbackPartition(StatefulSinkPartition[_X, None]):
+    def __init__(self, take: Callable[[_X], None]) -> None:
+        self._take = take
+
+    @override
+    def write_batch(self, values: list[_X]) -> None:
+        for value in values:
+            self._take(value)
+
+    @override
+    def snapshot(self) -> None:
+        return None

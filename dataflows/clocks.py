@@ -1,0 +1,115 @@
+"""Clocks: they cut the stream of inputs into steps and say which instant has been reached.
+
+Both let the warehouse snapshot take force at one instant, `start`.  What arrived before it is
+history: it is counted in its windows, but causes no transition of its own.  Pure: the wall clock
+is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from dataflows.steps import Step
+from engine.inputs import Inputs
+
+Batch = Mapping[str, Inputs]  # by parent model, each in order of arrival
+
+
+class VirtualClock:
+    """A backtest's clock: time is what the recording says.
+
+    Args:
+        start: The instant at which the snapshot takes force.
+        until: The last instant that is looked at.
+    """
+
+    def __init__(self, start: int, until: int) -> None:
+        self._start = start
+        self._until = until
+        self._in_force = False
+        self.beyond = 0  # tallied inputs after `until`: they are not looked at
+
+    def steps(self, batch: Batch, reached: int) -> Iterator[Step]:
+        """Steps for inputs up to the arrival `reached`; batches come in order of arrival."""
+        if reached > self._until:
+            batch, rest = _cut(batch, self._until + 1)
+            self.beyond += sum(int(inputs.tallied.sum()) for inputs in rest.values())
+        reached = min(reached, self._until)
+        if not self._in_force:
+            history, batch = _cut(batch, self._start)
+            if history:
+                yield Step(None, history, min(reached, self._start))
+            if reached < self._start:
+                return
+            self._in_force = True
+            yield Step(self._start, {}, self._start)
+        yield Step(None, batch, reached)
+
+    def last_step(self) -> Iterator[Step]:
+        """What remains when the recording has ended: what ages out at `until` is let happen."""
+        if not self._in_force:
+            yield Step(self._start, {}, self._start)
+        yield Step(None, {}, self._until + 1)
+
+
+class LiveClock:
+    """The clock of a running job.
+
+    A source that is caught up has delivered everything up to the wall clock, less an allowance
+    for what is still on its way; one that is behind, everything up to its latest arrival.  The
+    clock is the slowest source's.
+
+    Args:
+        start: When the job started: the instant at which its snapshot takes force.
+        allowance: Microseconds between an event's arrival and the time it is read, at most.
+    """
+
+    def __init__(self, start: int, allowance: int, sources: Iterable[str]) -> None:
+        self._start = start
+        self._allowance = allowance
+        self._latest: dict[str, int | None] = dict.fromkeys(sources)
+        self._caught_up = dict.fromkeys(self._latest, False)
+        self._in_force = False
+
+    def steps(
+        self, source: str, batch: Batch, latest: int | None, caught_up: bool, now: int
+    ) -> Iterator[Step]:
+        """Steps for what one source has delivered until `now`; `latest` is its latest arrival."""
+        if latest is not None:
+            self._latest[source] = latest
+        self._caught_up[source] = caught_up
+        tick = self._reached(now)
+        if not self._in_force:
+            history, batch = _cut(batch, self._start)
+            if history:
+                yield Step(None, history, min(tick, self._start))
+            if not batch and tick < self._start:
+                return
+            self._in_force = True
+            yield Step(self._start, {}, self._start)
+        yield Step(None, batch, tick)
+
+    def _reached(self, now: int) -> int:
+        reached = now - self._allowance
+        for source, latest in self._latest.items():
+            if not self._caught_up[source]:
+                reached = min(reached, _NOTHING_YET if latest is None else latest)
+        return reached
+
+
+# The tick of a source that has not delivered anything.
+_NOTHING_YET = -(1 << 62)
+
+
+def _cut(batch: Batch, instant: int) -> tuple[Batch, Batch]:
+    """What arrived before the instant, and the rest."""
+    before, after = {}, {}
+    for parent, inputs in batch.items():
+        middle = int(np.searchsorted(inputs.arrivals, instant, side="left"))
+        if middle > 0:
+            before[parent] = inputs.between(0, middle)
+        if middle < inputs.count:
+            after[parent] = inputs.between(middle, inputs.count)
+    return before, after

@@ -1,0 +1,75 @@
+"""Steps: what happens next to everybody, and to one key group.
+
+Time travels in the stream.  A step says that a snapshot takes force, or that events arrive, and
+then which instant the clock has reached.  Because ticks are items like events, what is evaluated
+never depends on when some process woke up, and a replay repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.group import Counts
+from engine.hashing import GROUPS, groups_of
+from engine.inputs import Inputs
+from engine.plan import Int64s
+from engine.transitions import Transitions
+
+
+class Step(NamedTuple):
+    """In this order: the snapshot takes force, the events arrive, the clock reaches `tick`."""
+
+    take_force_at: int | None
+    inputs: Mapping[str, Inputs]  # by parent model
+    tick: int
+
+
+class GroupStep(NamedTuple):
+    """One key group's part of a step: `rows` of the inputs are its own, in order."""
+
+    parent_model: str
+    group: int
+    take_force_at: int | None
+    inputs: Inputs | None
+    rows: Int64s
+    tick: int
+
+
+class GroupTransitions(NamedTuple):
+    """What a step meant to a key group.  Nothing before `tick` will be added any more."""
+
+    parent_model: str
+    group: int
+    transitions: Transitions
+    counts: Counts  # of this step's inputs
+    pull: str  # of the snapshot in force
+    tick: int
+
+
+NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+def split_by_group(
+    steps: Iterable[Step], parent_models: Iterable[str]
+) -> list[tuple[str, GroupStep]]:
+    """Each key group's part of each step, with the group's key for the stream."""
+    parents = list(parent_models)
+    return [
+        (f"{parent}/{group:02d}", GroupStep(parent, group, step.take_force_at, *part, step.tick))
+        for step in steps
+        for parent in parents
+        for group, part in enumerate(_parts(step.inputs.get(parent)))
+    ]
+
+
+def _parts(inputs: Inputs | None) -> list[tuple[Inputs | None, Int64s]]:
+    if inputs is None:
+        return [(None, NO_ROWS)] * GROUPS
+    inputs = inputs.frozen()
+    groups = groups_of(inputs.user_hashes)
+    order = np.argsort(groups, kind="stable")
+    ends = np.searchsorted(groups[order], np.arange(GROUPS + 1))
+    return [(inputs, order[ends[group] : ends[group + 1]]) for group in range(GROUPS)]

@@ -1,0 +1,22 @@
+"""How thorough the random tests are: `default` for every change, `soak` for nights.
+
+Both repeat exactly, the default one because a test that fails now and then helps nobody, the
+other one except for its seed, which pytest prints (`--hypothesis-seed`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default",
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile("soak", settings.get_profile("default"), max_examples=1000, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

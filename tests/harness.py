@@ -1,0 +1,197 @@
+"""Drives the product over a history as an adversary would, and reads its transitions back.
+
+A `Rig` holds one compiled project: YAML text through the language, records as JSON lines through
+the source's reader, the core, and transitions.  `Rig.run` takes the same history as the oracle, cuts
+its events into batches at will, stops and restores the state from its bytes at will, and spreads
+the users over key groups at will.  None of this may show in what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from audience_dsl import compile_project
+from audience_dsl.operators import holds
+from connectors.sources.arrivals import ArrivalPolicy
+from connectors.sources.chunks import Chunk
+from connectors.sources.reader import LINE_BITS, EventReader
+from engine.group import KeyGroup
+from engine.hashing import groups_of
+from engine.inputs import Inputs, Snapshot
+from engine.plan import Plan
+from engine.transitions import Cause, Transitions
+from tests import oracle
+from tests.engine.columns import snapshot_of
+
+SCHEMA = (Path(__file__).parent / "scenarios" / "schema.yml").read_text()
+_SCHEMA_VALUES = yaml.safe_load(SCHEMA)
+
+
+class Way(NamedTuple):
+    """How a history is run: probabilities after each event or step, and whether groups share."""
+
+    cut: float = 0.0  # a batch ends here
+    restart: float = 0.0  # state is saved here, and mostly restored
+    split: bool = False  # every user's key group on its own
+
+
+STRAIGHT = Way()
+WAYS = (STRAIGHT, Way(cut=0.3), Way(cut=0.5, restart=0.3), Way(1.0, 1.0), Way(0.5, 0.2, split=True))
+
+
+class Rig:
+    """One project, compiled; `audiences` is what stands under that key in YAML."""
+
+    def __init__(self, audiences: Mapping[str, Any]) -> None:
+        self.definition = {**_SCHEMA_VALUES, "audiences": audiences}
+        text = json.dumps({"audiences": audiences})  # which is YAML as well
+        compiled = compile_project(
+            {"schema.yml": SCHEMA, "audiences.yml": text}, {}, lambda _warehouse, _model: None
+        )
+        assert compiled.project is not None, compiled.diagnostics
+        self._parent = compiled.project.plans["users"]
+        self.plan = self._parent.plan
+        self._reader = EventReader(
+            compiled.project.events, compiled.project.plans, format="segment"
+        )
+
+    def expected(self, history: Sequence[oracle.Step], until: int) -> list[oracle.Transition]:
+        return oracle.transitions(self.definition, history, until)
+
+    def run(
+        self,
+        history: Sequence[oracle.Step],
+        until: int,
+        way: Way = STRAIGHT,
+        random: Random | None = None,
+    ) -> list[oracle.Transition]:
+        """What the product makes of a history, in the order of the oracle."""
+        random = random or Random(0)
+        job = _Job(self.plan, self._groups(history) if way.split else [None])
+        parts = []
+        for batch in _batches(history, way.cut, random):
+            match batch:
+                case oracle.Tick(at):
+                    parts += job.advance(at)
+                case oracle.Pull(at, rows):
+                    parts += job.take_force(self._snapshot(rows, at), at)
+                case _:
+                    parts += job.apply(self._inputs(batch))
+            if random.random() < way.restart:
+                job.restart(random)
+        parts += job.advance(until + 1)
+        return sorted(one for part in parts for one in self._transitions(part))
+
+    def _inputs(self, events: Sequence[oracle.Event]) -> Inputs | None:
+        lines = b"".join(json.dumps(event.record).encode() + b"\n" for event in events)
+        chunk = Chunk("history", 0, 0, np.frombuffer(lines, dtype=np.uint8))
+        batch = self._reader.read(chunk, ArrivalPolicy.EVENT)
+        assert not batch.dead_letters
+        if "users" not in batch.inputs:
+            return None
+        arrivals = np.array([event.arrival for event in events], dtype=np.int64)
+        places = batch.positions["users"] & ((1 << LINE_BITS) - 1)
+        return batch.inputs["users"]._replace(arrivals=arrivals[places])
+
+    def _snapshot(self, rows: oracle.Rows, at: int) -> Snapshot:
+        return snapshot_of(
+            self.plan,
+            {
+                user: [holds(one, row.get(one.column), at=at) for one in self._parent.predicates]
+                for user, row in rows.items()
+            },
+        )
+
+    def _groups(self, history: Sequence[oracle.Step]) -> list[int | None]:
+        users = {step.record["userId"] for step in history if isinstance(step, oracle.Event)}
+        users |= {user for step in history if isinstance(step, oracle.Pull) for user in step.rows}
+        hashes = snapshot_of(self.plan, dict.fromkeys(users, [False] * len(self.plan.absent)))
+        return sorted(set(groups_of(hashes.hashes).tolist()))
+
+    def _transitions(self, part: Transitions) -> Iterator[oracle.Transition]:
+        columns = zip(
+            part.effective_at.tolist(),
+            part.user_ids,
+            part.audiences.tolist(),
+            part.sequences.tolist(),
+            part.causes.tolist(),
+            part.conditions.tolist(),
+            part.message_ids,
+            strict=True,
+        )
+        for effective_at, user, audience, sequence, cause, condition, message_id in columns:
+            # A window that expired is named, and only then; the oracle does not say which.
+            assert (cause == Cause.WINDOW_EXPIRED) == (condition >= 0)
+            yield oracle.Transition(
+                effective_at,
+                user,
+                self.plan.audiences[audience].key,
+                sequence,
+                "entered" if sequence % 2 else "exited",
+                Cause(cause).name.lower(),
+                "" if len(message_id) == 32 else message_id,  # a hash stands for a missing id
+            )
+
+
+class _Job:
+    """The key groups, and what was saved of each."""
+
+    def __init__(self, plan: Plan, groups: Sequence[int | None]) -> None:
+        self._plan = plan
+        self._groups = {number: KeyGroup(plan, number) for number in groups}
+        self._saved: dict[int | None, list[bytes]] = {number: [] for number in groups}
+        self._snapshot: Snapshot | None = None
+
+    def apply(self, inputs: Inputs | None) -> list[Transitions]:
+        if inputs is None:
+            return []
+        rows = {
+            number: None if number is None else np.flatnonzero(groups_of(inputs.user_hashes) == number)
+            for number in self._groups
+        }
+        return [group.apply(inputs, rows[number]) for number, group in self._groups.items()]
+
+    def advance(self, to: int) -> list[Transitions]:
+        return [group.advance(to) for group in self._groups.values()]
+
+    def take_force(self, snapshot: Snapshot, at: int) -> list[Transitions]:
+        self._snapshot = snapshot
+        return [group.take_force(snapshot, at) for group in self._groups.values()]
+
+    def restart(self, random: Random) -> None:
+        """Save everything or only what has changed; then, mostly, go on from the bytes alone."""
+        for number, group in self._groups.items():
+            saved = self._saved[number]
+            if saved and random.random() < 0.7:
+                saved.append(group.dump_changes())
+            else:
+                saved[:] = [group.dump()]
+            if random.random() < 0.7:
+                self._groups[number] = KeyGroup.load(
+                    self._plan, *saved, snapshot=self._snapshot, group=number
+                )
+
+
+def _batches(
+    history: Sequence[oracle.Step], cut: float, random: Random
+) -> Iterator[oracle.Tick | oracle.Pull | list[oracle.Event]]:
+    batch: list[oracle.Event] = []
+    for step in history:
+        if isinstance(step, oracle.Event):
+            batch.append(step)
+            if random.random() >= cut:
+                continue
+        if batch:
+            yield batch
+            batch = []
+        if not isinstance(step, oracle.Event):
+            yield step
+    if batch:
+        yield batch

@@ -1,0 +1,51 @@
+"""The engine and the oracle agree about every history, whatever the batches and the restarts.
+
+One example is a project with several histories: compiling a definition costs more than replaying
+a dozen events.  A profile's number of examples times `HISTORIES` is the number of histories a kind.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from tests.harness import WAYS, Rig
+from tests.properties.definitions import KINDS
+from tests.properties.histories import BASE, decode
+
+HISTORIES = 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_against_oracle(kind: str, data: st.DataObject) -> None:
+    rig = Rig(data.draw(KINDS[kind], label="audiences"))
+    histories = data.draw(
+        st.lists(st.binary(max_size=120), min_size=HISTORIES, max_size=HISTORIES), label="histories"
+    )
+    seed = data.draw(st.integers(0, 1 << 16), label="seed of batches and restarts")
+    for number, encoded in enumerate(histories):
+        history = decode(encoded)
+        random = Random(seed + number)
+        way = random.choice(WAYS)
+        found = rig.run(*history, way, random)
+        expected = rig.expected(*history)
+        if found != expected:
+            note(_told(rig.definition["audiences"], history.steps, expected, found, way))
+        assert found == expected
+
+
+def _told(audiences: Any, steps: Any, expected: Any, found: Any, how: Any) -> str:
+    """A mismatch that can be read."""
+    lines = [str(audiences), str(how)]
+    for step in steps:
+        lines.append(f"  {step}".replace(str(BASE)[:7], "…"))
+    only_expected = [one for one in expected if one not in found]
+    only_found = [one for one in found if one not in expected]
+    lines += [f"  missing    {tuple(one)}" for one in only_expected]
+    lines += [f"  unexpected {tuple(one)}" for one in only_found]
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""What the documents say about commands and places is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.main import main
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):.*## ", text_of(ROOT / "Makefile"), re.MULTILINE))
+
+
+def anchors(path: Path) -> set[str]:
+    """The names that a Markdown page's headings can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text_of(path)), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_make_commands_exist(document: Path) -> None:
+    mentioned = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", text_of(document)))
+    assert mentioned <= make_targets()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_usher_commands_exist(document: Path) -> None:
+    mentioned = set(re.findall(r"(?:`|\$ )usher (?:-C \S+ )?([a-z][a-z-]*)", text_of(document)))
+    assert mentioned <= set(main.commands)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_links_lead_somewhere(document: Path) -> None:
+    broken = []
+    for target in LINK.findall(FENCED.sub("", text_of(document))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        place, _, anchor = target.partition("#")
+        path = (document.parent / place).resolve() if place else document
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_command_is_in_the_readme_or_a_page() -> None:
+    everything = "".join(map(text_of, DOCUMENTS))
+    assert [name for name in main.commands if f"usher {name}" not in everything] == []
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_explains_itself_with_an_example(name: str) -> None:
+    command = main.commands[name]
+    help_text = command.get_help(click.Context(command, info_name=f"usher {name}"))
+    assert command.help
+    assert "Example" in help_text
+
+
+def test_the_list_of_decisions_is_complete() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = set(re.findall(r"\((\d{4}-[^)]+\.md)\)", text_of(folder / "README.md")))
+    assert listed == {path.name for path in folder.glob("[0-9]*.md")}

@@ -1,0 +1,106 @@
+"""The rows of a parent model, copied once, every column read as its declared type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import duckdb.func
+
+from audience_dsl.definitions import ColumnType, ParentPlan, Settings
+from audience_dsl.instants import read_instant
+from audience_dsl.sql import quoted_name, quoted_text
+from connectors.warehouses.registry import open_relation
+from connectors.warehouses.relation import Relation
+from warehouse.columns import readings_of, text_columns
+from warehouse.errors import WarehouseError, explained
+from warehouse.readings import READ_INSTANT, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What has been copied: the types of the columns, and how many values did not read as such."""
+
+    columns: Mapping[str, ColumnType]
+    unreadable: Mapping[str, int]
+
+
+def copy_attributes(
+    root: Path, warehouse: Settings | None, plan: ParentPlan, target: Path
+) -> Attributes:
+    """Copy the parent model's rows to the Parquet file `target`, in the warehouse's order.
+
+    Raises:
+        WarehouseError: the model cannot be read, or its columns are not as declared.
+    """
+    model = plan.parent_model
+    with open_relation(
+        root, warehouse, model.source, texts=text_columns(model), output=target.parent
+    ) as relation:
+        readings = readings_of(relation, model, _declared_types(plan))
+        with explained(relation.name), _instants_in_texts(relation.connection, readings):
+            unreadable = _unreadable(relation, readings)
+            columns = [f"{one.sql} AS {quoted_name(name)}" for name, one in readings.items()]
+            relation.connection.execute(
+                f"COPY (SELECT {', '.join(columns)} FROM {relation.sql}) "
+                f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+            )
+    return Attributes({name: one.type for name, one in readings.items()}, unreadable)
+
+
+def _declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
+    types = dict(plan.parent_model.properties)
+    for predicate in plan.predicates:
+        if predicate.type is None:
+            raise WarehouseError(
+                f"property {predicate.column!r} of {plan.parent_model.key} has no type, because "
+                "the definitions were read without the warehouse; declare it, or read them again"
+            )
+        types[predicate.column] = predicate.type
+    return types
+
+
+@contextmanager
+def _instants_in_texts(
+    connection: duckdb.DuckDBPyConnection, readings: Mapping[str, Reading]
+) -> Iterator[None]:
+    """Lend DuckDB the function that reads texts as instants, where a column needs it."""
+    if not any(READ_INSTANT in one.sql for one in readings.values()):
+        yield
+        return
+    text, number = duckdb.sqltype("VARCHAR"), duckdb.sqltype("BIGINT")
+    connection.create_function(
+        READ_INSTANT, read_instant, [text], number, null_handling=duckdb.func.SPECIAL
+    )
+    try:
+        yield
+    finally:
+        connection.remove_function(READ_INSTANT)
+
+
+def _unreadable(relation: Relation, readings: Mapping[str, Reading]) -> dict[str, int]:
+    """Values that do not read as their column's type, by column: they count as missing.
+
+    Raises:
+        WarehouseError: none of a column's values does, so the declaration must be wrong.
+    """
+    lossy = {name: one for name, one in readings.items() if one.lossy}
+    if not lossy:
+        return {}
+    counts = [f"count({quoted_name(name)}), count({one.sql})" for name, one in lossy.items()]
+    statement = f"SELECT {', '.join(counts)} FROM {relation.sql}"
+    row = relation.connection.execute(statement).fetchall()[0]
+    unreadable = {}
+    for name, present, readable in zip(lossy, row[::2], row[1::2], strict=True):
+        if present and not readable:
+            raise WarehouseError(
+                f"{relation.name}: none of the {present} values of column {name!r} "
+                f"({relation.columns[name]}) reads as {readings[name].type}; declare another "
+                "type, or cast it in a query"
+            )
+        if present > readable:
+            unreadable[name] = present - readable
+    return unreadable
