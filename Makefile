@@ -8,7 +8,6 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SHOP := .cache/shop
 WORKERS ?= 2
 
 ##@ Start here
@@ -22,7 +21,7 @@ help: ## List the commands
 
 .PHONY: demo
 demo: $(READY) ## Backtest a day of an example shop, then watch it live for half a minute
-	@$(BIN)/python examples/shop/demo.py --directory $(SHOP)
+	@bash examples/demo.sh
 
 .PHONY: run
 run: $(READY) ## The long-lived job on a project: make run PROJECT=path/to/project

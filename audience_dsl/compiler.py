@@ -280,7 +280,8 @@ class _Audiences:
         self._trees = ordered
 
     def _report_cycle(self, cycle: list[str], span: Span) -> None:
-        message = f"audience {quoted(cycle[0])} refers to itself: {' → '.join(cycle)}"
+        shown = cycle if len(cycle) < 12 else [*cycle[:8], "…", *cycle[-2:]]
+        message = f"audience {quoted(cycle[0])} refers to itself: {' → '.join(shown)}"
         self._reader.fail(span, "cycle", message, "remove one of these references")
 
     def compile(self, parents: dict[str, ParentModel], events: dict[str, EventModel]) -> None:

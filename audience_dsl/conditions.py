@@ -97,7 +97,7 @@ class ConditionResolver:
                 tree = self.resolve(inner) if inner else None
                 return None if tree is None else Not(tree)
             case group:
-                members = [self.resolve(one) for one in fields.get(group) or ()]
+                members = [self.resolve(one) if one else None for one in fields.get(group) or ()]
                 trees = tuple(tree for tree in members if tree is not None)
                 if not trees or len(trees) < len(members):
                     return None
@@ -142,7 +142,7 @@ class ConditionResolver:
         value = fields.get(given[0])
         if given[0] != "between":
             return _BOUNDS[given[0]](value)
-        if len(value) != 2:
+        if None in value:
             return None
         low, high = value
         if low > high:
@@ -180,7 +180,8 @@ class ConditionResolver:
                 inner = fields.get("not")
                 parts = [self._filter(inner, columns, model) if inner else None]
             case group:
-                parts = [self._filter(one, columns, model) for one in fields.get(group) or ()]
+                members = fields.get(group) or ()
+                parts = [self._filter(one, columns, model) if one else None for one in members]
         filters = tuple(part for part in parts if part is not None)
         if not filters or len(filters) < len(parts):
             return None
@@ -235,8 +236,7 @@ class ConditionResolver:
     def _column(self, name: Scalar, columns: KnownColumns, of: str) -> bool:
         if name.text in columns.types or columns.open:
             return True
-        known = {one: columns.places.get(one) for one in columns.types}
-        self._reader.unknown(name.span, "property", name.written, known, of)
+        self._reader.unknown(name.span, "property", name.written, columns.places, of)
         return False
 
     def _compare(

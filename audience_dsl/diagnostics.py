@@ -120,9 +120,7 @@ class Diagnostics:
         if self.suppressed:
             first = next(iter(self._found))
             message = f"{self.suppressed} more findings are not shown; mend these first"
-            found.append(
-                Diagnostic(first.file, 1, 1, 1, Severity.ERROR, "too-many", message, source="")
-            )
+            found.append(Diagnostic(first.file, 1, 1, 2, Severity.ERROR, "too-many", message))
         return found
 
     def _add(

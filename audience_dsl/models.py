@@ -44,8 +44,8 @@ Columns = Callable[[Settings | None, ParentModel], Mapping[str, ColumnType] | Un
 class KnownColumns:
     """The columns that conditions may use.
 
-    `places` are keys of the definitions, where they stand there; `open` means that others may exist
-    as well, since neither definitions nor warehouse could say.
+    `places` are all of their names, with the key in the definitions where they stand there; `open`
+    means that others may exist as well, since neither definitions nor warehouse could say.
     """
 
     types: dict[str, ColumnType | None]
@@ -110,7 +110,8 @@ def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:
         reader.fail(fields.keys["timezone"].span, "missing-key", message, "remove it or add cron")
         return None
     if timezone not in _timezones():
-        reader.unknown(fields.at("timezone"), "time zone", timezone, dict.fromkeys(_timezones()))
+        word = fields.written("timezone")
+        reader.unknown(fields.at("timezone"), "time zone", word, dict.fromkeys(_timezones()))
         return None
     if "cron" not in fields.nodes:
         every = fields.get("every")
@@ -118,9 +119,7 @@ def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:
     if cron is None:
         return None
     if not _fires(cron):
-        message = (
-            f"{quoted(str(fields.nodes['cron'].written))} is no cron expression that ever fires"  # type: ignore[union-attr]
-        )
+        message = f"{quoted(fields.written('cron'))} is no cron expression that ever fires"
         advice = 'write five fields: minute hour day month weekday, such as "0 */2 * * *"'
         reader.fail(fields.at("cron"), "wrong-value", message, advice)
         return None
@@ -172,7 +171,7 @@ def event_model(key: str, fields: Fields) -> EventModel | None:
 
 def sync(key: str, fields: Fields, reader: Reader) -> Sync | None:
     audience, destination = fields.get("audience"), fields.get("destination")
-    on = fields.get("on", ["entered", "exited"])
+    on = [one for one in fields.get("on", ["entered", "exited"]) if one is not None]
     if len(set(on)) < len(on):
         message = f"'on' names {listed(on, 'and')}, one of them twice"
         reader.fail(fields.at("on"), "duplicate", message, "name each once")

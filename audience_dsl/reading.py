@@ -1,7 +1,6 @@
 """Nodes to values, by their shapes; whatever does not fit becomes a diagnostic.
 
-Reading never stops at a mistake.  What could not be read is `None` or left out, and `failures`
-has grown; whoever needs a sound value compares it before and after.
+What could not be read is `None` or left out, and reading goes on.
 """
 
 from __future__ import annotations
@@ -9,45 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from heapq import nsmallest
 from typing import Any
 
 from audience_dsl.diagnostics import Diagnostics, Span, listed, quoted
 from audience_dsl.documents import ListNode, MapNode, Node, Scalar
-from audience_dsl.durations import format_duration, read_duration
+from audience_dsl.phrases import asked, forms_help, known_names
+from audience_dsl.scalar_reading import ScalarReader
 from audience_dsl.scalars import core_structure, is_null
 from audience_dsl.shapes import (
     Anything,
     Choice,
-    Duration,
     Either,
     Field,
-    Flag,
     Forms,
-    Integer,
     ListOf,
     MapOf,
-    Name,
     Operand,
     Record,
     Reference,
     Shape,
     Tagged,
-    Text,
 )
-from audience_dsl.suggestions import Suggestions
-
-SINGULAR = {
-    "sources": "source",
-    "parent_models": "parent model",
-    "related_models": "related model",
-    "events": "event",
-    "audiences": "audience",
-    "destinations": "destination",
-    "syncs": "sync",
-}
-_LISTED_MOST = 12
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 @dataclass(slots=True)
@@ -67,6 +48,11 @@ class Fields:
     def get(self, name: str, default: Any = None) -> Any:
         return self.values.get(name, default)
 
+    def written(self, name: str) -> str:
+        """A field's text as the file has it, with the variables' names and not their values."""
+        node = self.nodes[name]
+        return node.written if isinstance(node, Scalar) else ""
+
     def at(self, name: str) -> Span:
         """Where the field's value is; an empty value is where its key is."""
         node = self.nodes[name]
@@ -81,8 +67,8 @@ class Entry:
     value: Any
 
 
-class Reader:
-    """Reads nodes; `names` are the keys of all sections, perhaps not all of `uncertain` ones."""
+class Reader(ScalarReader):
+    """Reads nodes of any shape; `references` are the shapes that others name."""
 
     def __init__(
         self,
@@ -91,16 +77,8 @@ class Reader:
         references: Mapping[str, Shape],
         uncertain: Collection[str],
     ) -> None:
-        self.found = found
-        self.failures = 0
-        self.suggestions = Suggestions()
-        self._names = names
+        super().__init__(found, names, uncertain)
         self._references = references
-        self._uncertain = uncertain
-
-    def fail(self, span: Span, code: str, message: str, advice: str = "") -> None:
-        self.failures += 1
-        self.found.error(span, code, message, advice)
 
     def read(self, node: Node, shape: Shape, what: str, key: Scalar | None = None) -> Any:
         """The value, or `None` if there is none or it does not fit.
@@ -130,97 +108,10 @@ class Reader:
             case Either(short, long):
                 return self.read(node, long if isinstance(node, MapNode) else short, what, key)
             case _:
-                return self._scalar(node, shape, what, key)
-
-    def unknown(
-        self, span: Span, kind: str, word: str, known: Mapping[str, Scalar | None], of: str = ""
-    ) -> None:
-        """Report a name that is none of the known ones; their scalars tell where they stand."""
-        if self.found.full:
-            self.fail(span, "unknown-name", "")
-            return
-        close = self.suggestions.closest(word, known)
-        place = known[close] if close else None
-        if close:
-            advice = f"did you mean {quoted(close)}?"
-            advice += f" (defined at {place.span})" if place else ""
-        elif not known:
-            advice = f"no {kind}{of} is defined"
-        else:
-            advice = _known(kind, known)
-        self.fail(span, "unknown-name", f"unknown {kind} {quoted(word)}{of}", advice)
-
-    def _scalar(self, node: Node, shape: Shape, what: str, key: Scalar | None) -> Any:
-        if not isinstance(node, Scalar):
-            kind = "a list" if isinstance(node, ListNode) else "a mapping"
-            self.fail(node.span, "wrong-type", f"{what} must be {_asked(shape)}, not {kind}")
-            return None
-        if is_null(node):
-            advice = f"quote it if the text {quoted(node.written)} is meant" if node.written else ""
-            span = node.span if node.written or key is None else key.span
-            self.fail(span, "no-value", f"{what} has no value; it must be {_asked(shape)}", advice)
-            return None
-        match shape:
-            case Text(expected, pattern):
-                if node.text and (not pattern or re.fullmatch(pattern, node.text)):
-                    return node.text
-                self._misfit(node, what, expected)
-            case Choice(words):
-                if node.text in words:
-                    return node.text
-                close = self.suggestions.closest(node.text, words)
-                did = f"did you mean {quoted(close)}?" if close else ""
-                self._misfit(node, what, f"one of {listed(words)}", did)
-            case Flag():
-                if node.text in ("true", "false"):
-                    return node.text == "true"
-                self._misfit(node, what, "true or false")
-            case Integer():
-                return self._integer(node, shape, what)
-            case Duration():
-                return self._duration(node, shape, what)
-            case Name(section):
-                if node.text in self._names[section]:
-                    return node.text
-                if section not in self._uncertain:
-                    self.unknown(node.span, SINGULAR[section], node.written, self._names[section])
-                self.failures += 1
-        return None
-
-    def _misfit(self, node: Scalar, what: str, expected: str, advice: str = "") -> None:
-        message = f"{what} must be {expected}, not {quoted(node.written)}"
-        self.fail(node.span, "wrong-value", message, advice)
-
-    def _integer(self, node: Scalar, shape: Integer, what: str) -> int | None:
-        if not _INTEGER.fullmatch(node.text):
-            self._misfit(node, what, "a whole number")
-            return None
-        value = int(node.text)
-        if shape.least <= value <= shape.most:
-            return value
-        reason = shape.too_low if value < shape.least else shape.too_high
-        message = f"{what} cannot be {quoted(node.written)}: {reason}"
-        advice = f"write a whole number from {shape.least} to {shape.most}"
-        self.fail(node.span, "out-of-range", message, advice)
-        return None
-
-    def _duration(self, node: Scalar, shape: Duration, what: str) -> int | None:
-        value = read_duration(node.text)
-        if value is None:
-            advice = "units are s, m, h, d and w"
-            self._misfit(node, what, "a number and a unit, such as 90s, 10m or 24h", advice)
-        elif value == 0:
-            message = f"{what} is {quoted(node.written)}, which holds no event"
-            self.fail(node.span, "out-of-range", message, "write at least 1s")
-        elif shape.most is not None and value > shape.most:
-            message = f"{what} cannot be {quoted(node.written)}: {shape.too_high}"
-            advice = f"write {format_duration(shape.most)} or less; a longer history is a column"
-            self.fail(node.span, "out-of-range", message, f"{advice} of the parent model")
-        else:
-            return value
-        return None
+                return self.read_scalar(node, shape, what, key)
 
     def _list(self, node: Node, shape: ListOf, what: str) -> list[Any] | None:
+        """The values of all items, with `None` for those that do not fit."""
         if not isinstance(node, ListNode):
             advice = ""
             if isinstance(node, Scalar) and node.text and not is_null(node):
@@ -234,8 +125,7 @@ class Reader:
         if not node.items:
             self.fail(node.span, "empty", f"{what} is an empty list", "list something or remove it")
             return None
-        values = (self.read(item, shape.item, f"an item of {what}") for item in node.items)
-        return [value for value in values if value is not None]
+        return [self.read(item, shape.item, f"an item of {what}") for item in node.items]
 
     def _map(self, node: Node, shape: MapOf, what: str) -> dict[str, Entry] | None:
         if not isinstance(node, MapNode):
@@ -286,7 +176,7 @@ class Reader:
 
     def _missing_key(self, fields: Fields, known: Field, title: str) -> None:
         message = f"{quoted(title)} needs '{known.name}', which is missing"
-        advice = known.instead or f"add {known.name}: {_asked(known.shape)}"
+        advice = known.instead or f"add {known.name}: {asked(known.shape)}"
         self.fail(fields.span, "missing-key", message, advice)
 
     def _check_alternatives(self, fields: Fields, shape: Record, title: str) -> None:
@@ -309,7 +199,7 @@ class Reader:
         synonyms = (one.name for one in free if word in one.synonyms)
         close = next(synonyms, None) or self.suggestions.closest(key.written, known)
         message = f"unknown key {quoted(key.written)} in {quoted(shape.title)}"
-        advice = f"did you mean {quoted(close)}?" if close else _known("key", known)
+        advice = f"did you mean {quoted(close)}?" if close else known_names("key", known)
         self.fail(key.span, "unknown-key", message, advice)
         return close
 
@@ -331,11 +221,11 @@ class Reader:
             values = self._list(node, shape.bare, what)
             return Fields("all", node.span, {"all": values}, {}, {"all": node})
         if not isinstance(node, MapNode):
-            kind, advice = "text", _forms_help(shape)
+            kind, advice = "text", forms_help(shape)
             if isinstance(node, ListNode):
                 kind = "list"
                 advice = "put the list under all: if all must hold, under any: if one is enough"
-            message = f"{what} must be {_asked(shape)}, not a {kind}"
+            message = f"{what} must be {asked(shape)}, not a {kind}"
             self.fail(node.span, "wrong-type", message, advice)
             return None
         given = [name for name in node.entries if name in shape.forms]
@@ -368,47 +258,9 @@ class Reader:
                 self.fail(key.span, "unknown-key", message, f"did you mean {quoted(close)}?")
                 return
         message = f"{what} is no {shape.title}: none of its keys names one"
-        self.fail(_place(node), "missing-key", message, _forms_help(shape))
+        self.fail(_place(node), "missing-key", message, forms_help(shape))
 
 
 def _place(node: MapNode) -> Span:
     """Where to point at a mapping that stands under no key: its first key."""
     return next((key.span for key, _ in node.entries.values()), node.span)
-
-
-def _asked(shape: Shape) -> str:
-    match shape:
-        case Text(what):
-            return what
-        case Choice(words):
-            return f"one of {listed(words)}"
-        case Integer():
-            return "a whole number"
-        case Flag():
-            return "true or false"
-        case Duration():
-            return "a duration such as 10m"
-        case Name(section):
-            return f"the key of {'an' if section[0] in 'ae' else 'a'} {SINGULAR[section]}"
-        case ListOf():
-            return "a list"
-        case Forms(title) | Tagged(title) | Record(title):
-            return f"a {title}" if title != "from" else "a mapping"
-        case Reference(name):
-            return f"a {name}"
-        case Either(short):
-            return _asked(short)
-        case _:
-            return "a value"
-
-
-def _forms_help(shape: Forms) -> str:
-    known = [name for name, record in shape.forms.items() if not record.refused]
-    return f"a {shape.title} has one of the keys {listed(known)}"
-
-
-def _known(kind: str, known: Mapping[str, object] | list[str]) -> str:
-    names = nsmallest(_LISTED_MOST, known)
-    more = f" and {len(known) - _LISTED_MOST} more" if len(known) > _LISTED_MOST else ""
-    plural = kind[:-1] + "ies" if kind.endswith("y") and kind != "key" else kind + "s"
-    return f"known {plural}: {', '.join(names)}{more}"

@@ -238,6 +238,6 @@ def _operators() -> Iterator[str]:
     yield ""
     yield (
         "An event property without a type has the JSON type of its value, and an operand that is\n"
-        "plain is a number or flag if it looks like one, quoted it is a text. A value of another\n"
-        "type than the operand's compares as missing.\n"
+        "plain is a number or flag if it looks like one; quoted or from a variable, it is text.\n"
+        "A value of another type than the operand's compares as missing.\n"
     )

@@ -26,13 +26,16 @@ def is_null(node: Node) -> bool:
 
 def is_ambiguous(scalar: Scalar) -> bool:
     """Whether readers disagree: `0123` is 123 to some, 83 to others, and a text to people."""
-    return scalar.plain and _LEADING_ZERO.fullmatch(scalar.text) is not None
+    return scalar.plain and _LEADING_ZERO.fullmatch(scalar.written) is not None
 
 
 def core_value(scalar: Scalar) -> str | int | float | bool:
-    """The value by the core rules; a null is not considered."""
+    """The value by the core rules; a null is not considered.
+
+    A variable's value is text: a password of digits is no number.
+    """
     text = scalar.text
-    if not scalar.plain:
+    if not scalar.plain or text != scalar.written:
         return text
     if text in _FLAGS:
         return _FLAGS[text]
@@ -59,5 +62,7 @@ def core_structure(node: Node) -> object:
             return [core_structure(item) for item in items]
         case MapNode(entries):
             return {name: core_structure(value) for name, (_, value) in entries.items()}
+        case _ if is_ambiguous(node):
+            return node.text
         case _:
             return None if is_null(node) else core_value(node)

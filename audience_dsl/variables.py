@@ -26,7 +26,8 @@ _SHIELDED = re.compile(
     r"""\$?\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^{}\n\r'"]*)?\}"""  # a variable
     r"|(?<=[\w./-])\{[A-Za-z_]+\}"  # {date} in the middle of a text; a mapping cannot stand there
 )
-_EXPRESSION = re.compile(r"\$(\$?)\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
+# No "$" in a default: a file full of beginnings without an end would take quadratic time.
+_EXPRESSION = re.compile(r"\$(\$?)\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^$}]*))?\})?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The command `usher`, one module a verb."""

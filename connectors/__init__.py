@@ -1,0 +1,1 @@
+"""How to speak to others: event sources, warehouses, destinations."""

@@ -1,0 +1,1 @@
+"""The Bytewax pipelines: the realtime job and backtests. The only package that knows Bytewax."""

@@ -21,7 +21,7 @@ from bytewax.testing import cluster_main
 
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.ordering import Ordering
-from connectors.sources.reader import EventReader
+from connectors.sources.reader import Batch, EventReader
 from connectors.sources.recorded import RecordedFile, read_file
 from dataflows.adapters import CallbackSink, IteratorSource
 from dataflows.chronicle import Chronicle
@@ -35,6 +35,10 @@ from warehouse.pull import pull
 
 # Bytewax closes an epoch now and then; between epochs nothing bounds what waits for a worker.
 _EPOCH = timedelta(seconds=1)
+
+# Events that are evaluated between two ticks: many, because every step costs each key group a
+# call; few enough that what waits for its order stays small.
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def backtest_flow(
 def run_backtest(
     loaded: LoadedProject,
     request: Request,
-    progress: Callable[[int], None] = lambda size: None,
+    progress: Callable[[int], None] = lambda _size: None,
 ) -> Result:
     """Replay recordings and report every transition of the audiences that are asked for.
 
@@ -104,11 +108,12 @@ def run_backtest(
     summary = Summary(project.plans, keys)
     with ExitStack() as resources:
         ordering = resources.enter_context(Ordering())
-        _read(loaded, request, ordering, records, dead_letters, progress)
-        start = request.start if request.start is not None else ordering.earliest
-        until = request.until if request.until is not None else ordering.latest
-        if start is None or until is None:
-            return Result(records, summary, dead_letters, start, until)
+        span = _read(loaded, request, ordering, records, dead_letters, progress)
+        start = span.earliest if request.start is None else request.start
+        until = span.latest if request.until is None else request.until
+        if start is None:
+            return Result(records, summary, dead_letters, None, until)
+        until = start if until is None else max(start, until)
         store = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="usher-")))
         snapshots = {
             parent: pull(loaded.root, project.warehouse, plan, start, store=store)
@@ -116,10 +121,10 @@ def run_backtest(
         }
         output = request.output and resources.enter_context(open_output(request.output))
         chronicle = Chronicle(project.plans, request.audiences)
-        clock = VirtualClock(start, max(start, until))
+        clock = VirtualClock(start, until)
 
         def steps() -> Iterator[Step]:
-            for inputs, reached in ordering.blocks():
+            for inputs, reached in ordering.blocks(_BLOCK):
                 yield from clock.steps(inputs, reached)
             yield from clock.last_step()
 
@@ -132,9 +137,25 @@ def run_backtest(
                     output.write(stretch.records(project.plans))
 
         flow = backtest_flow(steps(), Audiences(project.plans, snapshots, live=False), take)
-        cluster_main(flow, [], 0, epoch_interval=_EPOCH, worker_count_per_proc=request.workers)
+        cluster_main(  # type: ignore[no-untyped-call]
+            flow, [], 0, epoch_interval=_EPOCH, worker_count_per_proc=request.workers
+        )
         records.ignored += clock.beyond
         return Result(records, summary, dead_letters, start, until)
+
+
+@dataclass(slots=True)
+class _Span:
+    """The first and the last arrival of a recording."""
+
+    earliest: int | None = None
+    latest: int | None = None
+
+    def include(self, batch: Batch) -> None:
+        for inputs in batch.inputs.values():
+            first, last = int(inputs.arrivals.min()), int(inputs.arrivals.max())
+            self.earliest = first if self.earliest is None else min(self.earliest, first)
+            self.latest = last if self.latest is None else max(self.latest, last)
 
 
 def _read(
@@ -144,7 +165,8 @@ def _read(
     records: RecordCounts,
     dead_letters: dict[str, int],
     progress: Callable[[int], None],
-) -> None:
+) -> _Span:
+    span = _Span()
     project = loaded.project
     readers: dict[tuple[str | None, str | None], EventReader] = {}
     for recording in request.recordings:
@@ -158,5 +180,7 @@ def _read(
             records.invalid += len(batch.dead_letters)
             for letter in batch.dead_letters:
                 dead_letters[letter.reason] = dead_letters.get(letter.reason, 0) + 1
-            ordering.add(batch)
+            ordering.add(batch.inputs, batch.positions)
+            span.include(batch)
             progress(chunk.size)
+    return span

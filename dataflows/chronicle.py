@@ -57,9 +57,7 @@ class Chronicle:
         self, plans: Mapping[str, ParentPlan], audiences: Collection[str] | None = None
     ) -> None:
         self._plans = plans
-        self._reached = {
-            (parent, group): -(1 << 62) for parent in plans for group in range(GROUPS)
-        }
+        self._reached = {(parent, group): -(1 << 62) for parent in plans for group in range(GROUPS)}
         self._waiting: dict[str, list[Transitions]] = {parent: [] for parent in plans}
         self._wanted = {
             parent: np.array(

@@ -110,6 +110,6 @@ def _cut(batch: Batch, instant: int) -> tuple[Batch, Batch]:
         middle = int(np.searchsorted(inputs.arrivals, instant, side="left"))
         if middle > 0:
             before[parent] = inputs.between(0, middle)
-        if middle < inputs.count:
-            after[parent] = inputs.between(middle, inputs.count)
+        if middle < inputs.size:
+            after[parent] = inputs.between(middle, inputs.size)
     return before, after

@@ -37,7 +37,9 @@ class Audiences(msgspec.Struct, frozen=True):
 
 @operator
 def evaluate_audiences(
-    step_id: str, steps: Stream[Step], audiences: Audiences
+    step_id: str,  # noqa: ARG001  Bytewax names the operator by it
+    steps: Stream[Step],
+    audiences: Audiences,
 ) -> KeyedStream[GroupTransitions]:
     """Turn steps into the transitions of each key group."""
     parents = sorted(audiences.plans)

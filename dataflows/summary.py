@@ -11,6 +11,7 @@ import numpy as np
 from audience_dsl.definitions import ParentPlan
 from dataflows.chronicle import Stretch
 from engine.group import Counts
+from engine.plan import Booleans, Int64s
 
 
 @dataclass(slots=True)
@@ -76,8 +77,8 @@ class Summary:
     def _count(
         self,
         figures: AudienceFigures,
-        entered: np.ndarray,  # type: ignore[type-arg]
-        instants: np.ndarray,  # type: ignore[type-arg]
+        entered: Booleans,
+        instants: Int64s,
     ) -> None:
         sizes = figures.members + np.cumsum(np.where(entered, 1, -1))
         last_of_instant = np.append(instants[1:] != instants[:-1], True)

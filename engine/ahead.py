@@ -20,9 +20,7 @@ REMEMBERED_MAX = 4096
 
 
 @kernel
-def counting_instant(
-    plan: PlanArrays, state: State, user: int, recorded: int, event_id: int, arrival: int
-) -> int:
+def counting_instant(state: State, user: int, recorded: int, event_id: int, arrival: int) -> int:
     """The instant at which the event counts: as recorded, at its arrival, or as its first copy."""
     ahead = state.ahead
     cell = int(state.users.ahead[user])

@@ -1,23 +1,29 @@
 """A key group's state as bytes: versioned, checksummed, verified when loaded.
 
-    magic and format version · 16 bytes BLAKE2b over the rest · length of the header · header · columns
+    magic with format version · BLAKE2b of the rest · length of the header · header · columns
 
-The header (MessagePack) says under which plan the state was written, which link of the chain it is,
-and the type and size of every column; the columns follow as they are in memory, little-endian.
-Link 0 is a complete dump.  Each later link is a difference: users who changed, and the ids of
-users who were forgotten, since the link before it.
+The header (MessagePack) says under which plan the state was written, what it is to be loaded on
+top of, and the type and size of every column; the columns follow as they are in memory,
+little-endian.  A complete dump stands alone.  A difference holds the users who changed, and the ids
+of users who were forgotten, since the dump before it; it names that dump's checksum, so that
+differences fit together in one way only.
 """
 
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from engine.columns import Columns
 from engine.inputs import Texts
-from engine.plan import Plan
+from engine.plan import Int64s, Plan
+
+Array = npt.NDArray[Any]
 
 _MAGIC = b"USHERST1"
 _DIGEST_BYTES = 16
@@ -34,14 +40,15 @@ class ForeignState(Exception):
 
 class _Header(msgspec.Struct, frozen=True):
     plan: str
-    link: int
+    after: bytes  # checksum of the dump before; empty for a complete one
     columns: list[tuple[str, list[int]]]  # type and shape, in the order of `Columns`
 
 
-def encode(plan: Plan, columns: Columns, link: int) -> bytes:
+def encode(plan: Plan, columns: Columns, after: bytes = b"") -> bytes:
+    """Bytes of a complete dump, or of a difference to the dump whose checksum is `after`."""
     arrays = [np.ascontiguousarray(array) for array in _flattened(columns)]
     header = msgspec.msgpack.encode(
-        _Header(plan.version, link, [(array.dtype.str, list(array.shape)) for array in arrays])
+        _Header(plan.version, after, [(array.dtype.str, list(array.shape)) for array in arrays])
     )
     content = b"".join(
         [
@@ -60,31 +67,40 @@ def decode(plan: Plan, dump: bytes, *changes: bytes) -> Columns:
         DamagedState, ForeignState: see there.
     """
     parts = []
-    for expected, data in enumerate([dump, *changes]):
-        link, columns = _decode_one(plan, data)
-        if link != expected:
-            raise DamagedState(f"link {link} of the state's dumps stands where {expected} belongs")
+    before = b""
+    for number, data in enumerate([dump, *changes]):
+        after, columns = _decode_one(plan, data)
+        if after != before:
+            raise DamagedState(
+                f"part {number} of the state does not belong after the one before it"
+            )
         parts.append(columns)
+        before = checksum(data)
     return _merged(parts) if changes else parts[0]
+
+
+def checksum(data: bytes) -> bytes:
+    """What names a dump, as it is written in the dump itself."""
+    return data[len(_MAGIC) : len(_MAGIC) + _DIGEST_BYTES]
 
 
 def _digest(content: bytes | memoryview) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
-def _flattened(columns: Columns) -> list[np.ndarray]:  # type: ignore[type-arg]
-    arrays = []
+def _flattened(columns: Columns) -> list[Array]:
+    arrays: list[Array] = []
     for column in columns:
         arrays.extend(column if isinstance(column, Texts) else [column])
     return arrays
 
 
-def _decode_one(plan: Plan, data: bytes) -> tuple[int, Columns]:
+def _decode_one(plan: Plan, data: bytes) -> tuple[bytes, Columns]:
     begin = len(_MAGIC) + _DIGEST_BYTES
     if data[: len(_MAGIC)] != _MAGIC:
         raise DamagedState("these bytes are no state, or one of another format version")
     content = memoryview(data)[begin:]
-    if data[len(_MAGIC) : begin] != _digest(content):
+    if checksum(data) != _digest(content):
         raise DamagedState("the state's checksum does not match its content")
     header_end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = msgspec.msgpack.decode(content[_LENGTH_BYTES:header_end], type=_Header)
@@ -92,7 +108,7 @@ def _decode_one(plan: Plan, data: bytes) -> tuple[int, Columns]:
         raise ForeignState(
             f"the state was written under plan {header.plan}, not under {plan.version}"
         )
-    arrays = []
+    arrays: list[Array] = []
     place = header_end
     for code, shape in header.columns:
         count = int(np.prod(shape, dtype=np.int64))
@@ -104,7 +120,7 @@ def _decode_one(plan: Plan, data: bytes) -> tuple[int, Columns]:
         Texts(next(rest), next(rest)) if name in ("ids", "released") else next(rest)
         for name in Columns._fields
     )
-    return header.link, Columns(*fields)  # type: ignore[arg-type]
+    return header.after, Columns(*fields)  # type: ignore[arg-type]
 
 
 def _merged(parts: list[Columns]) -> Columns:
@@ -139,7 +155,7 @@ def _merged(parts: list[Columns]) -> Columns:
 def _each(texts: Texts) -> list[bytes]:
     raw = texts.data.tobytes()
     starts = texts.starts.tolist()
-    return [raw[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)]
+    return [raw[start:end] for start, end in pairwise(starts)]
 
 
 def _joined(texts: list[Texts]) -> Texts:
@@ -149,7 +165,7 @@ def _joined(texts: list[Texts]) -> Texts:
     return Texts(np.concatenate([one.data for one in texts]), starts)
 
 
-def _chosen(columns: Columns, rows: np.ndarray) -> Columns:  # type: ignore[type-arg]
+def _chosen(columns: Columns, rows: Array) -> Columns:
     """The given users' part of the columns."""
     windows = _items(columns.window_counts, rows)
     members = _items(columns.member_counts, rows)
@@ -180,11 +196,12 @@ def _chosen(columns: Columns, rows: np.ndarray) -> Columns:  # type: ignore[type
     )
 
 
-def _items(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _items(counts: Array, rows: Array) -> Int64s:
     """Positions of the chosen rows' items in a column of concatenated items."""
     ends = np.cumsum(counts, dtype=np.int64)
     lengths = counts[rows].astype(np.int64)
     begins = ends[rows] - lengths
     chosen_ends = np.cumsum(lengths)
     total = int(chosen_ends[-1]) if rows.size else 0
-    return np.arange(total) + np.repeat(begins - (chosen_ends - lengths), lengths)
+    items: Int64s = np.arange(total) + np.repeat(begins - (chosen_ends - lengths), lengths)
+    return items

@@ -199,7 +199,8 @@ def _ragged(starts: Int64s, counts: Int32s) -> Int64s:
     """The cells of all lists, list after list."""
     ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if counts.size else 0
-    return np.arange(total) + np.repeat(starts - (ends - counts), counts)
+    cells: Int64s = np.arange(total) + np.repeat(starts - (ends - counts), counts)
+    return cells
 
 
 def _ring_cells(state: State, windows: Int64s) -> Int64s:
@@ -207,9 +208,9 @@ def _ring_cells(state: State, windows: Int64s) -> Int64s:
     counts = state.windows.count[windows]
     positions = _ragged(state.windows.first[windows].astype(np.int64), counts)
     masks = (np.int64(1) << state.windows.size_class[windows].astype(np.int64)) - 1
-    return np.repeat(state.windows.block[windows], counts) + (
-        positions & np.repeat(masks, counts)
-    )
+    blocks = np.repeat(state.windows.block[windows], counts)
+    cells: Int64s = blocks + (positions & np.repeat(masks, counts))
+    return cells
 
 
 def _gathered(data: Bytes, starts: Int64s, lengths: Int32s) -> Texts:

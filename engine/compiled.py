@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 
@@ -32,7 +32,7 @@ def _cache_folder() -> Path:
 
 
 CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or _cache_folder())
-numba.config.CACHE_DIR = str(CACHE_FOLDER)
+numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -42,11 +42,12 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     arrays that travel from kernel to kernel, it cost five times what the kernels do.  Inlining
     spares copying these arrays' descriptions at every call.
     """
-    compile_kernel = numba.njit(cache=True, nogil=True, _nrt=False, forceinline=True)
-    compiled: Callable[_P, _R] = compile_kernel(function)
+    options: Any = {"cache": True, "nogil": True, "forceinline": True, "_nrt": False}
+    compiled: Callable[_P, _R] = numba.njit(**options)(function)
     return compiled
 
 
 def already_compiled() -> bool:
-    """Whether an earlier process has left compiled kernels on disk."""
-    return not numba.config.DISABLE_JIT and any(CACHE_FOLDER.rglob("*.nbi"))
+    """Whether there is nothing left to compile: an earlier process did, or nothing is compiled."""
+    interpreted: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+    return interpreted or any(CACHE_FOLDER.rglob("*.nbi"))

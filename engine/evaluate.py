@@ -333,7 +333,7 @@ def _apply_input(
     event_id = int(inputs.message_hashes[row])
     timestamp = recorded
     if recorded > arrival or users.ahead[user] != NONE:
-        timestamp = counting_instant(plan, state, user, recorded, event_id, arrival)
+        timestamp = counting_instant(state, user, recorded, event_id, arrival)
     users.marks[user] |= CHANGED
     counted = False
     duplicated = False

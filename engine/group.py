@@ -28,9 +28,10 @@ from engine.evaluate import (
     apply_inputs,
     review_known_users,
 )
+from engine.growth import enlarged_state
 from engine.hashing import GROUP_BITS, GROUPS
 from engine.inputs import Inputs, Snapshot, Texts
-from engine.plan import Int64s, Plan
+from engine.plan import Bytes, Int64s, Plan
 from engine.pools import IN_USE
 from engine.rest import members_at_rest
 from engine.state import (
@@ -60,7 +61,6 @@ from engine.state import (
     new_state,
     records,
 )
-from engine.growth import enlarged_state
 from engine.transitions import EVENT_CAUSE, NO_CONDITION, NO_TRANSITIONS, Cause, Transitions
 
 # Transitions that the kernels may collect before they are carried off.
@@ -95,7 +95,7 @@ class KeyGroup:
         self._group = group
         self._state = new_state(plan.word_count)
         self._snapshot = Snapshot.empty(plan.word_count).frozen()
-        self._chain = 0  # differences since the last complete dump
+        self._last_dump = b""  # its checksum
         audiences = len(plan.audiences)
         self._agenda = Agenda(
             np.empty(audiences + 1, dtype=np.int32),
@@ -115,7 +115,7 @@ class KeyGroup:
         """
         inputs = inputs.frozen()
         if rows is None:
-            rows = np.arange(inputs.count, dtype=np.int64)
+            rows = np.arange(inputs.size, dtype=np.int64)
         cursor = np.zeros(1, dtype=np.int64)
         arrays = self.plan.arrays
         return self._drive(
@@ -239,9 +239,8 @@ class KeyGroup:
 
     def dump(self) -> bytes:
         """The whole state.  Differences are counted from here on."""
-        self._chain = 0
-        data = codec.encode(self.plan, to_columns(self._state), self._chain)
-        self._start_tracking()
+        data = codec.encode(self.plan, to_columns(self._state))
+        self._start_tracking(data)
         return data
 
     def dump_changes(self) -> bytes:
@@ -252,9 +251,8 @@ class KeyGroup:
         """
         if not self._state.numbers[TRACKING]:
             raise ValueError("a difference needs a complete dump before it")
-        self._chain += 1
-        data = codec.encode(self.plan, to_columns(self._state, CHANGED), self._chain)
-        self._start_tracking()
+        data = codec.encode(self.plan, to_columns(self._state, CHANGED), self._last_dump)
+        self._start_tracking(data)
         return data
 
     @classmethod
@@ -279,18 +277,16 @@ class KeyGroup:
         restored._state = from_columns(plan, codec.decode(plan, dump, *changes))
         if snapshot is not None:
             restored._snapshot = snapshot.frozen()
-        restored._chain = len(changes)
-        restored._start_tracking()
+        restored._start_tracking(changes[-1] if changes else dump)
         return restored
 
-    def _start_tracking(self) -> None:
+    def _start_tracking(self, dump: bytes) -> None:
+        self._last_dump = codec.checksum(dump)
         self._state.users.marks[: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
         self._state.numbers[RELEASED] = 0
         self._state.numbers[TRACKING] = 1
 
-    def _drive(
-        self, step: Callable[[], int], message_ids: Texts | None = None
-    ) -> Transitions:
+    def _drive(self, step: Callable[[], int], message_ids: Texts | None = None) -> Transitions:
         """Run a kernel to its end, making room whenever it asks."""
         parts = []
         while (need := step()) != DONE:
@@ -311,9 +307,7 @@ class KeyGroup:
         by_event = causes == EVENT_CAUSE
         users = emitted.user[:count]
         starts = self._state.users.id_start[users]
-        user_ids = _texts(
-            self._state.ids, starts, starts + self._state.users.id_length[users]
-        )
+        user_ids = _texts(self._state.ids, starts, starts + self._state.users.id_length[users])
         events = [""] * count
         if message_ids is not None:
             rows = np.flatnonzero(by_event)
@@ -349,8 +343,8 @@ class KeyGroup:
         return state._replace(released=old.released)
 
 
-def _texts(data: np.ndarray, starts: Int64s, ends: Int64s) -> list[str]:  # type: ignore[type-arg]
-    view = memoryview(data)
+def _texts(data: Bytes, starts: Int64s, ends: Int64s) -> list[str]:
+    view = data.data
     return [
         str(view[start:end], "utf-8")
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
@@ -360,7 +354,7 @@ def _texts(data: np.ndarray, starts: Int64s, ends: Int64s) -> list[str]:  # type
 def _used_bytes(state: State) -> int:
     """About how much of `State.size_bytes` the live users and their cells need."""
     live = int(state.numbers[USERS_LIVE])
-    used = live * (state.users.itemsize + 8 * state.words.shape[1])
+    used: int = live * (state.users.itemsize + 8 * state.words.shape[1])
     used += int(state.numbers[IDS_TOP]) * live // max(int(state.numbers[USERS_TOP]), 1)
     for book, pool in (
         (WINDOWS_BOOK, state.windows),

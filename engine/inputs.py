@@ -26,10 +26,8 @@ class Texts(NamedTuple):
         """Raises `UnicodeEncodeError` for lone surrogates, which are not text."""
         joined = "".join(texts)
         data = joined.encode()
-        if len(data) == len(joined):
-            lengths = map(len, texts)
-        else:
-            lengths = (len(text.encode()) for text in texts)
+        one_byte_each = len(data) == len(joined)
+        lengths = map(len, texts if one_byte_each else [text.encode() for text in texts])
         starts = np.zeros(len(texts) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=starts[1:])
         return cls(np.frombuffer(data, dtype=np.uint8), starts)
@@ -62,7 +60,7 @@ class Inputs(NamedTuple):
     tallied: Booleans  # whether the event appears in the counts of matched, duplicate and late
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return self.timestamps.size
 
     def between(self, first: int, end: int) -> Inputs:

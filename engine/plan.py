@@ -196,14 +196,16 @@ class Plan:
         """64-bit words that hold a user's predicate bits (bit `p` is bit `p % 64` of `p // 64`)."""
         return (len(self.absent) + 63) // 64
 
-    @cached_property
+    @property
     def listens_to_every_event(self) -> bool:
         """Whether an event matters even if no condition counts it.
 
-        It does where somebody whom the warehouse does not know becomes a member by merely being
-        seen, for example of "did not order in the last half hour".
+        It always does.  Somebody whom the warehouse does not know may become a member by merely
+        being seen.  And an event is an input of its user: it moves the user's clock, and what ages
+        out at its instant is judged with it.  If such events were left out, what an audience
+        reports would depend on which events other audiences count.
         """
-        return len(self.arrays.absent_members) > 0
+        return len(self.audiences) > 0
 
     @cached_property
     def arrays(self) -> PlanArrays:

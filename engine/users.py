@@ -136,9 +136,7 @@ def _write_down(state: State, user: int) -> None:
 
 
 @kernel
-def find_in_snapshot(
-    snapshot: Snapshot, user_hash: int, data: Bytes, start: int, end: int
-) -> int:
+def find_in_snapshot(snapshot: Snapshot, user_hash: int, data: Bytes, start: int, end: int) -> int:
     """The snapshot's row of the user whose id is `data[start:end]`, or NONE."""
     low = 0
     high = snapshot.hashes.size

@@ -56,7 +56,7 @@ def find_window(state: State, user: int, condition: int) -> int:
 
 @kernel
 def add_window(state: State, user: int, condition: int, cell: int) -> int:
-    """Make room at `cell` for an empty window; return its cell, which the block may have moved."""
+    """Make room at `cell` for an empty window; return its cell, since the block may move."""
     users = state.users
     windows = state.windows
     start = int(users.windows[user])
@@ -102,7 +102,9 @@ def remove_window(state: State, user: int, cell: int) -> None:
         _copy_window(windows, place + 1, place)
     users.windows_count[user] = count
     if count == 0:
-        give_back_block(state.books[WINDOWS_BOOK], windows.due, int(users.windows_class[user]), start)
+        give_back_block(
+            state.books[WINDOWS_BOOK], windows.due, int(users.windows_class[user]), start
+        )
         users.windows_class[user] = NONE
 
 
@@ -226,9 +228,7 @@ def _is_at(state: State, cell: int, position: int, timestamp: int, event_id: int
     windows = state.windows
     mask = (1 << int(windows.size_class[cell])) - 1
     place = int(windows.block[cell]) + ((int(windows.first[cell]) + position) & mask)
-    return bool(
-        state.entries.timestamp[place] == timestamp and state.entries.id[place] == event_id
-    )
+    return bool(state.entries.timestamp[place] == timestamp and state.entries.id[place] == event_id)
 
 
 @kernel
@@ -248,4 +248,3 @@ def _enlarge(state: State, cell: int) -> None:
     windows.block[cell] = larger
     windows.first[cell] = 0
     windows.size_class[cell] = size_class + 1
-

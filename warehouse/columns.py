@@ -9,7 +9,7 @@ from pathlib import Path
 from audience_dsl.definitions import ColumnType, ParentModel, Settings
 from connectors.warehouses.registry import open_relation
 from connectors.warehouses.relation import Relation
-from warehouse.errors import WarehouseError, explained
+from warehouse.errors import WarehouseError
 from warehouse.readings import Reading, natural_type, reading
 
 
@@ -23,10 +23,7 @@ def read_columns(
     Raises:
         WarehouseError: the warehouse or the model's source cannot be read.
     """
-    with (
-        explained(f"parent model {model.key}"),
-        open_relation(root, warehouse, model.source, texts=text_columns(model)) as relation,
-    ):
+    with open_relation(root, warehouse, model.source, texts=text_columns(model)) as relation:
         types = {name: natural_type(stored) for name, stored in relation.columns.items()}
     return {name: type_ for name, type_ in types.items() if type_ is not None}
 

@@ -1,0 +1,1 @@
+"""Where transitions go, one module a kind of destination."""

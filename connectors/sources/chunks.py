@@ -87,6 +87,19 @@ class Chunk:
         return Lines(starts[filled], ends[filled], np.flatnonzero(filled), braced[filled])
 
     @property
+    def end_line(self) -> int:
+        """The number of the line that follows the chunk."""
+        return self.first_line + len(self.newlines) + len(self.rows)
+
+    def from_line(self, line: int) -> Chunk:
+        """The part of the chunk from a line on."""
+        skipped = min(max(line - self.first_line, 0), self.end_line - self.first_line)
+        if skipped == 0:
+            return self
+        start = int(self.newlines[skipped - 1]) + 1 if len(self.data) else 0
+        return Chunk(self.file, self.number, line, self.data[start:], self.rows[skipped:])
+
+    @property
     def count(self) -> int:
         """How many records were received; blank lines are none."""
         return len(self.lines.starts) + len(self.rows) + len(self.dead_letters)
@@ -122,21 +135,20 @@ def find_newlines(data, ends):  # type: ignore[no-untyped-def]
     Most stretches of 64 bytes have none, which vector instructions see at once.
     """
     count = 0
-    start = 0
-    while start < data.size:
-        stop = min(start + 64, data.size)
+    whole = data.size // 64 * 64
+    for start in range(0, whole, 64):
         found = np.uint8(0)
-        if stop - start == 64:
-            for i in range(64):
-                found |= np.uint8(data[start + i] == NEWLINE)
-        else:
-            found = np.uint8(1)
+        for i in range(start, start + 64):
+            found |= np.uint8(data[i] == NEWLINE)
         if found:
-            for i in range(start, stop):
+            for i in range(start, start + 64):
                 if data[i] == NEWLINE:
                     ends[count] = i
                     count += 1
-        start = stop
+    for i in range(whole, data.size):
+        if data[i] == NEWLINE:
+            ends[count] = i
+            count += 1
     return count
 
 

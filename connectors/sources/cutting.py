@@ -16,7 +16,7 @@ from connectors.sources.chunks import (
 )
 from engine.plan import Bytes
 
-BLOCK = 1_000_000
+BLOCK = 2_000_000
 _WINDOW = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
@@ -48,7 +48,7 @@ class LineCutter:
         held = len(self._rest)
         buffer = np.empty(held + block, dtype=np.uint8)
         buffer[:held] = self._rest
-        count = read_into(memoryview(buffer)[held:])
+        count = read_into(memoryview(buffer)[held:])  # type: ignore[arg-type]
         if count == 0:
             return None
         data = buffer[: held + count]

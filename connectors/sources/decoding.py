@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from connectors.sources.chunks import Chunk, DeadLetter
+from connectors.sources.chunks import Chunk, DeadLetter, Row
 from connectors.sources.exact import Unreadable, read_json
 from connectors.sources.shape import Record, Shape
 from engine.plan import Int64s
@@ -26,7 +26,7 @@ _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
 # From a line to the decoded object that paths lead into; raises `Unreadable`.
 ReadLine = Callable[[bytes], object]
 # The same for what has been decoded elsewhere.
-View = Callable[[object], object]
+View = Callable[[Row], object]
 
 
 class Decoded(NamedTuple):
@@ -52,8 +52,8 @@ class Decoder:
 
     def decode(self, chunk: Chunk) -> Decoded:
         if chunk.rows:
-            records = [self._shape.of(self._view(row)) for row in chunk.rows]
-            return Decoded(records, np.arange(len(records)), list(chunk.dead_letters))
+            rows = [self._shape.of(self._view(row)) for row in chunk.rows]
+            return Decoded(rows, np.arange(len(rows)), list(chunk.dead_letters))
         starts, ends = chunk.lines.starts.tolist(), chunk.lines.ends.tolist()
         braced = self._direct and chunk.lines.braced.all()
         data = memoryview(chunk.data)  # type: ignore[arg-type]

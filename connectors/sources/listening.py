@@ -1,4 +1,4 @@
-"""What a plan hears in a chunk of one format: who did something, when, and which conditions count."""
+"""What the plans hear in records of one format: who did it, when, and which conditions count it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Heard(NamedTuple):
     @property
     def sound(self) -> Booleans:
         """Which records have a user and an instant."""
-        return self.has_user & (self.instants != NO_INSTANT)
+        sound: Booleans = self.has_user & (self.instants != NO_INSTANT)
+        return sound
 
 
 class Listening:

@@ -15,8 +15,7 @@ from connectors.sources.classes import ValueClasses
 from connectors.sources.interests import Interest
 from connectors.sources.paths import Path
 from connectors.sources.shape import Column, Record
-from engine.inputs import Lists
-from engine.plan import Booleans, Int32s, Int64s
+from engine.plan import Booleans, Int32s, Int64s, Lists
 
 _COMBINATIONS = 1 << 16
 
@@ -90,7 +89,7 @@ class Listener:
         """The number of the set of conditions that count each record."""
         if not self._columns:
             return np.full(len(records), self._set_of(()), dtype=np.int32)
-        if any(one.is_full for one in (*self._classes, *self._pairs)):
+        if any(one.is_full for one in self._classes) or any(one.is_full for one in self._pairs):
             self._forget()
         combined, *others = (
             classes.of(column(records), instants)
@@ -120,8 +119,10 @@ class Listener:
         return self._sets.number(tuple(sorted(counting)))
 
     def _forget(self) -> None:
-        for one in (*self._classes, *self._pairs):
-            one.forget()
+        for classes in self._classes:
+            classes.forget()
+        for pairs in self._pairs:
+            pairs.forget()
         self._table = self._table[:0]
 
 
@@ -154,7 +155,7 @@ def _compiled(where: Filter | None, interest: Interest, asked: Asked) -> Test:
     """The filter as a test of outcomes; the comparisons it needs are added to those `asked`."""
     match where:
         case None:
-            return lambda outcomes: True
+            return lambda _: True
         case Comparison():
             path = interest.path_of(where)
             comparisons = asked.setdefault(path, {})

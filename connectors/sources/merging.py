@@ -14,7 +14,7 @@ import numpy as np
 from connectors.sources.matching import ConditionSets
 from connectors.sources.texts import join, take
 from engine.inputs import Texts
-from engine.plan import Booleans, Int32s, Int64s
+from engine.plan import Int32s, Int64s
 
 
 class Events(NamedTuple):

@@ -6,24 +6,24 @@ import math
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow  # type: ignore[import-untyped]
-from pyarrow import parquet  # type: ignore[import-untyped]
+from pyarrow import parquet
 
 from connectors.sources.chunks import Chunk
 
 _ROWS = 4096
 
 
-def read_parquet(name: str, number: int, path: Path, size: int) -> Iterator[Chunk]:
+def read_parquet(name: str, number: int, raw: BinaryIO, size: int) -> Iterator[Chunk]:
     """The rows of a file, some thousands a chunk.
 
     Raises:
         pyarrow.ArrowException: the file is damaged.
         OSError: it cannot be read.
     """
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(raw) as file:
         total = max(file.metadata.num_rows, 1)
         line = 1
         for batch in file.iter_batches(batch_size=_ROWS):

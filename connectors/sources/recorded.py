@@ -26,6 +26,10 @@ from connectors.sources.zstd import ZstdReader
 # What is read in a folder; a file that is named may be called anything.
 ENDINGS = (".jsonl", ".ndjson", ".json", ".tsv", ".txt", ".log", ".parquet", ".gz", ".zst")
 
+_PARQUET = b"PAR1"
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
 # What decompressors say of data that is not what it should be.
 DAMAGES = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
@@ -49,9 +53,12 @@ def find_files(patterns: Iterable[str | Path]) -> list[RecordedFile]:
     Raises:
         SourceError: a path stands for no file.
     """
-    found = {path.absolute(): path for pattern in patterns for path in _files_of(str(pattern))}
-    ordered = sorted(found.values(), key=lambda path: path.parts)
-    return [RecordedFile(path, n, path.stat().st_size) for n, path in enumerate(ordered)]
+    patterns = list(patterns)
+    for pattern in patterns:
+        if not matching_files([pattern]):
+            raise SourceError(_nothing_at(str(pattern)))
+    files = matching_files(patterns)
+    return [RecordedFile(path, number, path.stat().st_size) for number, path in enumerate(files)]
 
 
 def read_file(file: RecordedFile) -> Iterator[Chunk]:
@@ -63,13 +70,14 @@ def read_file(file: RecordedFile) -> Iterator[Chunk]:
     Raises:
         SourceError: the file cannot be opened, or is damaged Parquet.
     """
+    line = 1
     try:
         with file.path.open("rb", buffering=0) as raw:
-            if raw.read(4) == b"PAR1":
-                yield from read_parquet(file.name, file.number, file.path, file.size)
-            else:
-                raw.seek(0)
-                yield from _read_lines(file, raw)
+            for chunk in read_open_file(file, raw):
+                yield chunk
+                line = chunk.end_line
+    except DAMAGES as error:
+        yield damaged(file.name, file.number, line, error)
     except (OSError, pyarrow.ArrowException) as error:
         raise SourceError(f"cannot read {file.name}: {error}") from error
 
@@ -79,53 +87,71 @@ def read_files(files: Iterable[RecordedFile]) -> Iterator[Chunk]:
         yield from read_file(file)
 
 
-def open_lines(raw: BinaryIO) -> ReadInto:
-    """How to read the lines of an open file, decompressed if it is compressed."""
+def read_open_file(file: RecordedFile, raw: BinaryIO) -> Iterator[Chunk]:
+    """The same, leaving damages to the caller.
+
+    Raises:
+        DAMAGES: compressed data is damaged or cut off.
+        pyarrow.ArrowException: Parquet is.
+    """
     magic = raw.read(4)
     raw.seek(0)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=raw).readinto
-    if magic == b"\x28\xb5\x2f\xfd":
-        return ZstdReader(raw).readinto
-    return raw.readinto  # type: ignore[attr-defined, no-any-return]
-
-
-def _read_lines(file: RecordedFile, raw: BinaryIO) -> Iterator[Chunk]:
-    cutter = LineCutter(file.name, file.number)
-    read_into = open_lines(raw)
-    done = 0
-    try:
-        while chunk := cutter.read(read_into):
-            chunk.size = raw.tell() - done
-            done += chunk.size
-            yield chunk
-    except DAMAGES as error:
-        reason = f"the compressed data is damaged or cut off: {error}"
-        damage = DeadLetter(file.name, cutter.line, reason, "")
-        yield Chunk(file.name, file.number, cutter.line, dead_letters=(damage,))
+    if magic == _PARQUET:
+        yield from read_parquet(file.name, file.number, raw, file.size)
         return
+    cutter = LineCutter(file.name, file.number)
+    read_into: ReadInto
+    if magic.startswith(_GZIP):
+        read_into = gzip.GzipFile(fileobj=raw).readinto
+    elif magic == _ZSTD:
+        read_into = ZstdReader(raw).readinto
+    else:
+        read_into = raw.readinto  # type: ignore[attr-defined]
+    done = 0
+    while chunk := cutter.read(read_into):
+        chunk.size = raw.tell() - done
+        done += chunk.size
+        yield chunk
     if last := cutter.finish():
         yield last
+
+
+def damaged(name: str, number: int, line: int, error: Exception) -> Chunk:
+    """The chunk that reports the end of what can be read of a file."""
+    letter = DeadLetter(name, line, f"the file is damaged or cut off here: {error}", "")
+    return Chunk(name, number, line, dead_letters=(letter,))
+
+
+def is_complete(magic: bytes) -> bool:
+    """Whether a file that begins so is of a kind that is written once, and not appended to."""
+    return magic in (_PARQUET, _ZSTD) or magic.startswith(_GZIP)
+
+
+def matching_files(patterns: Iterable[str | Path]) -> list[Path]:
+    """The files that some paths stand for at the moment, each once, in the order of their names."""
+    found = {path.absolute(): path for one in patterns for path in _files_of(str(one))}
+    return sorted(found.values(), key=lambda path: path.parts)
 
 
 def _files_of(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        files = [
+        return [
             one
             for one in path.rglob("*")
             if one.suffix.lower() in ENDINGS
             and one.is_file()
             and not any(part.startswith(".") for part in one.relative_to(path).parts)
         ]
-        if not files:
-            endings = ", ".join(ENDINGS)
-            raise SourceError(f"the folder {pattern} holds no recording ({endings})")
-        return files
     if path.exists():
         return [path]
-    files = [one for one in map(Path, glob.glob(pattern, recursive=True)) if one.is_file()]
-    if not files:
-        what = "no file matches" if glob.has_magic(pattern) else "there is no file"
-        raise SourceError(f"{what} {pattern}")
-    return files
+    # Unlike `Path.glob`, this takes absolute patterns.
+    return [one for one in map(Path, glob.glob(pattern, recursive=True)) if one.is_file()]  # noqa: PTH207
+
+
+def _nothing_at(pattern: str) -> str:
+    if Path(pattern).is_dir():
+        return f"the folder {pattern} holds no recording ({', '.join(ENDINGS)})"
+    if glob.has_magic(pattern):
+        return f"no file matches {pattern}"
+    return f"there is no file {pattern}"

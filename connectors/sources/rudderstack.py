@@ -1,4 +1,4 @@
-"""RudderStack's records: Segment's form, with `rudderId`, `request_ip` and traits in the context."""
+"""RudderStack's records: Segment's form, the traits of an identify call inside its context."""
 
 from connectors.sources.segment import segment_shaped
 

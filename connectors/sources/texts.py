@@ -21,7 +21,7 @@ def read_ids(values: Sequence[object]) -> tuple[Texts, Booleans]:
         texts = Texts.of(values)  # type: ignore[arg-type]
     except TypeError:
         values = [one if type(one) is str else _id(one) for one in values]
-        texts = Texts.of(values)
+        texts = Texts.of(values)  # type: ignore[arg-type]
     plain = np.empty(len(values), dtype=np.bool_)
     find_plain(texts.data, texts.starts, plain)
     if plain.all():
@@ -42,13 +42,21 @@ def take(texts: Texts, rows: Int64s) -> Texts:
     return Texts(data, starts)
 
 
+def rebased(texts: Texts) -> Texts:
+    """The same texts with only their own bytes, which begin at 0."""
+    first, end = int(texts.starts[0]), int(texts.starts[-1])
+    if first == 0 and end == len(texts.data):
+        return texts
+    return Texts(texts.data[first:end], texts.starts - first)
+
+
 def join(columns: Sequence[Texts]) -> Texts:
-    """One column after the other."""
-    shifts = np.cumsum([0] + [column.starts[-1] for column in columns])
+    """One column after the other; each begins at 0."""
+    sizes = [len(column.data) for column in columns]
+    shifts = np.cumsum([0, *sizes])
     starts = [column.starts[:-1] + shift for column, shift in zip(columns, shifts, strict=False)]
     return Texts(
-        np.concatenate([column.data for column in columns]),
-        np.concatenate([*starts, shifts[-1:]]).astype(np.int64),
+        np.concatenate([column.data for column in columns]), np.concatenate([*starts, shifts[-1:]])
     )
 
 
@@ -62,7 +70,7 @@ def _id(value: object) -> str:
 
 @kernel
 def find_plain(data, starts, plain):  # type: ignore[no-untyped-def]
-    """Which texts begin and end with a visible ASCII character, so that nothing is to be trimmed."""
+    """Which texts begin and end with a visible ASCII character: there is nothing to trim."""
     for i in range(plain.size):
         start, end = starts[i], starts[i + 1]
         plain[i] = start < end and 32 < data[start] < 127 and 32 < data[end - 1] < 127

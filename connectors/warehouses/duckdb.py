@@ -67,7 +67,7 @@ def _open(
 ) -> duckdb.DuckDBPyConnection:
     try:
         return open_sandbox(readable, spill=output, attach=path)
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         name = path.name if path is not None else "memory"
         if "lock" in str(error).lower():
             raise WarehouseError(

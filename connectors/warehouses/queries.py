@@ -91,10 +91,9 @@ def _make_constants_absolute(node: Any, root: Path) -> None:
         for one in node:
             _make_constants_absolute(one, root)
     elif isinstance(node, dict):
-        value = node.get("value")
-        if node.get("class") == "CONSTANT" and isinstance(value, dict):
-            if isinstance(value.get("value"), str) and "://" not in value["value"]:
-                value["value"] = str(root / value["value"])
+        literal = node.get("literal")
+        if isinstance(literal, dict) and literal.get("kind") == "STRING":
+            literal["text"] = str(root / literal["text"])
             return
         for one in node.values():
             _make_constants_absolute(one, root)

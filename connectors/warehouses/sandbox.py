@@ -51,7 +51,7 @@ def open_sandbox(
             # Views inside may name their own database, which is called after the file.
             name = attach.stem if attach.stem.lower() not in _RESERVED else f"{attach.stem}_file"
             connection.execute(
-                f"ATTACH {quoted_text(str(attach))} AS {quoted_name(name)} (READ_ONLY)"
+                f"ATTACH {quoted_text(str(attach))} AS {quoted_name(name)} (READ_ONLY, TYPE duckdb)"
             )
             connection.execute(f"USE {quoted_name(name)}")
         connection.execute("SET TimeZone = 'UTC'")

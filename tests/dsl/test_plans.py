@@ -166,7 +166,8 @@ def test_the_version_is_that_of_the_meaning() -> None:
     assert len(first) == 12
     assert int(first, 16) >= 0
     swapped = where(
-        "{all: [{property: vip, is: true}, {performed: viewed, within: 60m, where: {n: {equals: 3}}}]}"
+        "{all: [{property: vip, is: true}, "
+        "{performed: viewed, within: 60m, where: {n: {equals: 3}}}]}"
     )
     assert version(swapped) == first
     named = plain.replace("{parent_model", "{name: X, description: Y, parent_model")
@@ -243,6 +244,25 @@ def test_a_condition_that_cannot_be_told_from_an_aliased_text_is_quoted() -> Non
     assert keys(plan) == [
         'performed viewed where "path equals x and n" equals "a b" at least once within 1h'
     ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "{all: [{perfomed: viewed, within: 1h}, {property: vip, is: true}]}",
+        "{all: [{performed: viewed, within: 1x}, {property: vip, is: true}]}",
+        "{any: [{performed: viewed, within: 1h, where: [{path: /a}, {pth: /b}]}]}",
+        "{performed: viewed, between: [1, x], within: 1h}",
+        "{performed: viewed, wihtin: 1h}",
+        "{property: ltv, between: [x, 3]}",
+        "{property: plan, in: [a, null]}",
+        "{in_audience: b}",
+    ],
+)
+@pytest.mark.parametrize("members", ["all", "seen"])
+def test_one_mistake_makes_one_message(condition: str, members: str) -> None:
+    text = f"audiences: {{a: {{parent_model: users, members: {members}, where: {condition}}}}}"
+    assert len(messages(text)) == 1
 
 
 def test_an_always_true_or_impossible_rule_is_only_a_warning() -> None:

@@ -202,7 +202,9 @@ def test_a_chain_goes_on_after_a_restart() -> None:
         inputs_of(Seen("u3", (30 + step) * SECOND, (0, 1), id=f"s{step}") for step in range(4))
     )
     assert group.members() == plain.members()
-    assert read(PLAN, group.advance(9 * HOUR)) == read(PLAN, plain.advance(9 * HOUR))
+    assert sorted(read(PLAN, group.advance(9 * HOUR))) == sorted(
+        read(PLAN, plain.advance(9 * HOUR))
+    )
 
 
 @pytest.mark.parametrize(

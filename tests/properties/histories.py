@@ -57,7 +57,8 @@ def decode(data: bytes) -> History:
     for number in range(max(size, before_first_pull) + 1):
         now += source.one_of(_PAUSES) * SECOND
         if number == before_first_pull or source.chance(1):
-            steps.append(oracle.Pull(now, dict(_rows(source))))
+            at = now - SECOND * source.below(3) if source.chance(2) else now
+            steps.append(oracle.Pull(at, dict(_rows(source))))
         elif source.chance(2):
             steps.append(oracle.Tick(now - source.below(3) // 2 * SECOND))
         else:

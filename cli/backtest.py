@@ -1,0 +1,233 @@
+"""`usher backtest`: recorded events replayed, exactly as the live job would have seen them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from audience_dsl.definitions import Project
+from audience_dsl.durations import format_duration
+from audience_dsl.instants import read_instant
+from cli.compiling import announce_compilation
+from cli.failures import MISTAKE, environment_failures, fail
+from cli.validate import load_or_exit
+from connectors.sources.arrivals import ArrivalPolicy
+from connectors.sources.formats import FORMATS
+from connectors.sources.recorded import find_files
+from dataflows.backtest import Recording, Request, Result, run_backtest
+from dataflows.outputs import SUFFIXES
+
+
+class Instant(click.ParamType[int]):
+    """ISO 8601 in any zone, UTC without one; or epoch seconds, milliseconds or microseconds."""
+
+    name = "instant"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        instant = value if isinstance(value, int) else read_instant(value)
+        if instant is None:
+            self.fail(f"{value!r} is no instant; write it as 2026-03-01T10:00:00Z", param, ctx)
+        return instant
+
+
+@click.command()
+@click.option(
+    "--events",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    help="Files, folders or globs to replay instead of the project's file sources; repeatable.",
+)
+@click.option("--source", help="Replay only what this source of the project has recorded.")
+@click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)), help="Of --events; detected if not said."
+)
+@click.option(
+    "--clock",
+    type=click.Choice(["event", "arrival"]),
+    default="event",
+    show_default=True,
+    help="Order and evaluate events as they happened, or as they were received.",
+)
+@click.option("--from", "start", type=Instant(), help="When the snapshot takes force.")
+@click.option("--until", type=Instant(), help="When time ends.")
+@click.option("--audience", "audiences", multiple=True, metavar="ID", help="Only this; repeatable.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every transition to this .jsonl or .parquet file.",
+)
+@click.option(
+    "--summary",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print what was found.",
+)
+@click.pass_obj
+def backtest(
+    root: Path,
+    paths: tuple[str, ...],
+    source: str | None,
+    form: str | None,
+    clock: str,
+    start: int | None,
+    until: int | None,
+    audiences: tuple[str, ...],
+    workers: int,
+    output: Path | None,
+    summary: str,
+) -> None:
+    """Replay recorded events and report every entry and exit.
+
+    PATHs are files, folders or globs of JSON lines (.gz and .zst too), Parquet or Snowplow TSV.
+
+    \b
+    Example:
+      usher backtest
+      usher backtest --events 'day/*.jsonl.gz' --clock arrival --output transitions.jsonl
+    """
+    loaded = load_or_exit(root)
+    project = loaded.project
+    _check(project, audiences, source, start, until, output)
+    with environment_failures():
+        if paths:
+            recordings = [Recording(file, None, form) for file in find_files(paths)]
+        else:
+            recordings = _recordings(project, root, source)
+        announce_compilation()
+        request = Request(
+            recordings=recordings,
+            policy=ArrivalPolicy.EVENT if clock == "event" else ArrivalPolicy.RECORDED,
+            start=start,
+            until=until,
+            audiences=frozenset(audiences) or None,
+            workers=workers,
+            output=output,
+        )
+        with _progress(sum(one.file.size for one in recordings)) as advance:
+            result = run_backtest(loaded, request, advance)
+    print_json(result) if summary == "json" else print_tables(result)
+
+
+def _check(
+    project: Project,
+    audiences: Sequence[str],
+    source: str | None,
+    start: int | None,
+    until: int | None,
+    output: Path | None,
+) -> None:
+    for audience in audiences:
+        if audience not in project.audiences:
+            known = ", ".join(sorted(project.audiences))
+            fail(f"unknown audience '{audience}'; the project has {known}", MISTAKE)
+    if source is not None and source not in project.sources:
+        known = ", ".join(sorted(project.sources))
+        fail(f"unknown source '{source}'; the project has {known}", MISTAKE)
+    if start is not None and until is not None and until < start:
+        fail("--until lies before --from", MISTAKE)
+    if output is not None and output.suffix not in SUFFIXES:
+        fail(f"--output is to end in {' or '.join(SUFFIXES)}, not as {output.name}", MISTAKE)
+
+
+def _recordings(project: Project, root: Path, only: str | None) -> list[Recording]:
+    """The files of the project's file sources, in the order of their names."""
+    sources = [
+        source
+        for source in project.sources.values()
+        if source.type == "file" and (only is None or source.key == only)
+    ]
+    if not sources:
+        which = f"source '{only}'" if only else "the project"
+        fail(f"{which} has no recorded files; name some with --events PATH", MISTAKE)
+    patterns = {source.key: str(root / str(source.options["path"])) for source in sources}
+    owners = {
+        file.path.absolute(): source
+        for source in sources
+        for file in find_files([patterns[source.key]])
+    }
+    return [
+        Recording(file, owner.key, _text(owner.options.get("format")))
+        for file in find_files(patterns.values())
+        for owner in [owners[file.path.absolute()]]
+    ]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _size: None
+        return
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+def print_json(result: Result) -> None:
+    """One object a line: the records, then each audience."""
+    click.echo(json.dumps({"records": asdict(result.records), "invalid": result.dead_letters}))
+    for key, figures in result.summary.audiences.items():
+        click.echo(
+            json.dumps(
+                {
+                    "audience": key,
+                    "entries": figures.entries,
+                    "exits": figures.exits,
+                    "members": figures.members,
+                    "peak_members": figures.peak_members,
+                    "median_stay": figures.median_stay,
+                }
+            )
+        )
+
+
+def print_tables(result: Result) -> None:
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 100, highlight=False)
+    records = result.records
+    counts = Table(box=None, pad_edge=False)
+    fields = ("read", "matched", "ignored", "duplicate", "late", "invalid")
+    for field in fields:
+        counts.add_column("events read" if field == "read" else field, justify="right")
+    counts.add_row(*(f"{getattr(records, field):,}" for field in fields))
+    console.print(counts)
+    for reason, count in sorted(result.dead_letters.items(), key=lambda one: (-one[1], one[0])):
+        console.print(f"  invalid: {count:,} × {reason}", markup=False)
+    if records.ahead:
+        console.print(f"  dated ahead of their arrival, counted at it: {records.ahead:,}")
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("audience")
+    for name in ("entries", "exits", "members", "peak", "median stay"):
+        table.add_column(name, justify="right")
+    for key, figures in result.summary.audiences.items():
+        stay = figures.median_stay
+        table.add_row(
+            key,
+            f"{figures.entries:,}",
+            f"{figures.exits:,}",
+            f"{figures.members:,}",
+            f"{figures.peak_members:,}",
+            "-" if stay is None else format_duration(stay),
+        )
+    console.print(table)
+    if result.start is None:
+        console.print("\nno event has an arrival: nothing was evaluated; give --from to populate")

@@ -1,0 +1,67 @@
+"""`usher`: one command, one file a verb.
+
+Verbs are imported when they are called, so that `usher --help` and completion stay instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+from typing_extensions import override
+
+# Verb -> module below `cli` that has a command of that name.
+_VERBS = {
+    "init": "init",
+    "validate": "validate",
+    "schema": "schema",
+    "run": "run",
+    "backtest": "backtest",
+}
+
+
+class _Verbs(click.Group):
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module = importlib.import_module(f"cli.{_VERBS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-C",
+    "--project",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="The audience project; the current folder by default.",
+)
+@click.version_option(package_name="usher", prog_name="usher")
+@click.pass_context
+def usher(ctx: click.Context, project: Path) -> None:
+    """Realtime audiences from live events and warehouse attributes.
+
+    \b
+    Example:
+      usher init shop
+      usher -C shop backtest
+
+    Exit codes: 0 done, 1 a fault of ours, 2 mistakes in definitions or arguments, 3 environment
+    (missing secret, unreachable system, damaged state).
+    """
+    ctx.obj = project
+
+
+def main() -> None:
+    usher(prog_name="usher")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""`usher run`: the long-lived job."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from cli.compiling import announce_compilation
+from cli.failures import ENVIRONMENT, environment_failures, fail
+from cli.validate import load_or_exit
+from dataflows.emission import Emission
+from dataflows.following import wall_clock
+from dataflows.job import run_job, sole_job
+from dataflows.preparation import JobRefused, prepare_job
+from project.folder import LoadedProject
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print transitions; json: the transition record, one object a line.",
+)
+@click.option("--fresh", is_flag=True, help="Forget the stored state and count anew.")
+@click.pass_obj
+def run(root: Path, workers: int, form: str, fresh: bool) -> None:
+    """Evaluate the project's audiences on its sources until SIGTERM.
+
+    Prints every entry and exit as it happens and appends them to the file destinations of the
+    project's syncs. A source whose path is - reads events from standard input.
+
+    \b
+    Example:
+      usher run
+      tail -F events.jsonl | usher -C shop run --format json
+    """
+    loaded = load_or_exit(root)
+    with environment_failures():
+        try:
+            with sole_job(loaded.root):
+                _run(loaded, workers, form, fresh)
+        except JobRefused as refusal:
+            fail(str(refusal), ENVIRONMENT)
+
+
+def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
+    announce_compilation()
+    emission = Emission(loaded, _print_line, json=form == "json")
+    job = prepare_job(loaded, wall_clock(), emission)
+    for parent, snapshot in job.audiences.snapshots.items():
+        click.echo(
+            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
+        )
+    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
+    try:
+        run_job(job, workers=workers, fresh=fresh)
+    finally:
+        emission.close()
+    counts = emission.counts
+    click.echo(
+        f"usher: stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
+        f"{counts.invalid:,} invalid",
+        err=True,
+    )
+
+
+def _print_line(line: str) -> None:
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output is gone; deliveries to destinations go on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,247 @@
+"""Recorded events, put in the order in which they arrived.
+
+Files are read one after the other, but a backtest evaluates events by arrival.  So all events are
+kept until the last has been read: in memory as long as they are few, else in a temporary database
+that sorts on disk.  Texts are kept as bytes, and hashes are made anew on the way out, so that an
+event costs a hundred bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from connectors.sources.texts import join, rebased, take
+from engine.hashing import stable_hashes
+from engine.inputs import Inputs, Texts
+from engine.plan import Booleans, Int8s, Int32s, Int64s, Lists
+
+MEMORY = 512_000_000
+_SPILL = 64_000_000  # bytes that are handed to the database at once, and returned by it
+
+
+class _Rows(NamedTuple):
+    """Events of all parent models, one column a field."""
+
+    parents: Int8s
+    arrivals: Int64s
+    positions: Int64s
+    users: Texts
+    timestamps: Int64s
+    message_ids: Texts
+    sets: Int32s
+    tallied: Booleans
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        texts = (*self.users, *self.message_ids)
+        numbers = (self.parents, self.arrivals, self.positions, self.timestamps, self.sets)
+        return sum(column.nbytes for column in (*texts, *numbers, self.tallied))
+
+    def take(self, rows: Int64s) -> _Rows:
+        return _Rows(*(take(one, rows) if isinstance(one, Texts) else one[rows] for one in self))
+
+
+class _Pieces:
+    """Rows that have come one after the other."""
+
+    def __init__(self) -> None:
+        self._columns: list[list[Any]] = [[] for _ in _Rows._fields]
+        self.size = 0
+
+    def add(self, rows: _Rows) -> None:
+        for column, piece in zip(self._columns, rows, strict=True):
+            column.append(piece)
+        self.size += rows.size
+
+    def joined(self) -> _Rows:
+        """All rows; the pieces are given up column by column, so that none is there twice."""
+        whole = []
+        for pieces in self._columns:
+            whole.append(join(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces))
+            pieces.clear()
+        self.size = 0
+        return _Rows(*whole)
+
+
+class Ordering:
+    """Collects inputs in any order and gives them back by arrival, file and line.
+
+    Beyond `memory` bytes it keeps them in a temporary file in `folder` (by default the system's),
+    which is gone after `close`, or at the end of a `with` statement.
+    """
+
+    def __init__(self, memory: int = MEMORY, folder: Path | None = None) -> None:
+        self._memory = memory
+        self._folder = folder
+        self._parents: list[str] = []
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._held = _Pieces()
+        self._spilled: _Spilled | None = None
+        self.count = 0
+
+    def add(self, inputs: Mapping[str, Inputs], positions: Mapping[str, Int64s]) -> None:
+        """Take over the inputs of a batch."""
+        for parent, one in inputs.items():
+            if parent not in self._parents:
+                self._parents.append(parent)
+            rows = _Rows(
+                parents=np.full(one.size, self._parents.index(parent), dtype=np.int8),
+                arrivals=one.arrivals,
+                positions=positions[parent],
+                users=rebased(one.users),
+                timestamps=one.timestamps,
+                message_ids=rebased(one.message_ids),
+                sets=self._renumbered(one.sets)[one.condition_sets],
+                tallied=one.tallied,
+            )
+            self._held.add(rows)
+            self.count += one.size
+        if self._held.size > (_SPILL if self._spilled else self._memory):
+            self._spill()
+
+    def blocks(self, rows: int) -> Iterator[tuple[dict[str, Inputs], int]]:
+        """All inputs in order, some `rows` at a time, and the last arrival among them."""
+        sets = Lists.of(self._numbers)
+        if self.count == 0:
+            return
+        if self._spilled and self._held.size:
+            self._spill()
+        ordered = (
+            self._spilled.blocks(rows) if self._spilled else _sorted(self._held.joined(), rows)
+        )
+        for block in ordered:
+            yield (
+                {
+                    parent: _inputs(block.take(found), sets)
+                    for number, parent in enumerate(self._parents)
+                    if len(found := np.flatnonzero(block.parents == number))
+                },
+                int(block.arrivals[-1]),
+            )
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._held = _Pieces()
+        if self._spilled:
+            self._spilled.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _renumbered(self, sets: Lists) -> Int32s:
+        """The numbers that the sets of one batch have here; other readers count otherwise."""
+        items, starts = sets.items.tolist(), sets.starts.tolist()
+        conditions = [
+            tuple(items[start:end]) for start, end in zip(starts, starts[1:], strict=False)
+        ]
+        numbers = [self._numbers.setdefault(one, len(self._numbers)) for one in conditions]
+        return np.array(numbers, dtype=np.int32)
+
+    def _spill(self) -> None:
+        if self._spilled is None:
+            self._spilled = _Spilled(self._folder)
+        self._spilled.add(self._held.joined())
+
+
+def _sorted(rows: _Rows, count: int) -> Iterator[_Rows]:
+    # Both sorts are stable, and fast because what they sort is nearly in order.
+    order = np.argsort(rows.positions, kind="stable")
+    order = order[np.argsort(rows.arrivals[order], kind="stable")]
+    for start in range(0, len(order), count):
+        yield rows.take(order[start : start + count])
+
+
+def _inputs(rows: _Rows, sets: Lists) -> Inputs:
+    return Inputs(
+        users=rows.users,
+        user_hashes=stable_hashes(rows.users),
+        timestamps=rows.timestamps,
+        arrivals=rows.arrivals,
+        message_ids=rows.message_ids,
+        message_hashes=stable_hashes(rows.message_ids),
+        condition_sets=rows.sets,
+        sets=sets,
+        tallied=rows.tallied,
+    )
+
+
+class _Spilled:
+    """The same in a temporary database."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._files = tempfile.TemporaryDirectory(prefix="usher-ordering-", dir=folder)
+        self._database = duckdb.connect(f"{self._files.name}/events.duckdb")
+        self._database.execute("SET memory_limit = '256MB'; SET preserve_insertion_order = false")
+        self._database.execute("SET temp_directory = ?", [f"{self._files.name}/sorting"])
+        self._database.execute(
+            """
+            CREATE TABLE events (
+                ordinal BIGINT, parent TINYINT, arrival BIGINT, position BIGINT, user_id BLOB,
+                "timestamp" BIGINT, message_id BLOB, conditions INTEGER, tallied BOOLEAN
+            )
+            """
+        )
+        self._count = 0
+
+    def add(self, rows: _Rows) -> None:
+        count = len(rows.arrivals)
+        columns = {
+            "ordinal": np.arange(self._count, self._count + count),
+            "parent": rows.parents,
+            "arrival": rows.arrivals,
+            "position": rows.positions,
+            "user_id": _to_arrow(rows.users),
+            "timestamp": rows.timestamps,
+            "message_id": _to_arrow(rows.message_ids),
+            "conditions": rows.sets,
+            "tallied": rows.tallied,
+        }
+        self._database.register("added", pa.table(columns))
+        self._database.execute("INSERT INTO events SELECT * FROM added")
+        self._database.unregister("added")
+        self._count += count
+
+    def blocks(self, count: int) -> Iterator[_Rows]:
+        result = self._database.execute(
+            """
+            SELECT parent, arrival, position, user_id, "timestamp", message_id, conditions, tallied
+            FROM events ORDER BY arrival, position, ordinal
+            """
+        )
+        for batch in result.to_arrow_reader(count):
+            yield _Rows(*map(_from_arrow, batch.columns))
+
+    def close(self) -> None:
+        self._database.close()
+        self._files.cleanup()
+
+
+def _to_arrow(texts: Texts) -> pa.Array:
+    buffers = [None, pa.py_buffer(texts.starts), pa.py_buffer(texts.data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(texts.starts) - 1, buffers)
+
+
+def _from_arrow(column: pa.Array) -> Any:
+    if not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type):
+        return column.to_numpy(zero_copy_only=False)
+    column = column.cast(pa.large_binary())
+    _, starts, data = column.buffers()
+    bounds = np.frombuffer(starts, dtype=np.int64)[column.offset :][: len(column) + 1]
+    return rebased(Texts(np.frombuffer(data or b"", dtype=np.uint8), bounds))

@@ -1,0 +1,110 @@
+"""What a running job puts out: a line a transition for people or programs, and file destinations.
+
+A sync whose destination is a file receives the transitions of its audience.  Other destinations
+are refused before the job starts, so that nobody waits for deliveries that never come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from audience_dsl.definitions import Project, Sync
+from audience_dsl.instants import format_instant
+from connectors.destinations.file import FileDestination
+from connectors.sources.chunks import DeadLetter
+from connectors.sources.reader import Batch
+from dataflows.following import wall_clock
+from dataflows.preparation import JobRefused
+from dataflows.steps import GroupTransitions
+from dataflows.summary import RecordCounts
+from engine.records import TransitionRecord, transition_records
+from project.folder import LoadedProject
+
+_DATE = len("2026-03-01")
+
+
+class Emission:
+    """The outputs of a job; `show` is given one line a transition.
+
+    Raises:
+        JobRefused: a sync asks for what this release does not deliver.
+    """
+
+    def __init__(
+        self, loaded: LoadedProject, show: Callable[[str], None], *, json: bool = False
+    ) -> None:
+        self._project = loaded.project
+        self._show = show
+        self._line = _json_line if json else _text_line
+        self._files = {
+            key: FileDestination(str(loaded.root / str(destination.options["path"])))
+            for key, destination in loaded.project.destinations.items()
+            if destination.type == "file"
+        }
+        self._syncs = _file_syncs(loaded.project)
+        self._dead_letters = FileDestination(str(loaded.root / ".usher" / "dead-letters.jsonl"))
+        self.counts = RecordCounts()
+
+    def take(self, found: GroupTransitions) -> None:
+        now = wall_clock()
+        date = format_instant(now)[:_DATE]
+        plan = self._project.plans[found.parent_model].plan
+        records = list(transition_records(plan, found.transitions, found.pull, now))
+        for sync in self._syncs:
+            self._files[sync.destination].write(
+                [one for one in records if one.audience == sync.audience and one.type in sync.on],
+                date,
+            )
+        for record in records:
+            self._show(self._line(record))
+
+    def bury(self, letter: DeadLetter) -> None:
+        now = format_instant(wall_clock())
+        record = {
+            "received_at": now,
+            "file": letter.file,
+            "line": letter.line,
+            "reason": letter.reason,
+            "excerpt": letter.excerpt,
+        }
+        self._dead_letters.write([record], now[:_DATE])
+
+    def count(self, batch: Batch) -> None:
+        self.counts.read += batch.received
+        self.counts.ignored += batch.ignored
+        self.counts.invalid += len(batch.dead_letters)
+
+    def close(self) -> None:
+        for file in (*self._files.values(), self._dead_letters):
+            file.close()
+
+
+def _file_syncs(project: Project) -> list[Sync]:
+    for sync in project.syncs.values():
+        destination = project.destinations[sync.destination]
+        if destination.type != "file":
+            raise JobRefused(
+                f"sync '{sync.key}' delivers to '{destination.key}' of type {destination.type}, "
+                "which this release does not deliver to yet; use a destination of type: file"
+            )
+        if sync.mapping is not None:
+            raise JobRefused(
+                f"sync '{sync.key}' has a mapping, which this release does not apply yet; without "
+                "it the transition record is delivered"
+            )
+    return list(project.syncs.values())
+
+
+def _json_line(record: TransitionRecord) -> str:
+    return msgspec.json.encode(record).decode()
+
+
+def _text_line(record: TransitionRecord) -> str:
+    cause = record.cause
+    why = cause.get("message_id") or cause.get("condition") or cause.get("pull") or ""
+    return (
+        f"{record.effective_at}  {record.type:<7}  {record.audience}  {record.user_id}  "
+        f"{cause['kind']}{' ' + why if why else ''}"
+    )

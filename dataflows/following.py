@@ -1,0 +1,110 @@
+"""Followed sources as one Bytewax source: polled in turn, resumed where they were."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import msgspec
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from typing_extensions import override
+
+from connectors.sources.chunks import Chunk
+
+# How often a source that has nothing new is asked again, and how often its silence is reported,
+# so that time goes on.
+_POLL = timedelta(milliseconds=10)
+_TICK = 50_000
+
+# Bytes taken from a source at once: enough to be fast, few enough to stay timely.
+_BYTES = 1 << 20
+
+_PARTITION = "all"
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+class Followed(Protocol):
+    """A source that is read as it grows."""
+
+    caught_up: bool
+
+    def poll(self, limit: int) -> list[Chunk]: ...
+
+    def position(self) -> bytes: ...
+
+
+# Opens a source where an earlier job stopped reading it, or at its beginning.
+OpenSource = Callable[[bytes | None], Followed]
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one source delivered at `now`; `caught_up` if there is no more for the moment."""
+
+    source: str
+    chunks: Sequence[Chunk]
+    caught_up: bool
+    now: int
+
+
+class FollowedSource(FixedPartitionedSource[Polled, bytes]):
+    """All sources of a job, as one partition; ends when `stop` is set."""
+
+    def __init__(self, sources: Mapping[str, OpenSource], stop: threading.Event) -> None:
+        self._sources = sources
+        self._stop = stop
+
+    @override
+    def list_parts(self) -> list[str]:
+        return [_PARTITION]
+
+    @override
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: bytes | None
+    ) -> StatefulSourcePartition[Polled, bytes]:
+        positions: dict[str, bytes] = {}
+        if resume_state is not None:
+            positions = msgspec.msgpack.decode(resume_state, type=dict[str, bytes])
+        followed = {key: open_(positions.get(key)) for key, open_ in self._sources.items()}
+        return _FollowedPartition(followed, self._stop)
+
+
+class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
+    def __init__(self, sources: Mapping[str, Followed], stop: threading.Event) -> None:
+        self._sources = sources
+        self._stop = stop
+        self._reported = dict.fromkeys(sources, 0)
+        self._idle = False
+
+    @override
+    def next_batch(self) -> list[Polled]:
+        if self._stop.is_set():
+            raise StopIteration
+        batch = []
+        self._idle = True
+        for key, source in self._sources.items():
+            # The clock is read first: what is read after it has arrived by then or later.
+            now = wall_clock()
+            chunks = source.poll(_BYTES)
+            if chunks or now - self._reported[key] >= _TICK:
+                self._reported[key] = now
+                batch.append(Polled(key, chunks, source.caught_up, now))
+            self._idle &= not chunks
+        return batch
+
+    @override
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + _POLL if self._idle else None
+
+    @override
+    def snapshot(self) -> bytes:
+        positions = {key: source.position() for key, source in self._sources.items()}
+        return msgspec.msgpack.encode(positions)

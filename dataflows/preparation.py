@@ -1,0 +1,103 @@
+"""What a realtime job needs before it starts: followed sources, snapshots that are up to date."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from audience_dsl.definitions import ParentPlan
+from connectors.sources.chunks import DeadLetter
+from connectors.sources.followed import FollowedFiles, FollowedInput
+from connectors.sources.reader import Batch
+from dataflows.evaluation import Audiences
+from dataflows.following import OpenSource
+from dataflows.steps import GroupTransitions
+from project.folder import LoadedProject
+from schedules.pulls import next_pull
+from warehouse.pull import pull
+from warehouse.snapshot import WarehouseSnapshot, current
+
+# A source whose path this is reads events from standard input.
+STANDARD_INPUT = "-"
+
+
+class JobRefused(Exception):
+    """The job cannot start here; the text says why and what to do."""
+
+
+class Outputs(Protocol):
+    """Where what the job finds goes."""
+
+    def take(self, found: GroupTransitions) -> None: ...
+
+    def bury(self, letter: DeadLetter) -> None: ...
+
+    def count(self, batch: Batch) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a realtime job works on and with; `stop` ends it once what was read is evaluated."""
+
+    loaded: LoadedProject
+    audiences: Audiences
+    sources: Mapping[str, OpenSource]
+    started: int
+    outputs: Outputs
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
+    """Follow the sources and bring the snapshots up to date.
+
+    Raises:
+        JobRefused: the project asks for what this release cannot run.
+        WarehouseError: a parent model cannot be pulled.
+        SourceError: a source cannot be followed.
+    """
+    snapshots = {
+        parent: _snapshot(loaded, plan, started) for parent, plan in loaded.project.plans.items()
+    }
+    return Job(
+        loaded=loaded,
+        audiences=Audiences(loaded.project.plans, snapshots, live=True),
+        sources=_sources(loaded),
+        started=started,
+        outputs=outputs,
+    )
+
+
+def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
+    sources: dict[str, OpenSource] = {}
+    for source in loaded.project.sources.values():
+        if source.type != "file":
+            raise JobRefused(
+                f"source '{source.key}' is of type {source.type}, which this release does not "
+                "follow yet; use type: file"
+            )
+        path = str(source.options["path"])
+        if path == STANDARD_INPUT:
+            sources[source.key] = _standard_input
+        else:
+            sources[source.key] = partial(FollowedFiles, [loaded.root / path])
+    return sources
+
+
+def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:
+    """The snapshot in force if it answers this plan and no pull is due yet; else a new one."""
+    model = plan.parent_model
+    known = current(loaded.root, model.key)
+    if (
+        known is not None
+        and known.answers(plan.predicates)
+        and next_pull(model.pull, known.taken_at) > now
+    ):
+        return known
+    return pull(loaded.root, loaded.project.warehouse, plan, now)
+
+
+def _standard_input(_position: bytes | None) -> FollowedInput:
+    return FollowedInput()

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The demonstration that `make demo` runs: a recorded day of the example shop, replayed; then the
+# live job on a simulated stream, for half a minute.
+set -euo pipefail
+cd "$(dirname "$0")/shop"
+PATH="$PWD/../../.venv/bin:$PATH"
+
+say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
+typed() {
+  printf '\033[1m$ %s\033[0m\n' "$*"
+  "$@"
+}
+
+say "A day of a shop with 20,000 customers, and its warehouse"
+typed python generate.py --users 20000 --day 2026-03-01 --output data
+
+say "Who entered and left which audience on that day"
+typed usher backtest
+
+say "The same audiences with windows of seconds, live: entries and exits as they happen"
+rm -rf data/live .usher
+mkdir -p data/live
+set -a
+. ./live.env
+set +a
+typed usher run &
+job=$!
+trap 'kill -TERM "$job" 2>/dev/null || true; wait "$job" || true' EXIT
+python simulate.py --seconds 30
+sleep 5 # nothing arrives any more, and yet members leave as their windows pass
