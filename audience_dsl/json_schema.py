@@ -59,12 +59,11 @@ def json_schema() -> Schema:
 
 def _schema(shape: Shape) -> Schema:
     match shape:
+        case Text(pattern=""):
+            return _SCALAR | {"minLength": 1}
         case Text(pattern=pattern):
-            return (
-                {"anyOf": [{"type": "string", "pattern": f"^(?:{pattern})$"}, *_others()]}
-                if (pattern)
-                else _SCALAR | {"minLength": 1}
-            )
+            text = {"type": "string", "pattern": f"^(?:{pattern})$"}
+            return {"anyOf": [text, {"type": ["number", "boolean"]}, _VARIABLE]}
         case Choice(words):
             return {"anyOf": [{"enum": list(words)}, _VARIABLE]}
         case Integer(least, most):
@@ -89,21 +88,13 @@ def _schema(shape: Shape) -> Schema:
         case Record():
             return _record(shape)
         case Tagged(_, types):
-            return _one_of([_tagged(name, record) for name, record in types.items()])
+            return {"oneOf": [_tagged(name, record) for name, record in types.items()]}
         case Forms():
             return _forms(shape)
         case Either(short, long):
-            return _one_of([_schema(short), _schema(long)])
+            return {"oneOf": [_schema(short), _schema(long)]}
         case Reference(name):
             return {"$ref": f"#/$defs/{name}"}
-
-
-def _others() -> list[Schema]:
-    return [{"type": ["number", "boolean"]}, _VARIABLE]
-
-
-def _one_of(schemas: list[Schema]) -> Schema:
-    return {"oneOf": schemas}
 
 
 def _record(record: Record) -> Schema:
@@ -148,7 +139,7 @@ def _forms(shape: Forms) -> Schema:
         schemas.append(by_alias | {"minProperties": 1})
     if shape.bare is not None:
         schemas.append(_schema(shape.bare))
-    return _one_of(schemas)
+    return {"oneOf": schemas}
 
 
 def _operand(right: Right) -> Schema:

@@ -177,7 +177,7 @@ def _chosen(columns: Columns, rows: Array) -> Columns:
     return Columns(
         numbers=columns.numbers,
         ids=Texts(columns.ids.data[letters], starts),
-        fresh=columns.fresh[rows],
+        marks=columns.marks[rows],
         clocks=columns.clocks[rows],
         words=columns.words[rows],
         window_counts=columns.window_counts[rows],

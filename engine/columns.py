@@ -37,6 +37,7 @@ from engine.state import (
     MEMBERS_BOOK,
     NEVER,
     RELEASED,
+    SENT,
     TIMER,
     USER,
     USERS_LIVE,
@@ -58,7 +59,7 @@ _KEPT_NUMBERS = [CLOCK, IN_FORCE, MATCHED, DUPLICATE, LATE, AHEAD]
 class Columns(NamedTuple):
     numbers: Int64s  # clock, in force, and the counts
     ids: Texts
-    fresh: Int8s
+    marks: Int8s  # FRESH and SENT of each user
     clocks: Int64s
     words: Int64s  # shape (users, words)
     window_counts: Int32s  # windows a user
@@ -92,7 +93,7 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
     return Columns(
         numbers=state.numbers[_KEPT_NUMBERS],
         ids=_gathered(state.ids, users.id_start[chosen], users.id_length[chosen]),
-        fresh=(flags[chosen] & FRESH).astype(np.int8),
+        marks=(flags[chosen] & (FRESH | SENT)).astype(np.int8),
         clocks=users.clock[chosen],
         words=state.words[chosen],
         window_counts=users.windows_count[chosen],
@@ -135,7 +136,7 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     users.members = member_starts
     users.members_count = columns.member_counts
     users.members_class = member_classes
-    users.marks = columns.fresh | LIVE
+    users.marks = columns.marks | LIVE
     windows = records(window_cells.total, WINDOW)
     windows.condition[window_cells.places] = columns.window_conditions
     windows.count[window_cells.places] = columns.window_sizes

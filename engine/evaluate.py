@@ -62,6 +62,7 @@ from engine.state import (
     MORE_WINDOWS,
     NEVER,
     RELEASED,
+    SENT,
     TIMERS,
     TRANSITIONS,
     USERS_FREE,
@@ -208,7 +209,6 @@ def review_known_users(
             _expire(plan, state, agenda, user, clock)
             _take_bits(plan, state, snapshot, agenda, user, cause)
             _evaluate(plan, state, agenda, emitted, user, clock)
-            users.marks[user] = LIVE | CHANGED
             _rest(plan, state, user)
         cursor[0] += 1
     return DONE
@@ -334,7 +334,7 @@ def _apply_input(
     timestamp = recorded
     if recorded > arrival or users.ahead[user] != NONE:
         timestamp = counting_instant(state, user, recorded, event_id, arrival)
-    users.marks[user] |= CHANGED
+    users.marks[user] |= CHANGED | SENT
     counted = False
     duplicated = False
     conditions = int(inputs.condition_sets[row])
@@ -376,7 +376,7 @@ def _apply_input(
     if users.due[user] <= clock:
         _expire(plan, state, agenda, user, clock)
     if state.numbers[IN_FORCE] and users.marks[user] & FRESH:
-        users.marks[user] = LIVE | CHANGED
+        users.marks[user] = LIVE | CHANGED | SENT
         for position in range(plan.absent_members.size):
             _mark(agenda, int(plan.absent_members[position]), EVENT_CAUSE, row)
 
@@ -418,6 +418,7 @@ def _take_bits(
         _look_up(plan, state, snapshot, user, int(users.hash[user]), state.ids, start, end)
         for audience in range(plan.entry.size):
             _mark(agenda, audience, cause, NONE)
+        users.marks[user] = LIVE | CHANGED | (users.marks[user] & SENT)
         return
     row = find_in_snapshot(snapshot, int(users.hash[user]), state.ids, start, end)
     for word in range(state.words.shape[1]):
@@ -435,6 +436,14 @@ def _take_bits(
                     int(readers.starts[predicate]), int(readers.starts[predicate + 1])
                 ):
                     _mark(agenda, int(readers.items[position]), cause, NONE)
+    # Somebody gone from the warehouse who has never sent an event cannot be a member any more.
+    sent = int(users.marks[user] & SENT)
+    was_gone = (users.marks[user] & FRESH) != 0
+    is_gone = row == NONE and not sent
+    users.marks[user] = LIVE | CHANGED | (FRESH if is_gone else sent)
+    if was_gone != is_gone:
+        for audience in range(plan.entry.size):
+            _mark(agenda, audience, cause, NONE)
 
 
 @kernel
@@ -454,18 +463,18 @@ def _rest(plan: PlanArrays, state: State, user: int) -> None:
     """Set the user's timer, or forget a user of whom nothing is left.
 
     Nothing is left of a user without windows and without memberships, once the group's clock has
-    caught up with the user's: from then on the user is as good as a stranger.  Until the first
-    snapshot, a stranger who might become a member merely by being known is kept.
+    caught up with the user's: from then on the user is as good as a stranger.  Unless strangers
+    may be members merely by having been seen: then those who were seen are kept, for the warehouse
+    may know them now and not later.
     """
     users = state.users
     _find_due(plan, state, user)
-    if users.due[user] == NEVER and users.members_count[user] == 0:
-        expected = (users.marks[user] & FRESH) != 0 and plan.absent_members.size > 0
-        if not expected:
-            if users.clock[user] <= state.numbers[CLOCK]:
-                release_user(state, user)
-                return
-            users.due[user] = users.clock[user]
+    remembered = users.marks[user] & SENT and plan.absent_members.size > 0
+    if users.due[user] == NEVER and users.members_count[user] == 0 and not remembered:
+        if users.clock[user] <= state.numbers[CLOCK]:
+            release_user(state, user)
+            return
+        users.due[user] = users.clock[user]
     arm(state, user)
 
 
@@ -541,7 +550,8 @@ def _evaluate(
     while agenda.length[0] > 0:
         audience = _next_audience(agenda)
         agenda.waiting[audience] = 0
-        if _decide(plan, state, user, audience) == is_member(state, user, audience):
+        belongs = not state.users.marks[user] & FRESH and _decide(plan, state, user, audience)
+        if belongs == is_member(state, user, audience):
             continue
         row = int(state.numbers[TRANSITIONS])
         state.numbers[TRANSITIONS] += 1

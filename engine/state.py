@@ -40,8 +40,9 @@ NUMBERS = 14
 
 # Bits of a user's `marks`.
 LIVE = 1
-FRESH = 2  # known, but not evaluated yet
+FRESH = 2  # cannot be a member: not evaluated yet, or gone from the warehouse without an event
 CHANGED = 4  # since the last dump
+SENT = 8  # has sent an event: may be a member also when the warehouse does not know the user
 
 
 # One row a user; `State.table` finds the row by the hash of the user's id.

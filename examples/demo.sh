@@ -23,8 +23,9 @@ mkdir -p data/live
 set -a
 . ./live.env
 set +a
-typed usher run &
+printf '\033[1m$ usher run\033[0m    (but for those who are in from the beginning)\n'
+usher run > >(grep --line-buffered -v '  initial$') &
 job=$!
-trap 'kill -TERM "$job" 2>/dev/null || true; wait "$job" || true' EXIT
-python simulate.py --seconds 30
-sleep 5 # nothing arrives any more, and yet members leave as their windows pass
+trap 'kill -TERM "$job" 2> /dev/null; wait "$job"' EXIT
+python simulate.py --seconds 30 --rate 20
+sleep 8 # nothing arrives any more, and yet members leave as their windows pass

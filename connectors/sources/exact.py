@@ -32,11 +32,11 @@ def read_json(text: bytes | str) -> Any:
         value = json.loads(
             text, parse_constant=_missing, parse_float=_read_float, parse_int=_read_int
         )
+        return _mended(value) if "\\u" in text or _SURROGATE.search(text) else value
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     except ValueError as error:
         raise Unreadable(f"not JSON: {error}") from None
-    return _mended(value) if _SURROGATE.search(text) or "\\u" in text else value
 
 
 def _missing(_: str) -> None:
@@ -53,10 +53,7 @@ def _read_int(text: str) -> int | None:
 
 
 def _mended(value: Any) -> Any:
-    """The same value with U+FFFD for every lone surrogate.
-
-    What the decoder could nest, this can: its depth is the lower of the two.
-    """
+    """The same value with U+FFFD for every lone surrogate."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):

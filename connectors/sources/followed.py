@@ -110,9 +110,8 @@ class FollowedFiles:
             except FileNotFoundError:
                 continue
             identity = facts.st_dev, facts.st_ino
-            if not stat.S_ISREG(facts.st_mode) or (
-                facts.st_size == 0 and identity not in self._tails
-            ):
+            is_new = identity not in self._tails
+            if not stat.S_ISREG(facts.st_mode) or (is_new and facts.st_size == 0):
                 continue
             found.add(identity)
             self._sizes[identity] = facts.st_size

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -47,7 +48,10 @@ class _Rows(NamedTuple):
         return sum(column.nbytes for column in (*texts, *numbers, self.tallied))
 
     def take(self, rows: Int64s) -> _Rows:
-        return _Rows(*(take(one, rows) if isinstance(one, Texts) else one[rows] for one in self))
+        columns: list[Any] = [
+            take(one, rows) if isinstance(one, Texts) else one[rows] for one in self
+        ]
+        return _Rows(*columns)
 
 
 class _Pieces:
@@ -64,7 +68,7 @@ class _Pieces:
 
     def joined(self) -> _Rows:
         """All rows; the pieces are given up column by column, so that none is there twice."""
-        whole = []
+        whole: list[Any] = []
         for pieces in self._columns:
             whole.append(join(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces))
             pieces.clear()
@@ -109,7 +113,7 @@ class Ordering:
             self._spill()
 
     def blocks(self, rows: int) -> Iterator[tuple[dict[str, Inputs], int]]:
-        """All inputs in order, some `rows` at a time, and the last arrival among them."""
+        """All inputs in order, at most `rows` at a time, and the last arrival among them."""
         sets = Lists.of(self._numbers)
         if self.count == 0:
             return
@@ -148,9 +152,7 @@ class Ordering:
     def _renumbered(self, sets: Lists) -> Int32s:
         """The numbers that the sets of one batch have here; other readers count otherwise."""
         items, starts = sets.items.tolist(), sets.starts.tolist()
-        conditions = [
-            tuple(items[start:end]) for start, end in zip(starts, starts[1:], strict=False)
-        ]
+        conditions = [tuple(items[start:end]) for start, end in pairwise(starts)]
         numbers = [self._numbers.setdefault(one, len(self._numbers)) for one in conditions]
         return np.array(numbers, dtype=np.int32)
 
@@ -219,13 +221,13 @@ class _Spilled:
         self._count += count
 
     def blocks(self, count: int) -> Iterator[_Rows]:
-        result = self._database.execute(
+        ordered = self._database.sql(
             """
             SELECT parent, arrival, position, user_id, "timestamp", message_id, conditions, tallied
             FROM events ORDER BY arrival, position, ordinal
             """
         )
-        for batch in result.to_arrow_reader(count):
+        for batch in ordered.to_arrow_reader(count):
             yield _Rows(*map(_from_arrow, batch.columns))
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from connectors.sources.paths import Path
 from connectors.sources.shape import Shape
 from connectors.sources.snowplow_columns import COLUMNS, FLAGS, INTEGERS, NUMBERS
 
-_ENTITIES = ("unstruct_event", "contexts", "derived_contexts")
+ENTITIES = ("unstruct_event", "contexts", "derived_contexts")
 
 _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/[\w-]+/(\d+)-\d+-\d+")
 
@@ -49,9 +49,9 @@ def decoder(paths: Iterable[Path]) -> tuple[Shape, Decoder]:
     tops = {str(path.steps[0]) for path in paths}
     # The JSON of the vendor's libraries can be decoded as it is, unless a path leads to what the
     # view adds, or the record keeps its entities in columns.
-    with_entities = any(top.startswith(_ENTITIES) for top in tops)
-    shape = Shape(paths, refused=_ENTITIES if with_entities else ())
-    return shape, Decoder(shape, read_line, view, direct=not tops & {*_ENTITIES})
+    with_entities = any(top.startswith(ENTITIES) for top in tops)
+    shape = Shape(paths, refused=ENTITIES if with_entities else ())
+    return shape, Decoder(shape, read_line, view, direct=not tops & {*ENTITIES})
 
 
 def read_line(line: bytes) -> dict[str, object]:
@@ -66,13 +66,13 @@ def read_line(line: bytes) -> dict[str, object]:
     if len(values) < len(COLUMNS):
         raise Unreadable(f"{len(values)} columns where Snowplow has {len(COLUMNS)}, and not JSON")
     present = zip(COLUMNS, values[: len(COLUMNS)], strict=True)
-    return view({name: _read_column(name, text) for name, text in present if text})
+    return view({name: read_column(name, text) for name, text in present if text})
 
 
 def view(raw: Mapping[str, object]) -> dict[str, object]:
     """An event with its entities under keys of their own, whichever form it came in."""
     event = dict(raw)
-    for column in _ENTITIES:
+    for column in ENTITIES:
         if isinstance(text := event.get(column), str):
             event[column] = _read_entities(text)
     contexts: dict[str, list[object]] = {}
@@ -109,7 +109,7 @@ def _entities(wrapper: object) -> Iterator[tuple[str, object]]:
             yield key, entity.get("data")
 
 
-def _read_column(name: str, text: str) -> object:
+def read_column(name: str, text: str) -> object:
     try:
         if name in INTEGERS:
             return int(text)

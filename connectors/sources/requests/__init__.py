@@ -1,0 +1,1 @@
+"""What the vendors' clients send over HTTP, as the events that their pipelines would deliver."""

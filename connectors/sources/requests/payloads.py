@@ -1,0 +1,150 @@
+"""Snowplow's tracker protocol: flat parameters in a query, or many of them in a body.
+
+A tracker writes an event as short parameters (`e=pv&url=…`), all of them texts, self-describing
+JSON as text or in base64 among them.  They become the events that Snowplow's own enrichment would
+deliver.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from audience_dsl.instants import format_instant, read_instant
+from connectors.sources.chunks import excerpt
+from connectors.sources.exact import Unreadable, read_json
+from connectors.sources.requests.batches import Event, deliver, open_body
+from connectors.sources.requests.parameters import COLUMN_OF, KINDS, SIZES
+from connectors.sources.requests.request import (
+    Received,
+    Rejected,
+    Request,
+    write_key_of,
+)
+from connectors.sources.requests.skew import corrected
+from connectors.sources.snowplow import ENTITIES, read_column, view
+
+_SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
+_OWN = "com.snowplowanalytics.snowplow"
+
+
+def read_payloads(request: Request) -> Received:
+    """The events of a request; those that are broken are rejected one by one."""
+    if request.method in ("GET", "HEAD"):
+        received = Received(write_key=write_key_of(request, None))
+        payloads: list[object] = [dict(request.query)] if request.parameter("e") else []
+    elif request.method == "POST":
+        content, received = open_body(request)
+        if content is None:
+            return received
+        data = content.get("data")
+        if not isinstance(data, list):
+            received.rejected.append(Rejected("a payload without events", excerpt(request.body)))
+            return received
+        payloads = data
+    else:
+        return Received(write_key=write_key_of(request, None))
+    deliver(payloads, received, lambda payload: _enriched(payload, request))
+    return received
+
+
+def _enriched(payload: Event, request: Request) -> Event:
+    """The event of one payload, as enrichment would deliver it.
+
+    Raises:
+        Unreadable: its self-describing JSON is broken.
+    """
+    texts = {
+        str(key): value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for key, value in payload.items()
+        if value is not None and value != ""
+    }
+    event: Event = {}
+    for parameter, column in COLUMN_OF.items():
+        if parameter in texts:
+            event[column] = read_column(column, texts[parameter])
+    for parameter, (width, height) in SIZES.items():
+        across, _, down = texts.get(parameter, "").partition("x")
+        if across.isdecimal() and down.isdecimal():
+            event[width], event[height] = int(across), int(down)
+    event["event"] = KINDS.get(texts.get("e", ""), texts.get("e"))
+    _add_url(event, "page", event.get("page_url"))
+    _add_url(event, "refr", event.get("page_referrer"))
+    _add_instants(event, texts, request.received_at)
+    if request.header("sp-anonymous") is not None:
+        event.pop("network_userid", None)
+        event.pop("user_ipaddress", None)
+    _add_entities(event, texts)
+    if "event_id" not in event:
+        # The same for every attempt to send the event.
+        unsent = {key: value for key, value in texts.items() if key != "stm"}
+        content = msgspec.json.encode(unsent, order="sorted")
+        event["event_id"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return event
+
+
+def _add_url(event: dict[str, object], prefix: str, url: object) -> None:
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return
+    found = {
+        "scheme": parts.scheme,
+        "host": parts.hostname,
+        "port": port,
+        "path": parts.path,
+        "query": parts.query,
+        "fragment": parts.fragment,
+    }
+    event.update({f"{prefix}_url{part}": value for part, value in found.items() if value})
+
+
+def _add_instants(event: dict[str, object], texts: Mapping[str, str], received: int) -> None:
+    created, sent = read_instant(texts.get("dtm")), read_instant(texts.get("stm"))
+    told = read_instant(texts.get("ttm"))
+    instants = {
+        "collector_tstamp": received,
+        "dvce_created_tstamp": created,
+        "dvce_sent_tstamp": sent,
+        "true_tstamp": told,
+        "derived_tstamp": corrected(created, sent, received) if told is None else told,
+    }
+    event.update({name: format_instant(one) for name, one in instants.items() if one is not None})
+
+
+def _add_entities(event: dict[str, object], texts: Mapping[str, str]) -> None:
+    own_name = "event" if event["event"] == "struct" else event["event"]
+    schema: object = f"iglu:{_OWN}/{own_name}/jsonschema/1-0-0"
+    wrapped: dict[str, object] = {}
+    for column, plain, encoded in (("unstruct_event", "ue_pr", "ue_px"), ("contexts", "co", "cx")):
+        if plain in texts:
+            wrapped[column] = read_json(texts[plain])
+        elif encoded in texts:
+            wrapped[column] = read_json(_from_base64(texts[encoded]))
+    described = wrapped.get("unstruct_event")
+    if event["event"] == "unstruct":
+        data = described.get("data") if isinstance(described, dict) else None
+        schema = data.get("schema") if isinstance(data, dict) else None
+    match = _SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if match is None:
+        raise Unreadable("an event without a schema")
+    names = ("event_vendor", "event_name", "event_format", "event_version")
+    event.update(zip(names, match.groups(), strict=True))
+    entities = view(wrapped)
+    event.update({key: value for key, value in entities.items() if key not in ENTITIES})
+
+
+def _from_base64(text: str) -> bytes:
+    """Base64 of either alphabet, padded or not."""
+    standard = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise Unreadable("damaged base64") from None

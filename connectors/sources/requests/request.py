@@ -1,0 +1,103 @@
+"""A request to the collector, and what it carries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from connectors.sources.exact import Unreadable
+
+MOST_BYTES = 4 << 20  # of a body, decompressed
+MOST_EVENTS = 10_000  # of a batch
+MOST_EVENT_BYTES = 64 << 10
+
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` has no query; `query` and `headers` are pairs in their order, already unescaped."""
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]]
+    headers: Sequence[tuple[str, str]]
+    body: bytes = field(repr=False)
+    received_at: int
+
+    def header(self, name: str) -> str | None:
+        found = (value for key, value in self.headers if key.lower() == name.lower())
+        return next(found, None)
+
+    def parameter(self, name: str) -> str | None:
+        return next((value for key, value in self.query if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event, or a whole body, that could not be read: why, and how it begins."""
+
+    reason: str
+    excerpt: str
+
+
+@dataclass(slots=True)
+class Received:
+    """The events of a request in the form of the vendor's pipeline; each stands on its own."""
+
+    events: list[dict[str, object]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    write_key: str | None = None
+
+
+def content_of(request: Request) -> bytes:
+    """The body, decompressed if it is compressed, whether or not a header says so.
+
+    Raises:
+        Unreadable: it is larger than `MOST_BYTES`, or damaged.
+    """
+    body = request.body
+    if body.startswith(_GZIP):
+        body = _decompressed(body)
+    if len(body) > MOST_BYTES:
+        raise Unreadable(f"a body of more than {MOST_BYTES:,} bytes")
+    return body
+
+
+def write_key_of(request: Request, content: object) -> str | None:
+    """Who sends: by basic authorization, else the query, the body, or its first event."""
+    scheme, _, credentials = (request.header("authorization") or "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            decoded = base64.b64decode(credentials.strip(), validate=True)
+        except binascii.Error:
+            decoded = b""
+        if key := decoded.decode("utf-8", "replace").partition(":")[0]:
+            return key
+    batch = content.get("batch") if isinstance(content, Mapping) else None
+    first = batch[0] if isinstance(batch, list) and batch else None
+    holders = [one for one in (content, first) if isinstance(one, Mapping)]
+    told = [request.parameter("writeKey"), *(one.get("writeKey") for one in holders)]
+    return next((one for one in told if isinstance(one, str) and one), None)
+
+
+def _decompressed(body: bytes) -> bytes:
+    """All members of a gzip body, and never more than is allowed."""
+    parts: list[bytes] = []
+    size = 0
+    while body.startswith(_GZIP):
+        member = zlib.decompressobj(31)
+        try:
+            parts.append(member.decompress(body, MOST_BYTES + 1 - size))
+        except zlib.error as error:
+            raise Unreadable(f"damaged gzip: {error}") from None
+        size += len(parts[-1])
+        if size > MOST_BYTES:
+            raise Unreadable(f"a body of more than {MOST_BYTES:,} bytes")
+        if not member.eof:
+            raise Unreadable("damaged gzip: it is cut off")
+        body = member.unused_data
+    return b"".join(parts)

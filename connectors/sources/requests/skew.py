@@ -1,0 +1,21 @@
+"""The time of an event whose client's clock may be wrong.
+
+The client says by its own clock when the event happened and when it was sent.  The difference is
+right even if the clock is not, and the collector knows when the request came.
+"""
+
+from __future__ import annotations
+
+from audience_dsl.instants import SECOND
+
+# A correction beyond this says that one of the instants is nonsense.
+LARGEST = 7 * 86_400 * SECOND
+
+
+def corrected(original: int | None, sent: int | None, received: int) -> int:
+    """When the event happened by the collector's clock; never later than it was received."""
+    if original is None:
+        return received
+    if sent is None or abs(received - sent) > LARGEST:
+        return min(original, received)
+    return min(received - (sent - original), received)
