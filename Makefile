@@ -48,7 +48,7 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Install it (Debian: apt-get install python3.11-venv; macOS: brew install python@3.11)," >&2; \
 	  echo "or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 3; fi; \
 	echo "Setting up $(VENV) with $$("$$python" --version); this takes a minute, once." >&2; \
-	"$$python" -m venv $(VENV)
+	"$$python" -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \

@@ -22,8 +22,9 @@ from benchmarks.workload import CACHE, Workload
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import Chunk
 from connectors.sources.reader import EventReader
+from dataflows.steps import Step, split_by_group
 from engine.group import KeyGroup
-from engine.hashing import GROUPS, groups_of
+from engine.hashing import GROUPS
 from engine.inputs import Inputs, Snapshot
 from project.folder import LoadedProject, load_project
 from warehouse.pull import pull
@@ -64,9 +65,7 @@ def _applied(plan: ParentPlan, snapshot: Snapshot, start: int, blocks: list[Inpu
         group.take_force(snapshot, start)
     before = time.process_time()
     for inputs in blocks:
-        group_of = groups_of(inputs.user_hashes)
-        order = np.argsort(group_of, kind="stable")
-        bounds = np.searchsorted(group_of[order], np.arange(GROUPS + 1))
-        for number, group in enumerate(groups):
-            group.apply(inputs, order[bounds[number] : bounds[number + 1]])
+        for _, step in split_by_group([Step(None, {"users": inputs}, 0)], ["users"]):
+            if step.inputs is not None:
+                groups[step.group].apply(step.inputs)
     return time.process_time() - before

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dataflows.steps import Step, split_by_group
 from engine.group import KeyGroup
-from engine.hashing import GROUPS, groups_of, stable_hashes
+from engine.hashing import GROUPS, stable_hashes
 from engine.inputs import Inputs, Snapshot, Texts
 from engine.plan import Audience, Condition, Lists, Performed, Plan
 
@@ -35,7 +36,7 @@ def _measured() -> float:
     plan = Plan.build("users", [condition], [], [Audience("all", "1", Performed(0))])
     groups = [KeyGroup(plan, number) for number in range(GROUPS)]
     for group in groups:
-        group.take_force(_nobody(), _START)
+        group.take_force(Snapshot.empty(0), _START)
     _feed(groups, 0, _BATCH)  # what is compiled, loaded and allocated once
     before = _resident_bytes()
     for first in range(_BATCH, USERS + _BATCH, _BATCH):
@@ -59,14 +60,9 @@ def _feed(groups: list[KeyGroup], first: int, count: int) -> None:
         sets=Lists.of([[0]]),
         tallied=np.ones(count, dtype=np.bool_),
     )
-    group_of = groups_of(hashes)
-    for number, group in enumerate(groups):
-        group.apply(inputs, np.flatnonzero(group_of == number))
-
-
-def _nobody() -> Snapshot:
-    none = np.zeros(0, dtype=np.int64)
-    return Snapshot(Texts.of([]), none, none.astype(np.int32), none.reshape(0, 0))
+    for _, step in split_by_group([Step(None, {"users": inputs}, 0)], ["users"]):
+        if step.inputs is not None:
+            groups[step.group].apply(step.inputs)
 
 
 def _resident_bytes() -> int:

@@ -10,6 +10,7 @@ when this file changes.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,9 @@ def workload(lines: int) -> Workload:
     folder = CACHE / f"{lines}-{recipe}"
     made = Workload(lines, folder / "events.jsonl", folder / "users.parquet")
     if not made.events.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        for outdated in CACHE.glob(f"{lines}-*"):
+            shutil.rmtree(outdated)
+        folder.mkdir(parents=True)
         _write_users(made.users)
         aside = made.events.with_suffix(".part")
         with aside.open("w", encoding="ascii") as file:

@@ -6,6 +6,7 @@ Verbs are imported when they are called, so that `usher --help` and completion s
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 import click
@@ -60,6 +61,8 @@ def usher(ctx: click.Context, project: Path) -> None:
 
 
 def main() -> None:
+    # We multiply no matrices; numpy's library for that would keep a thread a core ready.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     usher(prog_name="usher")
 
 

@@ -34,7 +34,7 @@ class Stretch:
 
     def records(self, plans: Mapping[str, ParentPlan]) -> list[TransitionRecord]:
         by_part = [
-            list(transition_records(plans[parent].plan, transitions))
+            transition_records(plans[parent].plan, transitions)
             for parent, transitions in self.columns
         ]
         if len(by_part) == 1:

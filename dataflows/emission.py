@@ -51,7 +51,7 @@ class Emission:
         now = wall_clock()
         date = format_instant(now)[:_DATE]
         plan = self._project.plans[found.parent_model].plan
-        records = list(transition_records(plan, found.transitions, found.pull, now))
+        records = transition_records(plan, found.transitions, found.pull, now)
         for sync in self._syncs:
             self._files[sync.destination].write(
                 [one for one in records if one.audience == sync.audience and one.type in sync.on],

@@ -89,8 +89,8 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
                 self._pull = snapshot.version
                 parts.append(group.take_force(snapshot.snapshot, step.take_force_at))
                 self._bytes = None
-        if step.inputs is not None and step.rows.size:
-            parts.append(group.apply(step.inputs, step.rows))
+        if step.inputs is not None:
+            parts.append(group.apply(step.inputs))
             self._bytes = None
         if group.due < step.tick:
             self._bytes = None

@@ -8,6 +8,7 @@ never depends on when some process woke up, and a replay repeats it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from engine.group import Counts
 from engine.hashing import GROUPS, groups_of
 from engine.inputs import Inputs
-from engine.plan import Int64s
 from engine.transitions import Transitions
 
 
@@ -28,13 +28,12 @@ class Step(NamedTuple):
 
 
 class GroupStep(NamedTuple):
-    """One key group's part of a step: `rows` of the inputs are its own, in order."""
+    """One key group's part of a step; `inputs` are its own, in order, or `None` for none."""
 
     parent_model: str
     group: int
     take_force_at: int | None
     inputs: Inputs | None
-    rows: Int64s
     tick: int
 
 
@@ -49,27 +48,29 @@ class GroupTransitions(NamedTuple):
     tick: int
 
 
-NO_ROWS = np.empty(0, dtype=np.int64)
-
-
 def split_by_group(
     steps: Iterable[Step], parent_models: Iterable[str]
 ) -> list[tuple[str, GroupStep]]:
     """Each key group's part of each step, with the group's key for the stream."""
     parents = list(parent_models)
     return [
-        (f"{parent}/{group:02d}", GroupStep(parent, group, step.take_force_at, *part, step.tick))
+        (f"{parent}/{group:02d}", GroupStep(parent, group, step.take_force_at, part, step.tick))
         for step in steps
         for parent in parents
         for group, part in enumerate(_parts(step.inputs.get(parent)))
     ]
 
 
-def _parts(inputs: Inputs | None) -> list[tuple[Inputs | None, Int64s]]:
+def _parts(inputs: Inputs | None) -> list[Inputs | None]:
+    """The inputs of each key group.
+
+    They are arranged by group first: a group that reads its events next to each other in memory
+    is evaluated in half the time.
+    """
     if inputs is None:
-        return [(None, NO_ROWS)] * GROUPS
-    inputs = inputs.frozen()
+        return [None] * GROUPS
     groups = groups_of(inputs.user_hashes)
     order = np.argsort(groups, kind="stable")
-    ends = np.searchsorted(groups[order], np.arange(GROUPS + 1))
-    return [(inputs, order[ends[group] : ends[group + 1]]) for group in range(GROUPS)]
+    arranged = inputs.taken(order).frozen()
+    edges = np.searchsorted(groups[order], np.arange(GROUPS + 1)).tolist()
+    return [arranged.between(first, end) if first < end else None for first, end in pairwise(edges)]

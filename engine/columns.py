@@ -84,30 +84,30 @@ class Columns(NamedTuple):
 def to_columns(state: State, flag: int = LIVE) -> Columns:
     """The facts about all live users, or about those who carry the flag as well."""
     users = state.users
-    flags = users.marks[: state.numbers[USERS_TOP]]
+    flags = users["marks"][: state.numbers[USERS_TOP]]
     chosen = np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0))
-    windows = _ragged(users.windows[chosen], users.windows_count[chosen])
+    windows = _ragged(users["windows"][chosen], users["windows_count"][chosen])
     entries = _ring_cells(state, windows)
-    members = _ragged(users.members[chosen], users.members_count[chosen])
+    members = _ragged(users["members"][chosen], users["members_count"][chosen])
     ahead_counts, ahead = _ahead_cells(state, chosen)
     return Columns(
         numbers=state.numbers[_KEPT_NUMBERS],
-        ids=_gathered(state.ids, users.id_start[chosen], users.id_length[chosen]),
+        ids=_gathered(state.ids, users["id_start"][chosen], users["id_length"][chosen]),
         marks=(flags[chosen] & (FRESH | SENT)).astype(np.int8),
-        clocks=users.clock[chosen],
+        clocks=users["clock"][chosen],
         words=state.words[chosen],
-        window_counts=users.windows_count[chosen],
-        window_conditions=state.windows.condition[windows],
-        window_sizes=state.windows.count[windows],
-        entry_timestamps=state.entries.timestamp[entries],
-        entry_ids=state.entries.id[entries],
-        member_counts=users.members_count[chosen],
-        member_audiences=state.members.audience[members],
-        member_sequences=state.members.sequence[members],
+        window_counts=users["windows_count"][chosen],
+        window_conditions=state.windows["condition"][windows],
+        window_sizes=state.windows["count"][windows],
+        entry_timestamps=state.entries["timestamp"][entries],
+        entry_ids=state.entries["id"][entries],
+        member_counts=users["members_count"][chosen],
+        member_audiences=state.members["audience"][members],
+        member_sequences=state.members["sequence"][members],
         ahead_counts=ahead_counts,
-        ahead_recorded=state.ahead.recorded[ahead],
-        ahead_ids=state.ahead.id[ahead],
-        ahead_timestamps=state.ahead.timestamp[ahead],
+        ahead_recorded=state.ahead["recorded"][ahead],
+        ahead_ids=state.ahead["id"][ahead],
+        ahead_timestamps=state.ahead["timestamp"][ahead],
         released=_released(state.released[: state.numbers[RELEASED]]),
     )
 
@@ -124,36 +124,37 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     ring_starts, ring_classes, ring_cells = _laid_out(columns.window_sizes)
     member_starts, member_classes, member_cells = _laid_out(columns.member_counts)
     users = records(count, USER)
-    users.hash = stable_hashes(columns.ids)
-    users.clock = columns.clocks
-    users.due = users.armed = NEVER
-    users.id_start = columns.ids.starts[:-1]
-    users.id_length = np.diff(columns.ids.starts)
-    users.ahead = NONE
-    users.windows = window_starts
-    users.windows_count = columns.window_counts
-    users.windows_class = window_classes
-    users.members = member_starts
-    users.members_count = columns.member_counts
-    users.members_class = member_classes
-    users.marks = columns.marks | LIVE
+    users["hash"] = stable_hashes(columns.ids)
+    users["clock"] = columns.clocks
+    users["due"] = NEVER
+    users["armed"] = NEVER
+    users["id_start"] = columns.ids.starts[:-1]
+    users["id_length"] = np.diff(columns.ids.starts)
+    users["ahead"] = NONE
+    users["windows"] = window_starts
+    users["windows_count"] = columns.window_counts
+    users["windows_class"] = window_classes
+    users["members"] = member_starts
+    users["members_count"] = columns.member_counts
+    users["members_class"] = member_classes
+    users["marks"] = columns.marks | LIVE
     windows = records(window_cells.total, WINDOW)
-    windows.condition[window_cells.places] = columns.window_conditions
-    windows.count[window_cells.places] = columns.window_sizes
-    windows.first[window_cells.places] = 0
-    windows.size_class[window_cells.places] = ring_classes
-    windows.block[window_cells.places] = ring_starts
+    windows["condition"][window_cells.places] = columns.window_conditions
+    windows["count"][window_cells.places] = columns.window_sizes
+    windows["first"][window_cells.places] = 0
+    windows["size_class"][window_cells.places] = ring_classes
+    windows["block"][window_cells.places] = ring_starts
     entries = records(ring_cells.total, ENTRY)
-    entries.timestamp[ring_cells.places] = columns.entry_timestamps
-    entries.id[ring_cells.places] = columns.entry_ids
+    entries["timestamp"][ring_cells.places] = columns.entry_timestamps
+    entries["id"][ring_cells.places] = columns.entry_ids
     members = records(member_cells.total, MEMBER)
-    members.audience[member_cells.places] = columns.member_audiences
-    members.sequence[member_cells.places] = columns.member_sequences
+    members["audience"][member_cells.places] = columns.member_audiences
+    members["sequence"][member_cells.places] = columns.member_sequences
     ahead = records(columns.ahead_ids.size, AHEAD_EVENT)
-    ahead.recorded = columns.ahead_recorded
-    ahead.id = columns.ahead_ids
-    ahead.timestamp = columns.ahead_timestamps
-    ahead.next = NONE
+    ahead["recorded"] = columns.ahead_recorded
+    ahead["id"] = columns.ahead_ids
+    ahead["timestamp"] = columns.ahead_timestamps
+    ahead["next"] = NONE
     for book, pool in (
         (WINDOWS_BOOK, windows),
         (ENTRIES_BOOK, entries),
@@ -206,10 +207,10 @@ def _ragged(starts: Int64s, counts: Int32s) -> Int64s:
 
 def _ring_cells(state: State, windows: Int64s) -> Int64s:
     """The entries of all windows, oldest first."""
-    counts = state.windows.count[windows]
-    positions = _ragged(state.windows.first[windows].astype(np.int64), counts)
-    masks = (np.int64(1) << state.windows.size_class[windows].astype(np.int64)) - 1
-    blocks = np.repeat(state.windows.block[windows], counts)
+    counts = state.windows["count"][windows]
+    positions = _ragged(state.windows["first"][windows].astype(np.int64), counts)
+    masks = (np.int64(1) << state.windows["size_class"][windows].astype(np.int64)) - 1
+    blocks = np.repeat(state.windows["block"][windows], counts)
     cells: Int64s = blocks + (positions & np.repeat(masks, counts))
     return cells
 
@@ -224,21 +225,21 @@ def _ahead_cells(state: State, chosen: Int64s) -> tuple[Int32s, Int64s]:
     """Counts a user, and cells in the order of the users' lists."""
     counts = np.zeros(chosen.size, dtype=np.int32)
     cells: list[int] = []
-    for row in np.flatnonzero(state.users.ahead[chosen] != NONE).tolist():
-        cell = int(state.users.ahead[chosen[row]])
+    for row in np.flatnonzero(state.users["ahead"][chosen] != NONE).tolist():
+        cell = int(state.users["ahead"][chosen[row]])
         while cell != NONE:
             cells.append(cell)
             counts[row] += 1
-            cell = int(state.ahead.next[cell])
+            cell = int(state.ahead["next"][cell])
     return counts, np.array(cells, dtype=np.int64)
 
 
 def _link_ahead(state: State, counts: Int32s) -> None:
     cell = 0
     for user in np.flatnonzero(counts).tolist():
-        state.users.ahead[user] = cell
+        state.users["ahead"][user] = cell
         last = cell + int(counts[user]) - 1
-        state.ahead.next[cell:last] = np.arange(cell + 1, last + 1)
+        state.ahead["next"][cell:last] = np.arange(cell + 1, last + 1)
         cell = last + 1
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numba
+import numpy as np
+import numpy.typing as npt
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -32,6 +34,8 @@ def _cache_folder() -> Path:
 
 
 CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or _cache_folder())
+# Whether kernels run as plain Python.
+INTERPRETED: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 
 
@@ -47,7 +51,20 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return compiled
 
 
+def with_fields(records: npt.NDArray[Any]) -> Any:
+    """The same records with field access as in `users.clock[user]`.
+
+    Compiled kernels have it on any array of records; interpreted ones, and other Python code, need
+    this view, which is slow.
+    """
+    return records.view(np.recarray)
+
+
+def for_kernels(records: npt.NDArray[Any]) -> Any:
+    """Records as kernels take them, compiled or interpreted."""
+    return with_fields(records) if INTERPRETED else records
+
+
 def already_compiled() -> bool:
     """Whether there is nothing left to compile: an earlier process did, or nothing is compiled."""
-    interpreted: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
-    return interpreted or any(CACHE_FOLDER.rglob("*.nbi"))
+    return INTERPRETED or any(CACHE_FOLDER.rglob("*.nbi"))

@@ -83,6 +83,7 @@ from engine.windows import (
     cells_to_enlarge,
     contains,
     find_window,
+    find_window_from,
     holds,
     insert,
     is_true,
@@ -124,17 +125,16 @@ def apply_inputs(
     state: State,
     snapshot: Snapshot,
     inputs: Inputs,
-    rows: Int64s,
     cursor: Int64s,
     agenda: Agenda,
     emitted: Records,
 ) -> int:
-    """Apply the given rows of the inputs, in their order."""
+    """Apply the inputs in their order."""
     users = state.users
     starts = inputs.users.starts
     data = inputs.users.data
-    while cursor[0] < rows.size:
-        row = int(rows[cursor[0]])
+    while cursor[0] < inputs.timestamps.size:
+        row = int(cursor[0])
         user_hash = int(inputs.user_hashes[row])
         start = int(starts[row])
         end = int(starts[row + 1])
@@ -207,6 +207,7 @@ def review_known_users(
                 return need
             users.clock[user] = clock
             _expire(plan, state, agenda, user, clock)
+            _find_due(plan, state, user)
             _take_bits(plan, state, snapshot, agenda, user, cause)
             _evaluate(plan, state, agenda, emitted, user, clock)
             _rest(plan, state, user)
@@ -334,18 +335,21 @@ def _apply_input(
     timestamp = recorded
     if recorded > arrival or users.ahead[user] != NONE:
         timestamp = counting_instant(state, user, recorded, event_id, arrival)
+        users.due[user] = min(int(users.due[user]), recorded + plan.longest_window)
     users.marks[user] |= CHANGED | SENT
     counted = False
     duplicated = False
     conditions = int(inputs.condition_sets[row])
     first = int(inputs.sets.starts[conditions])
     last = int(inputs.sets.starts[conditions + 1])
+    due = int(users.due[user])
+    nearby = 0
     for position in range(first, last):
         condition = int(inputs.sets.items[position])
         horizon = clock - int(plan.conditions.window[condition])
         if timestamp <= horizon:
             continue
-        cell = find_window(state, user, condition)
+        cell = find_window_from(state, user, condition, nearby)
         if cell < 0:
             before = is_true(plan, condition, 0)
             aged = before
@@ -365,6 +369,8 @@ def _apply_input(
         else:
             duplicated = True
         set_due(plan, state, cell)
+        users.due[user] = min(int(users.due[user]), int(windows.due[cell]))
+        nearby = cell + 1 - int(users.windows[user])
         after = is_true(plan, condition, int(windows.count[cell]))
         if before != after:
             if aged == before:
@@ -373,8 +379,9 @@ def _apply_input(
                 _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
     if inputs.tallied[row]:
         state.numbers[MATCHED if counted else DUPLICATE if duplicated else LATE] += 1
-    if users.due[user] <= clock:
+    if due <= clock:
         _expire(plan, state, agenda, user, clock)
+        _find_due(plan, state, user)
     if state.numbers[IN_FORCE] and users.marks[user] & FRESH:
         users.marks[user] = LIVE | CHANGED | SENT
         for position in range(plan.absent_members.size):
@@ -448,6 +455,11 @@ def _take_bits(
 
 @kernel
 def _find_due(plan: PlanArrays, state: State, user: int) -> None:
+    """Make `due` exact again.
+
+    Events mostly postpone what is due.  In between `due` is therefore only kept from being too
+    late; when the clock reaches it and nothing is due, it is looked for anew.
+    """
     users = state.users
     due = NEVER
     start = int(users.windows[user])
@@ -463,18 +475,18 @@ def _rest(plan: PlanArrays, state: State, user: int) -> None:
     """Set the user's timer, or forget a user of whom nothing is left.
 
     Nothing is left of a user without windows and without memberships, once the group's clock has
-    caught up with the user's: from then on the user is as good as a stranger.  Unless strangers
-    may be members merely by having been seen: then those who were seen are kept, for the warehouse
-    may know them now and not later.
+    caught up with the user's: from then on the user is as good as a stranger.  Until the first
+    snapshot, a stranger who might become a member merely by being known is kept.
     """
     users = state.users
-    _find_due(plan, state, user)
-    remembered = users.marks[user] & SENT and plan.absent_members.size > 0
-    if users.due[user] == NEVER and users.members_count[user] == 0 and not remembered:
-        if users.clock[user] <= state.numbers[CLOCK]:
-            release_user(state, user)
-            return
-        users.due[user] = users.clock[user]
+    if users.windows_count[user] == 0 and users.ahead[user] == NONE:
+        users.due[user] = NEVER
+        expected = (users.marks[user] & FRESH) != 0 and plan.absent_members.size > 0
+        if users.members_count[user] == 0 and not expected:
+            if users.clock[user] <= state.numbers[CLOCK]:
+                release_user(state, user)
+                return
+            users.due[user] = users.clock[user]
     arm(state, user)
 
 

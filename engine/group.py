@@ -106,28 +106,14 @@ class KeyGroup:
         )
         self._emitted = records(audiences + _EMITTED_ROWS, EMITTED)
 
-    def apply(self, inputs: Inputs, rows: Int64s | None = None) -> Transitions:
-        """Apply events in their order.
-
-        Args:
-            inputs: Events of this parent model's users.
-            rows: Which of them belong to this group, ascending; all by default.
-        """
+    def apply(self, inputs: Inputs) -> Transitions:
+        """Apply events of this group's users, in their order."""
         inputs = inputs.frozen()
-        if rows is None:
-            rows = np.arange(inputs.size, dtype=np.int64)
         cursor = np.zeros(1, dtype=np.int64)
         arrays = self.plan.arrays
         return self._drive(
             lambda: apply_inputs(
-                arrays,
-                self._state,
-                self._snapshot,
-                inputs,
-                rows,
-                cursor,
-                self._agenda,
-                self._emitted,
+                arrays, self._state, self._snapshot, inputs, cursor, self._agenda, self._emitted
             ),
             inputs.message_ids,
         )
@@ -196,7 +182,7 @@ class KeyGroup:
     @property
     def due(self) -> int:
         """An instant before which time alone changes nothing."""
-        return int(self._state.timers.due[0]) if self._state.numbers[TIMERS] else NEVER
+        return int(self._state.timers["due"][0]) if self._state.numbers[TIMERS] else NEVER
 
     @property
     def in_force(self) -> bool:
@@ -282,7 +268,7 @@ class KeyGroup:
 
     def _start_tracking(self, dump: bytes) -> None:
         self._last_dump = codec.checksum(dump)
-        self._state.users.marks[: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
+        self._state.users["marks"][: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
         self._state.numbers[RELEASED] = 0
         self._state.numbers[TRACKING] = 1
 
@@ -301,13 +287,13 @@ class KeyGroup:
     def _carry_off(self, message_ids: Texts | None) -> Transitions:
         count = int(self._state.numbers[TRANSITIONS])
         self._state.numbers[TRANSITIONS] = 0
-        emitted = self._emitted
-        causes = emitted.cause[:count].copy()
-        references = emitted.reference[:count]
+        emitted = self._emitted[:count]
+        causes = emitted["cause"].copy()
+        references = emitted["reference"]
         by_event = causes == EVENT_CAUSE
-        users = emitted.user[:count]
-        starts = self._state.users.id_start[users]
-        user_ids = _texts(self._state.ids, starts, starts + self._state.users.id_length[users])
+        users = emitted["user"]
+        starts = self._state.users["id_start"][users]
+        user_ids = _texts(self._state.ids, starts, starts + self._state.users["id_length"][users])
         events = [""] * count
         if message_ids is not None:
             rows = np.flatnonzero(by_event)
@@ -319,9 +305,9 @@ class KeyGroup:
                 events[row] = text
         return Transitions(
             user_ids,
-            emitted.audience[:count].copy(),
-            emitted.effective_at[:count].copy(),
-            emitted.sequence[:count].copy(),
+            emitted["audience"].copy(),
+            emitted["effective_at"].copy(),
+            emitted["sequence"].copy(),
             causes,
             np.where(by_event, NO_CONDITION, references).astype(np.int32),
             events,
@@ -335,9 +321,9 @@ class KeyGroup:
 
     def _compacted(self) -> State:
         old = self._state
-        flags = old.users.marks[: old.numbers[USERS_TOP]]
+        flags = old.users["marks"][: old.numbers[USERS_TOP]]
         state = from_columns(self.plan, to_columns(old))
-        state.users.marks[:] = flags[(flags & LIVE) != 0]
+        state.users["marks"][:] = flags[(flags & LIVE) != 0]
         for number in (TRACKING, RELEASED):
             state.numbers[number] = old.numbers[number]
         return state._replace(released=old.released)

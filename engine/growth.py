@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from engine.compiled import for_kernels
 from engine.plan import Int32s
 from engine.pools import NONE
 from engine.state import (
@@ -17,12 +21,12 @@ from engine.state import (
     MORE_WINDOWS,
     USERS_LIVE,
     USERS_TOP,
-    Records,
     State,
 )
 from engine.users import enter_all_in_table
 
-_SMALLEST = 16
+_SMALLEST = 64
+_LARGE_BYTES = 1 << 20
 
 _ARRAY_OF_NEED = {
     MORE_IDS: "ids",
@@ -36,7 +40,7 @@ _ARRAY_OF_NEED = {
 
 
 def enlarged_state(state: State, need: int) -> State:
-    """The same state with more room in one place, at least half as much again as there was.
+    """The same state with more room in one place, half as much again or more.
 
     Args:
         need: One of `MORE_…` of `engine.state`; a kernel that needs more yet asks again.
@@ -63,9 +67,10 @@ def _with_more_users(state: State) -> State:
     return state
 
 
-def _enlarged(array: Records) -> Records:
-    """A copy with half as many cells again, their content undefined."""
-    cells = max(_SMALLEST, array.shape[0] + array.shape[0] // 2)
-    larger = np.empty((cells, *array.shape[1:]), dtype=array.dtype).view(type(array))
-    larger[: array.shape[0]] = array
-    return larger
+def _enlarged(array: npt.NDArray[Any]) -> Any:
+    """A longer copy, new cells undefined: twice as long while small, then by half as much."""
+    cells = array.shape[0]
+    more = cells if array.nbytes < _LARGE_BYTES else cells // 2
+    larger = np.empty((cells + max(_SMALLEST, more), *array.shape[1:]), dtype=array.dtype)
+    larger[:cells] = array
+    return for_kernels(larger) if array.dtype.names else larger

@@ -6,41 +6,12 @@ with offsets.  Nothing here is decoded, compared or converted again on the way t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.plan import Booleans, Bytes, Int32s, Int64s, Lists
-
-
-class Texts(NamedTuple):
-    """A column of texts: text `i` is the UTF-8 `data[starts[i]:starts[i + 1]]`."""
-
-    data: Bytes
-    starts: Int64s
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> Texts:
-        """Raises `UnicodeEncodeError` for lone surrogates, which are not text."""
-        joined = "".join(texts)
-        data = joined.encode()
-        one_byte_each = len(data) == len(joined)
-        lengths = map(len, texts if one_byte_each else [text.encode() for text in texts])
-        starts = np.zeros(len(texts) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=starts[1:])
-        return cls(np.frombuffer(data, dtype=np.uint8), starts)
-
-    def between(self, first: int, end: int) -> Texts:
-        """Texts `first` … `end - 1`, sharing memory."""
-        return Texts(self.data, self.starts[first : end + 1])
-
-    def frozen(self) -> Texts:
-        return Texts(read_only(self.data), read_only(self.starts))
-
-    def text(self, i: int) -> str:
-        return self.data[self.starts[i] : self.starts[i + 1]].tobytes().decode()
+from engine.plan import Booleans, Int32s, Int64s, Lists
+from engine.texts import Texts, read_only
 
 
 class Inputs(NamedTuple):
@@ -75,6 +46,20 @@ class Inputs(NamedTuple):
             self.condition_sets[first:end],
             self.sets,
             self.tallied[first:end],
+        )
+
+    def taken(self, rows: Int64s) -> Inputs:
+        """The given rows, in the given order."""
+        return Inputs(
+            self.users.taken(rows),
+            self.user_hashes[rows],
+            self.timestamps[rows],
+            self.arrivals[rows],
+            self.message_ids.taken(rows),
+            self.message_hashes[rows],
+            self.condition_sets[rows],
+            self.sets,
+            self.tallied[rows],
         )
 
     def frozen(self) -> Inputs:
@@ -125,12 +110,4 @@ class Snapshot(NamedTuple):
             read_only(self.patterns),
         )
 
-
-_Array = TypeVar("_Array", bound=npt.NDArray[np.generic])
-
-
-def read_only(array: _Array) -> _Array:
-    """A contiguous view that cannot be written to."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return cast(_Array, view)
+__all__ = ["Inputs", "Lists", "Snapshot", "Texts"]

@@ -28,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engine.compiled import for_kernels
+
 Int8s = npt.NDArray[np.int8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -228,8 +230,8 @@ class Plan:
             [_condition_record(condition) for condition in self.conditions], dtype=CONDITION
         )
         return PlanArrays(
-            conditions=conditions.view(np.recarray),
-            leaves=np.array(graph.leaves, dtype=LEAF).view(np.recarray),
+            conditions=for_kernels(conditions),
+            leaves=for_kernels(np.array(graph.leaves, dtype=LEAF)),
             entry=np.array(entry, dtype=np.int32),
             readers=Lists.of(readers),
             dependents=Lists.of(dependents),

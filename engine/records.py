@@ -7,14 +7,13 @@ transition has the same id whenever and wherever it is computed.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from hashlib import blake2b
 
 import msgspec
 import numpy as np
 
 from engine.plan import Int64s, Plan
-from engine.transitions import Cause, Transitions
+from engine.transitions import EVENT_CAUSE, NO_CONDITION, Cause, Transitions
 
 ENTERED = "entered"
 EXITED = "exited"
@@ -49,7 +48,7 @@ def format_instants(instants: Int64s) -> list[str]:
 
 def transition_records(
     plan: Plan, transitions: Transitions, pull: str = "", emitted_at: int | None = None
-) -> Iterator[TransitionRecord]:
+) -> list[TransitionRecord]:
     """The records of some transitions, in their order.
 
     Args:
@@ -58,55 +57,67 @@ def transition_records(
     """
     keys = [audience.key for audience in plan.audiences]
     versions = [audience.version for audience in plan.audiences]
+    prefixes = [_id_prefix(plan.parent_model, key) for key in keys]
+    causes = _causes(plan, pull)
     written = (
         msgspec.UNSET
         if emitted_at is None
         else format_instants(np.array([emitted_at], dtype=np.int64))[0]
     )
     parent_model = plan.parent_model
-    for user_id, audience, instant, effective_at, sequence, cause, condition, message_id in zip(
-        transitions.user_ids,
-        transitions.audiences.tolist(),
-        transitions.effective_at.tolist(),
-        format_instants(transitions.effective_at),
-        transitions.sequences.tolist(),
-        transitions.causes.tolist(),
-        transitions.conditions.tolist(),
-        transitions.message_ids,
-        strict=True,
-    ):
-        key = keys[audience]
-        yield TransitionRecord(
-            transition_id(parent_model, user_id, key, sequence, instant),
+    return [
+        TransitionRecord(
+            _digest(f"{prefixes[audience]}{sequence}:{instant}:{user_id}"),
             ENTERED if sequence & 1 else EXITED,
-            key,
+            keys[audience],
             versions[audience],
             parent_model,
             user_id,
             effective_at,
             sequence,
-            _cause(plan, cause, condition, message_id, pull),
+            {"kind": "event", "message_id": message_id}
+            if cause == EVENT_CAUSE
+            else causes[cause, condition],
             written,
         )
+        for user_id, audience, instant, effective_at, sequence, cause, condition, message_id in zip(
+            transitions.user_ids,
+            transitions.audiences.tolist(),
+            transitions.effective_at.tolist(),
+            format_instants(transitions.effective_at),
+            transitions.sequences.tolist(),
+            transitions.causes.tolist(),
+            transitions.conditions.tolist(),
+            transitions.message_ids,
+            strict=True,
+        )
+    ]
 
 
 def transition_id(
     parent_model: str, user_id: str, audience: str, sequence: int, effective_at: int
 ) -> str:
-    """32 hexadecimal digits.  The texts are told apart by their lengths."""
-    text = (
-        f"{len(parent_model)}:{parent_model}{len(user_id)}:{user_id}"
-        f"{len(audience)}:{audience}{sequence}:{effective_at}"
-    )
-    return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
+    """32 hexadecimal digits; different transitions are different texts before they are digested."""
+    return _digest(f"{_id_prefix(parent_model, audience)}{sequence}:{effective_at}:{user_id}")
 
 
-def _cause(plan: Plan, cause: int, condition: int, message_id: str, pull: str) -> dict[str, str]:
-    if cause == Cause.EVENT:
-        return {"kind": "event", "message_id": message_id}
-    kind = Cause(cause).name.lower()
-    if cause == Cause.WINDOW_EXPIRED:
-        return {"kind": kind, "condition": plan.conditions[condition].key}
-    if cause == Cause.WAREHOUSE_PULL:
-        return {"kind": kind, "pull": pull}
-    return {"kind": kind}
+def _id_prefix(parent_model: str, audience: str) -> str:
+    return f"{len(parent_model)}:{parent_model}{len(audience)}:{audience}"
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+def _causes(plan: Plan, pull: str) -> dict[tuple[int, int], dict[str, str]]:
+    """What to write for each cause other than an event, by cause and condition."""
+    causes = {
+        (int(cause), NO_CONDITION): {"kind": cause.name.lower()}
+        for cause in Cause
+        if cause not in (Cause.EVENT, Cause.WINDOW_EXPIRED)
+    }
+    causes[Cause.WAREHOUSE_PULL, NO_CONDITION]["pull"] = pull
+    for number, condition in enumerate(plan.conditions):
+        kind = Cause.WINDOW_EXPIRED.name.lower()
+        causes[Cause.WINDOW_EXPIRED, number] = {"kind": kind, "condition": condition.key}
+    return causes

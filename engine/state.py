@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.compiled import for_kernels
 from engine.plan import Bytes, Int32s, Int64s
 from engine.pools import NONE, new_book
 
@@ -50,7 +51,7 @@ USER = np.dtype(
     [
         ("hash", np.int64),
         ("clock", np.int64),  # the latest arrival that the user has seen
-        ("due", np.int64),  # the next instant at which time alone changes something
+        ("due", np.int64),  # no instant before it changes anything by time alone
         ("armed", np.int64),  # the instant of the user's entry among the timers
         ("id_start", np.int64),  # in `State.ids`
         ("id_length", np.int32),
@@ -138,6 +139,10 @@ MORE_TRANSITIONS = 8
 MORE_RELEASED = 9
 
 
+# A new group has room for some users: enlarging the arrays one by one would take longer.
+_CELLS = 64
+
+
 def new_state(word_count: int) -> State:
     """The state of a group that has seen nobody."""
     numbers = np.zeros(NUMBERS, dtype=np.int64)
@@ -146,14 +151,14 @@ def new_state(word_count: int) -> State:
     return State(
         numbers,
         books=np.array([new_book() for _ in range(4)]),
-        users=records(0, USER),
-        words=np.empty((0, word_count), dtype=np.int64),
-        table=np.full(4, NONE, dtype=np.int32),
-        ids=np.empty(0, dtype=np.uint8),
-        windows=records(0, WINDOW),
-        entries=records(0, ENTRY),
-        members=records(0, MEMBER),
-        timers=records(0, TIMER),
+        users=records(_CELLS, USER),
+        words=np.empty((_CELLS, word_count), dtype=np.int64),
+        table=np.full(2 * _CELLS, NONE, dtype=np.int32),
+        ids=np.empty(16 * _CELLS, dtype=np.uint8),
+        windows=records(4 * _CELLS, WINDOW),
+        entries=records(4 * _CELLS, ENTRY),
+        members=records(4 * _CELLS, MEMBER),
+        timers=records(_CELLS, TIMER),
         ahead=records(0, AHEAD_EVENT),
         released=np.empty(0, dtype=np.uint8),
     )
@@ -161,4 +166,4 @@ def new_state(word_count: int) -> State:
 
 def records(count: int, layout: np.dtype[Any]) -> Records:
     """An array of records, content undefined."""
-    return np.empty(count, dtype=layout).view(np.recarray)
+    return for_kernels(np.empty(count, dtype=layout))

@@ -40,9 +40,18 @@ def holds(plan: PlanArrays, state: State, user: int, condition: int) -> bool:
 @kernel
 def find_window(state: State, user: int, condition: int) -> int:
     """The cell of the user's window, or -1 - p, where p is the cell at which it belongs."""
-    low = int(state.users.windows[user])
-    high = low + int(state.users.windows_count[user])
-    end = high
+    return find_window_from(state, user, condition, 0)
+
+
+@kernel
+def find_window_from(state: State, user: int, condition: int, nearby: int) -> int:
+    """The same, looked for from the `nearby`-th cell on, which most often is the one."""
+    start = int(state.users.windows[user])
+    end = start + int(state.users.windows_count[user])
+    low = start + nearby
+    if low < end and state.windows.condition[low] == condition:
+        return low
+    high = end
     while low < high:
         middle = (low + high) >> 1
         if state.windows.condition[middle] < condition:

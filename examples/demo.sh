@@ -5,9 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/shop"
 PATH="$PWD/../../.venv/bin:$PATH"
 
-say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
+bold="" plain=""
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
 typed() {
-  printf '\033[1m$ %s\033[0m\n' "$*"
+  printf '%s$ %s%s\n' "$bold" "$*" "$plain"
   "$@"
 }
 
@@ -23,7 +25,7 @@ mkdir -p data/live
 set -a
 . ./live.env
 set +a
-printf '\033[1m$ usher run\033[0m    (but for those who are in from the beginning)\n'
+printf '%s$ usher run%s    (but for those who are in from the beginning)\n' "$bold" "$plain"
 usher run > >(grep --line-buffered -v '  initial$') &
 job=$!
 trap 'kill -TERM "$job" 2> /dev/null; wait "$job"' EXIT

@@ -43,7 +43,6 @@ class Way(NamedTuple):
 
 
 STRAIGHT = Way()
-WAYS = (STRAIGHT, Way(cut=0.3), Way(cut=0.5, restart=0.3), Way(1.0, 1.0), Way(0.5, 0.2, split=True))
 
 
 class Rig:
@@ -152,11 +151,13 @@ class _Job:
     def apply(self, inputs: Inputs | None) -> list[Transitions]:
         if inputs is None:
             return []
-        rows = {
-            number: None if number is None else np.flatnonzero(groups_of(inputs.user_hashes) == number)
-            for number in self._groups
-        }
-        return [group.apply(inputs, rows[number]) for number, group in self._groups.items()]
+        numbers = groups_of(inputs.user_hashes)
+        return [
+            group.apply(
+                inputs if number is None else inputs.taken(np.flatnonzero(numbers == number))
+            )
+            for number, group in self._groups.items()
+        ]
 
     def advance(self, to: int) -> list[Transitions]:
         return [group.advance(to) for group in self._groups.values()]

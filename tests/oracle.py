@@ -65,29 +65,37 @@ def transitions(definition: Definition, history: Sequence[Step], until: int) -> 
 
 
 def recorded(
+    definition: Definition,
     files: Mapping[str, Sequence[Record]],
     clock: str,
     rows: Rows,
     start: int | None = None,
     until: int | None = None,
 ) -> tuple[list[Step], int]:
-    """The history that a backtest replays, and its end (§7)."""
+    """The history that a backtest replays, and its end (§7); there must be some event."""
     placed = []
     for name, records in files.items():
-        latest = None
+        latest = -(1 << 62)
         for line, record in enumerate(records):
-            ts = read_instant(record["timestamp"])
-            arrival = ts
+            is_event = bool(_models(definition, record))
+            arrival = ts = read_instant(record["timestamp"]) if is_event else latest
             if clock == "arrival":
-                arrival = read_instant(record.get("receivedAt", record["timestamp"]))
-                latest = arrival = arrival if latest is None else max(arrival, latest)
-            placed.append((arrival, name, line, Event(record, arrival)))
+                received = read_instant(record["receivedAt"]) if "receivedAt" in record else ts
+                arrival = latest = max(latest, received)
+            if is_event:
+                placed.append((arrival, name, line, Event(record, arrival)))
     events = [event for *_, event in sorted(placed, key=lambda one: one[:3])]
     start = events[0].arrival if start is None else start
     until = events[-1].arrival if until is None else until
     before = [event for event in events if event.arrival < start]
     after = [event for event in events if start <= event.arrival <= until]
     return [*before, Pull(start, rows), *after], until
+
+
+def _models(definition: Definition, record: Record) -> tuple[str, ...]:
+    """The event models that a record is an event of."""
+    name = record["event"] if record["type"] == "track" else record["type"]
+    return tuple(key for key, model in definition["events"].items() if model["type"] == name)
 
 
 class _Seen(NamedTuple):
@@ -126,6 +134,7 @@ class _User:
 
     def __init__(self, definition: Definition, user: str) -> None:
         self.user = user
+        self.definition = definition
         self.models = definition["events"]
         self.audiences = definition["audiences"]
         ((_, parent),) = definition["parent_models"].items()
@@ -180,8 +189,7 @@ class _User:
 
     def _listen(self, step: Event) -> _Seen | None:
         record = step.record
-        name = record["event"] if record["type"] == "track" else record["type"]
-        models = tuple(key for key, model in self.models.items() if model["type"] == name)
+        models = _models(self.definition, record)
         if record["userId"] != self.user or not models:
             return None
         ts = read_instant(record["timestamp"])

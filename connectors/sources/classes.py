@@ -121,7 +121,7 @@ class ValueClasses(dict[object, int]):
         return self._of_text[operand] | self._evaluate(text, self._open & ~self._settled_for_texts)
 
     def _number_outcome(self, number: float) -> int:
-        if math.isnan(number):
+        if isinstance(number, float) and math.isnan(number):
             return self._evaluate(None, self._open)
         rank = self._ranks.of(number)
         if rank not in self._of_rank:

@@ -95,6 +95,11 @@ class FollowedFiles:
         marks = self._marks | {identity: tail.mark for identity, tail in self._tails.items()}
         return msgspec.json.encode(_Position(_VERSION, list(marks.values())))
 
+    def close(self) -> None:
+        """Let go of all files."""
+        for tail in self._tails.values():
+            tail.close()
+
     def _in_turn(self) -> list[_Identity]:
         """All files, from the one on that the last poll did not read to its end."""
         identities = list(self._tails)

@@ -13,21 +13,24 @@ import numpy as np
 
 from audience_dsl.instants import read_instant
 from engine.compiled import kernel
-from engine.inputs import Texts
 from engine.plan import Int64s
 
 # Earlier than any instant: stands for "missing or unreadable".
 NO_INSTANT = np.iinfo(np.int64).min
 
+_MARK = "\0"
+
 
 def read_instants(values: Sequence[object]) -> Int64s:
     """The instant of each value, `NO_INSTANT` where it denotes none."""
     try:
-        texts = Texts.of(values)  # type: ignore[arg-type]
+        joined = _MARK.join(values)  # type: ignore[arg-type]
     except TypeError:
-        texts = Texts.of([one if type(one) is str else "" for one in values])
-    instants = np.empty(len(values), dtype=np.int64)
-    parse_common(texts.data, texts.starts, instants)
+        joined = _MARK.join([one if type(one) is str else "" for one in values])
+    instants = np.full(len(values), NO_INSTANT, dtype=np.int64)
+    found = parse_common(np.frombuffer(f"{joined}{_MARK}".encode(), dtype=np.uint8), instants)
+    if found != len(values):  # a text has the mark in it
+        instants[:] = NO_INSTANT
     for i in np.flatnonzero(instants == NO_INSTANT).tolist():
         instant = read_instant(values[i])
         if instant is not None:
@@ -36,9 +39,17 @@ def read_instants(values: Sequence[object]) -> Int64s:
 
 
 @kernel
-def parse_common(data, starts, instants):  # type: ignore[no-untyped-def]
-    for i in range(instants.size):
-        instants[i] = _parse(data, starts[i], starts[i + 1])
+def parse_common(data, instants):  # type: ignore[no-untyped-def]
+    """Read texts that each end with a mark; return how many marks there are."""
+    marks = 0
+    start = 0
+    for i in range(data.size):
+        if data[i] == 0:
+            if marks < instants.size:
+                instants[marks] = _parse(data, start, i)
+            marks += 1
+            start = i + 1
+    return marks
 
 
 @kernel

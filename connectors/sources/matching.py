@@ -12,12 +12,11 @@ import numpy as np
 
 from audience_dsl.definitions import AllOf, AnyOf, Comparison, Filter, Negation, ParentPlan
 from connectors.sources.classes import ValueClasses
+from connectors.sources.combinations import Combinations
 from connectors.sources.interests import Interest
 from connectors.sources.paths import Path
 from connectors.sources.shape import Column, Record
 from engine.plan import Booleans, Int32s, Int64s, Lists
-
-_COMBINATIONS = 1 << 16
 
 # A filter, asked with the outcome of the value at each path that the listener looks at.
 Test = Callable[[Sequence[int]], bool]
@@ -82,73 +81,28 @@ class Listener:
                 self._tests.append((number, _compiled(where, interest, asked)))
         self._columns = [column(path) for path in asked]
         self._classes = [ValueClasses([one for one, _ in known]) for known in asked.values()]
-        self._pairs = [_Pairs() for _ in self._columns[1:]]
-        self._table = np.empty(0, dtype=np.int32)
+        self._combinations = Combinations(self._set_of)
 
     def sets(self, records: Sequence[Record], instants: Int64s) -> Int32s:
         """The number of the set of conditions that count each record."""
         if not self._columns:
             return np.full(len(records), self._set_of(()), dtype=np.int32)
-        if any(one.is_full for one in self._classes) or any(one.is_full for one in self._pairs):
-            self._forget()
-        combined, *others = (
+        if any(classes.is_full for classes in self._classes):
+            for classes in self._classes:
+                classes.forget()
+            self._combinations.forget()
+        columns = [
             classes.of(column(records), instants)
             for column, classes in zip(self._columns, self._classes, strict=True)
-        )
-        for pairs, classes in zip(self._pairs, others, strict=True):
-            combined = pairs.of(combined, classes)
-        known = len(self._table)
-        count = len(self._pairs[-1]) if self._pairs else len(self._classes[0].outcomes)
-        if count > known:
-            grown = [self._set_of(self._outcomes(number)) for number in range(known, count)]
-            self._table = np.append(self._table, np.array(grown, dtype=np.int32))
-        return self._table[combined]
-
-    def _outcomes(self, combination: int) -> list[int]:
-        classes = []
-        for pairs in reversed(self._pairs):
-            combination, last = pairs.members[combination]
-            classes.append(last)
-        classes.append(combination)
-        return [
-            known.outcomes[c] for known, c in zip(self._classes, reversed(classes), strict=True)
         ]
+        return self._combinations.of(columns, [len(one.outcomes) for one in self._classes])
 
-    def _set_of(self, outcomes: Sequence[int]) -> int:
+    def _set_of(self, classes: tuple[int, ...]) -> int:
+        outcomes = [
+            known.outcomes[number] for known, number in zip(self._classes, classes, strict=False)
+        ]
         counting = {number for number, test in self._tests if test(outcomes)}
         return self._sets.number(tuple(sorted(counting)))
-
-    def _forget(self) -> None:
-        for classes in self._classes:
-            classes.forget()
-        for pairs in self._pairs:
-            pairs.forget()
-        self._table = self._table[:0]
-
-
-class _Pairs(dict[int, int]):
-    """Numbers for pairs of numbers below 2^32, in the order in which they are first met."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.members: list[tuple[int, int]] = []
-
-    def of(self, firsts: Int64s, seconds: Int64s) -> Int64s:
-        keys = ((firsts << 32) | seconds).tolist()
-        return np.fromiter(map(self.__getitem__, keys), np.int64, len(keys))
-
-    @property
-    def is_full(self) -> bool:
-        return len(self) > _COMBINATIONS
-
-    def forget(self) -> None:
-        self.clear()
-        self.members.clear()
-
-    def __missing__(self, key: int) -> int:
-        self[key] = number = len(self.members)
-        self.members.append((key >> 32, key & 0xFFFFFFFF))
-        return number
 
 
 def _compiled(where: Filter | None, interest: Interest, asked: Asked) -> Test:

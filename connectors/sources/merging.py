@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from connectors.sources.matching import ConditionSets
-from connectors.sources.texts import join, take
+from connectors.sources.texts import join
 from engine.inputs import Texts
 from engine.plan import Int32s, Int64s
 
@@ -52,8 +52,8 @@ def merge(parts: Sequence[Events], sets: ConditionSets) -> Events:
     order = np.array(kept, dtype=np.int64)
     return Events(
         events.rows[order],
-        take(events.users, order),
+        events.users.taken(order),
         events.instants[order],
-        take(events.message_ids, order),
+        events.message_ids.taken(order),
         numbers[order],
     )

@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from connectors.sources.texts import join, rebased, take
+from connectors.sources.texts import join, rebased
 from engine.hashing import stable_hashes
 from engine.inputs import Inputs, Texts
 from engine.plan import Booleans, Int8s, Int32s, Int64s, Lists
@@ -49,7 +49,7 @@ class _Rows(NamedTuple):
 
     def take(self, rows: Int64s) -> _Rows:
         columns: list[Any] = [
-            take(one, rows) if isinstance(one, Texts) else one[rows] for one in self
+            one.taken(rows) if isinstance(one, Texts) else one[rows] for one in self
         ]
         return _Rows(*columns)
 

@@ -19,7 +19,6 @@ from connectors.sources.interests import interests
 from connectors.sources.listening import Heard, Listening
 from connectors.sources.matching import ConditionSets
 from connectors.sources.merging import Events, merge
-from connectors.sources.texts import take
 from engine.hashing import stable_hashes
 from engine.inputs import Inputs, Texts
 from engine.plan import Booleans, Int64s
@@ -188,7 +187,7 @@ def _events(
         message_ids = Texts.of(texts)
     return Events(
         rows,
-        heard.users if everything else take(heard.users, kept),
+        heard.users if everything else heard.users.taken(kept),
         heard.instants[kept],
         message_ids,
         heard.sets[kept],

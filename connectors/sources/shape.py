@@ -66,7 +66,7 @@ class _Place:
         ]
         refused = [
             (f"refused_{number}", _REFUSED, msgspec.field(name=key, default=1))
-            for number, key in enumerate(sorted(self.refused))
+            for number, key in enumerate(sorted(self.refused - self.fields.keys()))
         ]
         # Decoded values form no cycles, so the garbage collector need not visit them.
         self.make = msgspec.defstruct("Record", [*wanted, *refused], gc=False)

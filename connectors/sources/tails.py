@@ -39,10 +39,13 @@ class GrowingTail:
     """Reads the lines that are appended to a file."""
 
     def __init__(self, path: Path, mark: Mark) -> None:
+        self._file: BinaryIO | None = None
         self.path = path
         self.mark = mark
-        self._file: BinaryIO | None = None
         self._return_to(mark)
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def is_open(self) -> bool:

@@ -8,7 +8,9 @@ import numpy as np
 
 from engine.compiled import kernel
 from engine.inputs import Texts
-from engine.plan import Booleans, Int64s
+from engine.plan import Booleans
+
+_MARK = "\0"
 
 
 def read_ids(values: Sequence[object]) -> tuple[Texts, Booleans]:
@@ -18,10 +20,10 @@ def read_ids(values: Sequence[object]) -> tuple[Texts, Booleans]:
     empty.
     """
     try:
-        texts = Texts.of(values)  # type: ignore[arg-type]
+        texts = texts_of(values)  # type: ignore[arg-type]
     except TypeError:
         values = [one if type(one) is str else _id(one) for one in values]
-        texts = Texts.of(values)  # type: ignore[arg-type]
+        texts = texts_of(values)  # type: ignore[arg-type]
     plain = np.empty(len(values), dtype=np.bool_)
     find_plain(texts.data, texts.starts, plain)
     if plain.all():
@@ -33,13 +35,19 @@ def read_ids(values: Sequence[object]) -> tuple[Texts, Booleans]:
     return Texts.of(trimmed), plain  # type: ignore[arg-type]
 
 
-def take(texts: Texts, rows: Int64s) -> Texts:
-    """The texts of some rows, in the order of `rows`."""
-    starts = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(texts.starts[rows + 1] - texts.starts[rows], out=starts[1:])
-    data = np.empty(starts[-1], dtype=np.uint8)
-    copy_runs(texts.data, texts.starts, rows, data, starts)
-    return Texts(data, starts)
+def texts_of(texts: Sequence[str]) -> Texts:
+    """The same as `Texts.of`, faster: the texts are joined with a mark and cut apart natively.
+
+    Raises:
+        TypeError: one of them is no text.
+    """
+    data = np.frombuffer(_MARK.join(texts).encode(), dtype=np.uint8)
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    bare = np.empty(len(data), dtype=np.uint8)
+    found = cut_apart(data, bare, starts)
+    if found != max(len(texts) - 1, 0):  # a text has the mark in it
+        return Texts.of(texts)
+    return Texts(bare[: starts[-1]], starts)
 
 
 def rebased(texts: Texts) -> Texts:
@@ -77,9 +85,17 @@ def find_plain(data, starts, plain):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def copy_runs(source, from_starts, rows, target, to_starts):  # type: ignore[no-untyped-def]
-    for i in range(rows.size):
-        position = from_starts[rows[i]]
-        for j in range(to_starts[i], to_starts[i + 1]):
-            target[j] = source[position]
-            position += 1
+def cut_apart(data, bare, starts):  # type: ignore[no-untyped-def]
+    """Copy what lies between the marks, note where each text begins; return the number of marks."""
+    marks = 0
+    place = 0
+    for i in range(data.size):
+        if data[i] == 0:
+            marks += 1
+            if marks < starts.size - 1:
+                starts[marks] = place
+        else:
+            bare[place] = data[i]
+            place += 1
+    starts[starts.size - 1] = place
+    return marks

@@ -1,9 +1,9 @@
-"""Documents that run: console blocks are typed into a shell, and what it answers is compared.
+"""Documents that run: console blocks are typed into a shell, and what it says is compared.
 
-In a block ```` ```console ```` a line that begins with `$ ` is typed; what follows is what it should
-print, where a line `...` stands for any lines and `…` within a line for any text.  A block of
-another kind after a comment `<!-- file: NAME -->` is written to that file first.  All blocks of a
-document share one folder and one shell session.
+In a `console` block, a line that begins with `$ ` is typed; what follows is what it should print,
+where a line `...` stands for any lines and `…` within a line for any text.  A block of another
+kind after a comment `<!-- file: NAME -->` is written to that file first.  All blocks of a document
+share one folder and one shell session.
 """
 
 from __future__ import annotations

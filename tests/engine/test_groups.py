@@ -25,7 +25,19 @@ PLAN = plan_of(
     [(MINUTE, 2, None), (MINUTE, 1, None)],
     [False],
 )
-STRANGE_IDS = ["", " ", "a", "A", "é", "e\u0301", "\0", "a\0", "日本", "\N{GRINNING FACE}", "x" * 10_000]
+STRANGE_IDS = [
+    "",
+    " ",
+    "a",
+    "A",
+    "é",
+    "e\u0301",
+    "\0",
+    "a\0",
+    "日本",
+    "\N{GRINNING FACE}",
+    "x" * 10_000,
+]
 
 
 def test_groups_share_the_users_without_rest() -> None:
@@ -58,7 +70,9 @@ def test_any_text_can_be_a_user() -> None:
     assert found.user_ids == STRANGE_IDS
     restored = KeyGroup.load(PLAN, group.dump())
     assert restored.members() == sorted(
-        Member(user, audience, 1) for user in STRANGE_IDS for audience in ("twice", "quiet", "paying")
+        Member(user, audience, 1)
+        for user in STRANGE_IDS
+        for audience in ("twice", "quiet", "paying")
     )
 
 
@@ -88,7 +102,13 @@ def test_hashes_are_the_same_for_ever() -> None:
     assert stable_hashes(Texts.of(["b", "a"])).tolist()[1] == HASHES[1]
 
 
-HASHES = [4102185208062615011, -4361089348256856215, 7895207630011175239, 4863971540847646170, -6718434758819309715]
+HASHES = [
+    4102185208062615011,
+    -4361089348256856215,
+    7895207630011175239,
+    4863971540847646170,
+    -6718434758819309715,
+]
 
 
 def test_what_becomes_of_events_is_counted() -> None:
@@ -146,3 +166,15 @@ def test_a_plan_without_audiences() -> None:
     assert len(group.take_force(snapshot_of(plan, {"u": []}), 0)) == 0
     assert len(group.apply(inputs_of([Seen("u", 1, ())]))) == 0
     assert KeyGroup.load(plan, group.dump()).members() == []
+
+
+def test_events_recorded_ahead_stay_apart_where_they_count_together() -> None:
+    """One id, three recorded instants, one arrival: three events, and a copy of one of them."""
+    plan = plan_of({"thrice": Performed(0)}, [(MINUTE, 3, None)])
+    group = KeyGroup(plan)
+    group.take_force(snapshot_of(plan, {}), 0)
+    events = [Seen("u", SECOND, ts=ts, id="m") for ts in (2, 2, 3, 1)]
+    events = [event._replace(ts=event.ts * SECOND) for event in events if event.ts]
+    found = read(plan, group.apply(inputs_of(events)), group.advance(HOUR))
+    assert found == [Out("u", "thrice", SECOND, 1), Out("u", "thrice", SECOND + MINUTE, 2)]
+    assert group.counts == (3, 1, 0, 3)

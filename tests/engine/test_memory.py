@@ -65,7 +65,9 @@ def test_the_same_when_no_tick_ever_comes() -> None:
 
 
 def test_a_robot_costs_as_much_as_a_visitor() -> None:
-    plan = plan_of({"thrice": Performed(0), "at_most_two": Performed(1)}, [(HOUR, 3, None), (HOUR, 0, 2)])
+    plan = plan_of(
+        {"thrice": Performed(0), "at_most_two": Performed(1)}, [(HOUR, 3, None), (HOUR, 0, 2)]
+    )
     visitor, robot = in_force(plan), in_force(plan)
     visitor.apply(inputs_of(Seen("u", i, (0, 1)) for i in range(5)))
     robot.apply(inputs_of(Seen("u", i, (0, 1)) for i in range(100_000)))

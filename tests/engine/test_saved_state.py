@@ -172,7 +172,13 @@ def test_differences_in_the_wrong_order_are_refused() -> None:
     first = group.dump_changes()
     group.apply(inputs_of([Seen("u1", 31 * SECOND, id="y")]))
     second = group.dump_changes()
-    for wrong in ([first], [second, first], [whole, second], [whole, second, first], [whole, whole]):
+    for wrong in (
+        [first],
+        [second, first],
+        [whole, second],
+        [whole, second, first],
+        [whole, whole],
+    ):
         with pytest.raises(DamagedState):
             KeyGroup.load(PLAN, *wrong)
     KeyGroup.load(PLAN, whole, first, second)

@@ -109,6 +109,6 @@ def test_a_user_that_matches_everything_often() -> None:
     found = read(plan, group.advance(301 * SECOND + 5))
     assert found == [
         Out("u", f"a{i:03}", 4 - i % 5 + (i + 1) * SECOND, 2)
-        for i in sorted(range(300), key=lambda i: (4 - i % 5 + (i + 1) * SECOND))
+        for i in sorted(range(300), key=lambda i: 4 - i % 5 + (i + 1) * SECOND)
     ]
     assert group.members() == []

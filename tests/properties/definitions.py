@@ -98,7 +98,9 @@ def _in_audiences(trees: tuple[Tree, Tree, Tree], verbs: tuple[str, str], swap: 
     first, second, third = ("a2", "a1", "a0") if swap else ("a0", "a1", "a2")
     return {
         first: _audience(trees[0]),
-        second: _audience({"any" if verbs[0] == "in_audience" else "all": [{verbs[0]: first}, trees[1]]}),
+        second: _audience(
+            {"any" if verbs[0] == "in_audience" else "all": [{verbs[0]: first}, trees[1]]}
+        ),
         third: _audience({"all": [{verbs[1]: second}, {"not": trees[2]}]}),
     }
 

@@ -19,14 +19,45 @@ USERS = ("u1", "u2", "u3")
 STEPS_MAX = 24
 
 _PAUSES = (0, 0, 0, 0, 1, 1, 1, 2, 3, 5)
-_DELAYS = (0, 0, 0, 0, 0, -1, -2, -3, -5, -8, -10, -20, 1, 3, 8, 20)  # what is recorded, seen from the arrival
-_PLANS = ({}, {"plan": "free", "ltv": 1}, {"plan": "pro", "ltv": 3, "vip": True}, {"plan": None, "ltv": 2, "vip": False})
+_DELAYS = (
+    0,
+    0,
+    0,
+    0,
+    0,
+    -1,
+    -2,
+    -3,
+    -5,
+    -8,
+    -10,
+    -20,
+    1,
+    3,
+    8,
+    20,
+)  # what is recorded, seen from the arrival
+_PLANS = (
+    {},
+    {"plan": "free", "ltv": 1},
+    {"plan": "pro", "ltv": 3, "vip": True},
+    {"plan": None, "ltv": 2, "vip": False},
+)
 _NO_ROW = 4
 
 
 class History(NamedTuple):
     steps: list[oracle.Step]
     until: int
+
+
+class Recordings(NamedTuple):
+    """Files of records, what the warehouse holds, and the stretch of time to replay."""
+
+    files: dict[str, list[dict[str, Any]]]
+    rows: dict[str, dict[str, Any]]
+    start: int | None
+    until: int | None
 
 
 class _Bytes:
@@ -70,6 +101,22 @@ def decode(data: bytes) -> History:
     return History(steps, now + source.one_of((0, 3, 30)) * SECOND)
 
 
+def decode_recordings(data: bytes) -> Recordings:
+    """The events of a history in up to three files, most with the instant of their receipt."""
+    source = _Bytes(data[:48])
+    files: dict[str, list[dict[str, Any]]] = {"a.jsonl": [], "b.jsonl": [], "c.jsonl": []}
+    names = tuple(files)
+    for step in decode(data[16:]).steps:
+        if isinstance(step, oracle.Event):
+            received = {} if source.chance(3) else {"receivedAt": _text(step.arrival)}
+            files[source.one_of(names)].append({**step.record, **received})
+    start = None if source.chance(6) else BASE + source.below(20) * SECOND
+    end = (start or BASE + 5 * SECOND) + source.below(40) * SECOND
+    until = None if source.chance(6) else end
+    rows = {"u0": {"plan": "pro", "ltv": 5, "vip": True}, **dict(_rows(source))}
+    return Recordings(files, rows, start, until)
+
+
 def _rows(source: _Bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     for user in USERS:
         kind = source.below(5)
@@ -92,7 +139,9 @@ def _record(source: _Bytes, arrival: int, number: int) -> dict[str, Any]:
     record = {
         "userId": source.one_of(USERS + USERS[:1]),
         "timestamp": _text(
-            arrival + source.one_of(_DELAYS) * SECOND + (source.below(3) - 1 if source.chance(1) else 0)
+            arrival
+            + source.one_of(_DELAYS) * SECOND
+            + (source.below(3) - 1 if source.chance(1) else 0)
         ),
         "messageId": f"m{number}",
         **_what(source),
@@ -105,12 +154,19 @@ def _record(source: _Bytes, arrival: int, number: int) -> dict[str, Any]:
 def _what(source: _Bytes) -> dict[str, Any]:
     match source.below(8):
         case 0 | 1 | 2 | 3:
-            properties = {"path": source.one_of(("/a", "/a", "/b", None)), "seconds": source.below(4)}
+            properties = {
+                "path": source.one_of(("/a", "/a", "/b", None)),
+                "seconds": source.below(4),
+            }
             return {"type": "page", "properties": properties}
         case 4 | 5:
             properties = {"amount": source.one_of((0, 1, 2, "3", "x", None))}
             coupon = {"coupon": "c"} if source.chance(4) else {}
-            return {"type": "track", "event": "Order Completed", "properties": {**properties, **coupon}}
+            return {
+                "type": "track",
+                "event": "Order Completed",
+                "properties": {**properties, **coupon},
+            }
         case 6:
             return {"type": "track", "event": "Searched", "properties": {}}
     return {"type": "track", "event": "Unknown", "properties": {}}

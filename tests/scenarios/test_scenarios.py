@@ -105,7 +105,11 @@ def _record(row: dict[str, str]) -> dict[str, Any]:
 
 
 def _transition(row: dict[str, str]) -> oracle.Transition:
-    causes = {"time": "window_expired", "first population": "initial", "warehouse": "warehouse_pull"}
+    causes = {
+        "time": "window_expired",
+        "first population": "initial",
+        "warehouse": "warehouse_pull",
+    }
     cause, _, message_id = row["because"].partition("event ")
     return oracle.Transition(
         _instant(row["time"]),
@@ -120,7 +124,10 @@ def _transition(row: dict[str, str]) -> oracle.Transition:
 
 def _moment(text: str) -> datetime:
     hour, minute, *second = text.split(":")
-    seconds = [int(part.ljust(width, "0")) for part, width in zip("".join(second).split("."), (2, 6), strict=False)]
+    seconds = [
+        int(part.ljust(width, "0"))
+        for part, width in zip("".join(second).split("."), (2, 6), strict=False)
+    ]
     return DAY + timedelta(
         hours=int(hour), minutes=int(minute), **dict(zip(("seconds", "microseconds"), seconds))
     )

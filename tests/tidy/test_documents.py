@@ -85,3 +85,10 @@ def test_the_list_of_decisions_is_complete() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = set(re.findall(r"\((\d{4}-[^)]+\.md)\)", text_of(folder / "README.md")))
     assert listed == {path.name for path in folder.glob("[0-9]*.md")}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_files_of_the_repository_that_are_named_exist(document: Path) -> None:
+    named_files = re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.(?:py|md))?)`", text_of(document))
+    ours = [name for name in named_files if (ROOT / name.split("/")[0]).is_dir()]
+    assert [name for name in ours if not (ROOT / name).exists()] == []

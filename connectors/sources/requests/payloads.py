@@ -73,7 +73,9 @@ def _enriched(payload: Event, request: Request) -> Event:
         across, _, down = texts.get(parameter, "").partition("x")
         if across.isdecimal() and down.isdecimal():
             event[width], event[height] = int(across), int(down)
-    event["event"] = KINDS.get(texts.get("e", ""), texts.get("e"))
+    if "e" not in texts:
+        raise Unreadable("an event of no kind")
+    event["event"] = KINDS.get(texts["e"], texts["e"])
     _add_url(event, "page", event.get("page_url"))
     _add_url(event, "refr", event.get("page_referrer"))
     _add_instants(event, texts, request.received_at)
