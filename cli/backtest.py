@@ -17,7 +17,7 @@ from rich.table import Table
 from audience_dsl.definitions import Project
 from audience_dsl.durations import format_duration
 from audience_dsl.instants import read_instant
-from cli.compiling import announce_compilation
+from cli.compiling import compile_core
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
 from connectors.sources.arrivals import ArrivalPolicy
@@ -25,6 +25,7 @@ from connectors.sources.formats import FORMATS
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, Result, run_backtest
 from dataflows.outputs import SUFFIXES
+from dataflows.preparation import STANDARD_INPUT
 
 
 class Instant(click.ParamType[int]):
@@ -51,7 +52,10 @@ class Instant(click.ParamType[int]):
 )
 @click.option("--source", help="Replay only what this source of the project has recorded.")
 @click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), help="Of --events; detected if not said."
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="What the records are; else as the source says, or detected.",
 )
 @click.option(
     "--clock",
@@ -76,6 +80,11 @@ class Instant(click.ParamType[int]):
     show_default=True,
     help="How to print what was found.",
 )
+@click.option(
+    "--engine", type=click.Choice(["stream", "sql"]), default="stream", help="Not yet: sql."
+)
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Not yet.")
+@click.option("--compare", type=click.Path(path_type=Path), metavar="PROJECT", help="Not yet.")
 @click.pass_obj
 def backtest(
     root: Path,
@@ -89,6 +98,9 @@ def backtest(
     workers: int,
     output: Path | None,
     summary: str,
+    engine: str,
+    report: Path | None,
+    compare: Path | None,
 ) -> None:
     """Replay recorded events and report every entry and exit.
 
@@ -99,6 +111,9 @@ def backtest(
       usher backtest
       usher backtest --events 'day/*.jsonl.gz' --clock arrival --output transitions.jsonl
     """
+    _refuse_what_is_to_come(engine, report, compare)
+    if paths and source is not None:
+        fail("--events and --source are two ways to say what to replay; use one", MISTAKE)
     loaded = load_or_exit(root)
     project = loaded.project
     _check(project, audiences, source, start, until, output)
@@ -106,8 +121,8 @@ def backtest(
         if paths:
             recordings = [Recording(file, None, form) for file in find_files(paths)]
         else:
-            recordings = _recordings(project, root, source)
-        announce_compilation()
+            recordings = _recordings(project, root, source, form)
+        compile_core()
         request = Request(
             recordings=recordings,
             policy=ArrivalPolicy.EVENT if clock == "event" else ArrivalPolicy.RECORDED,
@@ -120,6 +135,16 @@ def backtest(
         with _progress(sum(one.file.size for one in recordings)) as advance:
             result = run_backtest(loaded, request, advance)
     print_json(result) if summary == "json" else print_tables(result)
+
+
+def _refuse_what_is_to_come(engine: str, report: Path | None, compare: Path | None) -> None:
+    for is_asked, option in (
+        (engine == "sql", "--engine sql"),
+        (report is not None, "--report"),
+        (compare is not None, "--compare"),
+    ):
+        if is_asked:
+            fail(f"{option} is not available yet; this release has --output and --summary", MISTAKE)
 
 
 def _check(
@@ -143,12 +168,16 @@ def _check(
         fail(f"--output is to end in {' or '.join(SUFFIXES)}, not as {output.name}", MISTAKE)
 
 
-def _recordings(project: Project, root: Path, only: str | None) -> list[Recording]:
+def _recordings(
+    project: Project, root: Path, only: str | None, form: str | None
+) -> list[Recording]:
     """The files of the project's file sources, in the order of their names."""
     sources = [
         source
         for source in project.sources.values()
-        if source.type == "file" and (only is None or source.key == only)
+        if source.type == "file"
+        and source.options["path"] != STANDARD_INPUT
+        and (only is None or source.key == only)
     ]
     if not sources:
         which = f"source '{only}'" if only else "the project"
@@ -160,7 +189,7 @@ def _recordings(project: Project, root: Path, only: str | None) -> list[Recordin
         for file in find_files([patterns[source.key]])
     }
     return [
-        Recording(file, owner.key, _text(owner.options.get("format")))
+        Recording(file, owner.key, form or _text(owner.options.get("format")))
         for file in find_files(patterns.values())
         for owner in [owners[file.path.absolute()]]
     ]
@@ -215,9 +244,9 @@ def print_tables(result: Result) -> None:
         console.print(f"  dated ahead of their arrival, counted at it: {records.ahead:,}")
     console.print()
     table = Table(box=None, pad_edge=False)
-    table.add_column("audience")
+    table.add_column("audience", overflow="fold")
     for name in ("entries", "exits", "members", "peak", "median stay"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for key, figures in result.summary.audiences.items():
         stay = figures.median_stay
         table.add_row(
@@ -230,4 +259,4 @@ def print_tables(result: Result) -> None:
         )
     console.print(table)
     if result.start is None:
-        console.print("\nno event has an arrival: nothing was evaluated; give --from to populate")
+        console.print("\nnothing was evaluated: no event to begin with; --from says when to begin without")

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
+from pathlib import Path
+
 import click
 
+from connectors.sources.recorded import find_files
+from dataflows.backtest import Recording, Request, run_backtest
 from engine.compiled import CACHE_FOLDER, already_compiled
+from project.folder import load_project
+
+# All that the core can do, in small: who listens, counts, enters and leaves.
+_PROJECT = """
+sources: {web: {type: file, path: events.jsonl}}
+parent_models:
+  users: {from: {csv: users.csv}, primary_key: id, properties: {vip: boolean}}
+events:
+  seen: {source: web, type: page, parent_model: users}
+audiences:
+  few: {parent_model: users, where: {performed: seen, at_most: 1, within: 1s}}
+  many:
+    parent_model: users
+    where: {all: [{performed: seen, at_least: 2, within: 1s}, {property: vip, is: true}]}
+"""
+_USERS = "id,vip\nu,true\n"
+_EVENTS = "".join(
+    f'{{"type":"page","userId":"u","messageId":"{second}","timestamp":{second}}}\n'
+    for second in (1, 1.5, 9)
+)
 
 
-def announce_compilation() -> None:
-    if not already_compiled():
-        click.echo(
-            f"usher: compiling the core, once on this machine (kept in {CACHE_FOLDER}) …", err=True
-        )
+def compile_core() -> None:
+    """Compile before anything is waiting for it; say so, and how long it took."""
+    if already_compiled():
+        return
+    click.echo(
+        f"usher: compiling the core, once on this machine (kept in {CACHE_FOLDER}) …", err=True
+    )
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="usher-") as folder:
+        root = Path(folder)
+        (root / "project.yml").write_text(_PROJECT)
+        (root / "users.csv").write_text(_USERS)
+        (root / "events.jsonl").write_text(_EVENTS)
+        loaded = load_project(root, {}).loaded
+        assert loaded is not None
+        files = find_files([root / "events.jsonl"])
+        run_backtest(loaded, Request([Recording(file, None, "segment") for file in files]))
+    click.echo(f"usher: compiled in {time.monotonic() - started:.0f} s", err=True)

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from connectors.sources.errors import SourceError
+from dataflows.preparation import JobRefused
 from warehouse.errors import WarehouseError
 
 MISTAKE = 2
@@ -26,5 +27,13 @@ def environment_failures() -> Iterator[None]:
     """Turn what the world around us does wrong into a sentence and exit code 3."""
     try:
         yield
-    except (SourceError, WarehouseError, OSError) as error:
+    except (SourceError, WarehouseError, JobRefused) as error:
         fail(str(error), ENVIRONMENT)
+    except OSError as error:
+        fail(_sentence(error), ENVIRONMENT)
+
+
+def _sentence(error: OSError) -> str:
+    """What the operating system says, without its number for it."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason

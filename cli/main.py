@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
+import sys
 from pathlib import Path
 
 import click
@@ -63,7 +65,15 @@ def usher(ctx: click.Context, project: Path) -> None:
 def main() -> None:
     # We multiply no matrices; numpy's library for that would keep a thread a core ready.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    usher(prog_name="usher")
+    # `usher backtest | head` ends as any other command does whose reader has seen enough.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        sys.exit(usher.main(prog_name="usher", standalone_mode=False))
+    except click.ClickException as mistake:
+        mistake.show()
+        sys.exit(mistake.exit_code)
+    except click.Abort:  # Ctrl-C: not a fault of ours
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import click
 
-from cli.compiling import announce_compilation
-from cli.failures import ENVIRONMENT, environment_failures, fail
+from cli.compiling import compile_core
+from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
 from dataflows.emission import Emission
 from dataflows.following import wall_clock
-from dataflows.job import run_job, sole_job
-from dataflows.preparation import JobRefused, prepare_job
+from dataflows.job import run_job
+from dataflows.ownership import sole_job
+from dataflows.preparation import prepare_job
 from project.folder import LoadedProject
 
 
@@ -42,16 +44,14 @@ def run(root: Path, workers: int, form: str, fresh: bool) -> None:
       tail -F events.jsonl | usher -C shop run --format json
     """
     loaded = load_or_exit(root)
-    with environment_failures():
-        try:
-            with sole_job(loaded.root):
-                _run(loaded, workers, form, fresh)
-        except JobRefused as refusal:
-            fail(str(refusal), ENVIRONMENT)
+    # When the reader of our output has gone, deliveries to destinations go on.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    with environment_failures(), sole_job(loaded.root):
+        _run(loaded, workers, form, fresh)
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
-    announce_compilation()
+    compile_core()
     emission = Emission(loaded, _print_line, json=form == "json")
     job = prepare_job(loaded, wall_clock(), emission)
     for parent, snapshot in job.audiences.snapshots.items():
@@ -69,6 +69,8 @@ def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
         f"{counts.invalid:,} invalid",
         err=True,
     )
+    if emission.failure:
+        sys.exit(ENVIRONMENT)
 
 
 def _print_line(line: str) -> None:
@@ -76,5 +78,4 @@ def _print_line(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output is gone; deliveries to destinations go on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -48,11 +48,19 @@ class _IteratorPartition(StatefulSourcePartition[_X, None]):
         return None
 
 
-class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
-    """Hands each item's value to a function."""
+def _nothing() -> None:
+    """Nothing is to be done."""
 
-    def __init__(self, take: Callable[[_X], None]) -> None:
+
+class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
+    """Hands each item's value to a function.
+
+    Before the state that knows of these items is stored, `settle` is called.
+    """
+
+    def __init__(self, take: Callable[[_X], None], settle: Callable[[], None] = _nothing) -> None:
         self._take = take
+        self._settle = settle
 
     @override
     def list_parts(self) -> list[str]:
@@ -66,12 +74,13 @@ class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[_X, None]:
-        return _CallbackPartition(self._take)
+        return _CallbackPartition(self._take, self._settle)
 
 
 class _CallbackPartition(StatefulSinkPartition[_X, None]):
-    def __init__(self, take: Callable[[_X], None]) -> None:
+    def __init__(self, take: Callable[[_X], None], settle: Callable[[], None]) -> None:
         self._take = take
+        self._settle = settle
 
     @override
     def write_batch(self, values: list[_X]) -> None:
@@ -80,4 +89,4 @@ class _CallbackPartition(StatefulSinkPartition[_X, None]):
 
     @override
     def snapshot(self) -> None:
-        return None
+        self._settle()

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from bytewax.testing import cluster_main
 
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.ordering import Ordering
@@ -29,6 +28,7 @@ from dataflows.chronicle import Chronicle
 from dataflows.clocks import VirtualClock
 from dataflows.evaluation import Audiences, evaluate_audiences
 from dataflows.outputs import open_output
+from dataflows.running import run_flow
 from dataflows.steps import GroupTransitions, Step
 from dataflows.summary import RecordCounts, Summary
 from project.folder import LoadedProject
@@ -70,6 +70,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """`start` and `until` are the first and last instant of what was evaluated, if anything was."""
+
     records: RecordCounts
     summary: Summary
     dead_letters: dict[str, int]  # how many for each reason
@@ -110,18 +112,18 @@ def run_backtest(
     with ExitStack() as resources:
         resources.enter_context(_without_cycle_search())
         ordering = resources.enter_context(Ordering())
+        output = request.output and resources.enter_context(open_output(request.output))
         span = _read(loaded, request, ordering, records, dead_letters, progress)
         start = span.earliest if request.start is None else request.start
-        until = span.latest if request.until is None else request.until
-        if start is None:
-            return Result(records, summary, dead_letters, None, until)
-        until = start if until is None else max(start, until)
+        if start is None or (request.until is not None and request.until < start):
+            records.ignored = records.read - records.invalid
+            return Result(records, summary, dead_letters, None, None)
+        until = max(start, span.latest or start) if request.until is None else request.until
         store = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="usher-")))
         snapshots = {
             parent: pull(loaded.root, project.warehouse, plan, start, store=store)
             for parent, plan in project.plans.items()
         }
-        output = request.output and resources.enter_context(open_output(request.output))
         chronicle = Chronicle(project.plans, request.audiences)
         clock = VirtualClock(start, until)
 
@@ -139,9 +141,7 @@ def run_backtest(
                     output.write(stretch.records(project.plans))
 
         flow = backtest_flow(steps(), Audiences(project.plans, snapshots, live=False), take)
-        cluster_main(  # type: ignore[no-untyped-call]
-            flow, [], 0, epoch_interval=_EPOCH, worker_count_per_proc=request.workers
-        )
+        run_flow(flow, workers=request.workers, epoch=_EPOCH)
         records.ignored += clock.beyond
         return Result(records, summary, dead_letters, start, until)
 

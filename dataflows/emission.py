@@ -6,6 +6,7 @@ are refused before the job starts, so that nobody waits for deliveries that neve
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -14,8 +15,10 @@ from audience_dsl.definitions import Project, Sync
 from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
 from connectors.sources.chunks import DeadLetter
+from connectors.sources.errors import SourceError
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
+from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
@@ -30,6 +33,7 @@ class Emission:
 
     Raises:
         JobRefused: a sync asks for what this release does not deliver.
+        OSError: a file destination cannot be written.
     """
 
     def __init__(
@@ -44,12 +48,16 @@ class Emission:
             if destination.type == "file"
         }
         self._syncs = _file_syncs(loaded.project)
-        self._dead_letters = FileDestination(str(loaded.root / ".usher" / "dead-letters.jsonl"))
+        self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
         self.counts = RecordCounts()
+        self.failure: SourceError | None = None
+        today = _date(wall_clock())
+        for key in {sync.destination for sync in self._syncs}:
+            self._files[key].open(today)
 
     def take(self, found: GroupTransitions) -> None:
         now = wall_clock()
-        date = format_instant(now)[:_DATE]
+        date = _date(now)
         plan = self._project.plans[found.parent_model].plan
         records = transition_records(plan, found.transitions, found.pull, now)
         for sync in self._syncs:
@@ -61,20 +69,29 @@ class Emission:
             self._show(self._line(record))
 
     def bury(self, letter: DeadLetter) -> None:
-        now = format_instant(wall_clock())
+        now = wall_clock()
         record = {
-            "received_at": now,
+            "received_at": format_instant(now),
             "file": letter.file,
             "line": letter.line,
             "reason": letter.reason,
             "excerpt": letter.excerpt,
         }
-        self._dead_letters.write([record], now[:_DATE])
+        self._dead_letters.write([record], _date(now))
 
     def count(self, batch: Batch) -> None:
         self.counts.read += batch.received
         self.counts.ignored += batch.ignored
         self.counts.invalid += len(batch.dead_letters)
+
+    def failed(self, error: SourceError) -> None:
+        """Say that the job is about to stop, and why."""
+        self.failure = error
+        sys.stderr.write(f"usher: {error}; the job stops\n")
+
+    def settle(self) -> None:
+        for file in (*self._files.values(), self._dead_letters):
+            file.settle()
 
     def close(self) -> None:
         for file in (*self._files.values(), self._dead_letters):
@@ -97,6 +114,10 @@ def _file_syncs(project: Project) -> list[Sync]:
     return list(project.syncs.values())
 
 
+def _date(instant: int) -> str:
+    return format_instant(instant)[:_DATE]
+
+
 def _json_line(record: TransitionRecord) -> str:
     return msgspec.json.encode(record).decode()
 
@@ -105,6 +126,15 @@ def _text_line(record: TransitionRecord) -> str:
     cause = record.cause
     why = cause.get("message_id") or cause.get("condition") or cause.get("pull") or ""
     return (
-        f"{record.effective_at}  {record.type:<7}  {record.audience}  {record.user_id}  "
-        f"{cause['kind']}{' ' + why if why else ''}"
+        f"{record.effective_at}  {record.type:<7}  {record.audience}  {_visible(record.user_id)}  "
+        f"{cause['kind']}{' ' + _visible(why) if why else ''}"
+    )
+
+
+def _visible(text: str) -> str:
+    """Whoever sends events does not get to control the terminal that shows them."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )

@@ -18,8 +18,10 @@ from typing_extensions import override
 from audience_dsl.definitions import ParentPlan
 from dataflows.steps import GroupStep, GroupTransitions, Step, split_by_group
 from engine.group import Counts, KeyGroup
+from engine.inputs import Snapshot
 from engine.transitions import Transitions
-from warehouse.snapshot import WarehouseSnapshot
+from warehouse.errors import WarehouseError
+from warehouse.snapshot import WarehouseSnapshot, open_snapshot
 
 
 class Audiences(msgspec.Struct, frozen=True):
@@ -33,6 +35,21 @@ class Audiences(msgspec.Struct, frozen=True):
     plans: Mapping[str, ParentPlan]
     snapshots: Mapping[str, WarehouseSnapshot]  # which take force when a step says so
     live: bool
+
+    def snapshot_of(self, parent_model: str, version: str) -> Snapshot:
+        """The snapshot that state was stored with; the newest one if it is not kept any more.
+
+        Until the newest takes force, users who come for the first time are looked up in it.
+        """
+        newest = self.snapshots[parent_model]
+        if version in ("", newest.version):
+            return newest.snapshot
+        try:
+            kept = open_snapshot(newest.folder.with_name(version))
+        except WarehouseError:
+            return newest.snapshot
+        asked = self.plans[parent_model].predicates
+        return kept.snapshot if kept.answers(asked) else newest.snapshot
 
 
 @operator
@@ -109,8 +126,8 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         plan = self._audiences.plans[step.parent_model].plan
         if self._stored is None:
             return KeyGroup(plan, step.group)
-        snapshot = self._audiences.snapshots[step.parent_model].snapshot
         stored, self._stored = self._stored, None
+        snapshot = self._audiences.snapshot_of(step.parent_model, stored.pull)
         return KeyGroup.load(plan, stored.state, snapshot=snapshot, group=step.group)
 
     @override

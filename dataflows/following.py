@@ -14,6 +14,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
 from connectors.sources.chunks import Chunk
+from connectors.sources.errors import SourceError
 
 # How often a source that has nothing new is asked again, and how often its silence is reported,
 # so that time goes on.
@@ -56,11 +57,20 @@ class Polled:
 
 
 class FollowedSource(FixedPartitionedSource[Polled, bytes]):
-    """All sources of a job, as one partition; ends when `stop` is set."""
+    """All sources of a job, as one partition.
 
-    def __init__(self, sources: Mapping[str, OpenSource], stop: threading.Event) -> None:
+    It ends when `stop` is set, and when a source cannot be read, which `failed` is told.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, OpenSource],
+        stop: threading.Event,
+        failed: Callable[[SourceError], None],
+    ) -> None:
         self._sources = sources
         self._stop = stop
+        self._failed = failed
 
     @override
     def list_parts(self) -> list[str]:
@@ -74,13 +84,19 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         if resume_state is not None:
             positions = msgspec.msgpack.decode(resume_state, type=dict[str, bytes])
         followed = {key: open_(positions.get(key)) for key, open_ in self._sources.items()}
-        return _FollowedPartition(followed, self._stop)
+        return _FollowedPartition(followed, self._stop, self._failed)
 
 
 class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
-    def __init__(self, sources: Mapping[str, Followed], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, Followed],
+        stop: threading.Event,
+        failed: Callable[[SourceError], None],
+    ) -> None:
         self._sources = sources
         self._stop = stop
+        self._failed = failed
         self._reported = dict.fromkeys(sources, 0)
         self._idle = False
 
@@ -93,7 +109,12 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
-            chunks = source.poll(_BYTES)
+            try:
+                chunks = source.poll(_BYTES)
+            except SourceError as error:
+                self._failed(error)
+                self._stop.set()
+                break
             if chunks or now - self._reported[key] >= _TICK:
                 self._reported[key] = now
                 batch.append(Polled(key, chunks, source.caught_up, now))

@@ -35,8 +35,10 @@ def open_output(path: Path) -> Iterator[Output]:
     try:
         with aside.open("wb") as file:
             output = _Parquet(file) if path.suffix == ".parquet" else _JsonLines(file)
-            yield output
-            output.close()
+            try:
+                yield output
+            finally:
+                output.close()
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from audience_dsl.definitions import ParentPlan
 from connectors.sources.chunks import DeadLetter
+from connectors.sources.errors import SourceError
 from connectors.sources.followed import FollowedFiles, FollowedInput
 from connectors.sources.reader import Batch
 from dataflows.evaluation import Audiences
@@ -17,6 +18,7 @@ from dataflows.following import OpenSource
 from dataflows.steps import GroupTransitions
 from project.folder import LoadedProject
 from schedules.pulls import next_pull
+from warehouse.errors import WarehouseError
 from warehouse.pull import pull
 from warehouse.snapshot import WarehouseSnapshot, current
 
@@ -36,6 +38,11 @@ class Outputs(Protocol):
     def bury(self, letter: DeadLetter) -> None: ...
 
     def count(self, batch: Batch) -> None: ...
+
+    def failed(self, error: SourceError) -> None: ...
+
+    def settle(self) -> None:
+        """Return when all that was taken and buried is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +65,14 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
         WarehouseError: a parent model cannot be pulled.
         SourceError: a source cannot be followed.
     """
+    sources = _sources(loaded)
     snapshots = {
         parent: _snapshot(loaded, plan, started) for parent, plan in loaded.project.plans.items()
     }
     return Job(
         loaded=loaded,
         audiences=Audiences(loaded.project.plans, snapshots, live=True),
-        sources=_sources(loaded),
+        sources=sources,
         started=started,
         outputs=outputs,
     )
@@ -80,6 +88,10 @@ def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
             )
         path = str(source.options["path"])
         if path == STANDARD_INPUT:
+            if _standard_input in sources.values():
+                raise JobRefused(
+                    f"source '{source.key}' reads standard input, as another source does already"
+                )
             sources[source.key] = _standard_input
         else:
             sources[source.key] = partial(FollowedFiles, [loaded.root / path])
@@ -89,7 +101,10 @@ def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
 def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:
     """The snapshot in force if it answers this plan and no pull is due yet; else a new one."""
     model = plan.parent_model
-    known = current(loaded.root, model.key)
+    try:
+        known = current(loaded.root, model.key)
+    except WarehouseError:
+        known = None  # damaged: it is only a copy
     if (
         known is not None
         and known.answers(plan.predicates)

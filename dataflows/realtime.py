@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import bytewax.operators as op
@@ -30,6 +32,7 @@ from dataflows.clocks import LiveClock
 from dataflows.emission import Emission
 from dataflows.evaluation import evaluate_audiences
 from dataflows.following import FollowedSource, Polled, wall_clock
+from dataflows.ownership import sole_job
 from dataflows.preparation import Job, JobRefused, prepare_job
 from dataflows.steps import Step
 from project.folder import load_project
@@ -41,13 +44,13 @@ ALLOWANCE = 100_000
 
 def realtime_flow(job: Job) -> Dataflow:
     flow = Dataflow("usher-realtime")
-    polled = op.input("events", flow, FollowedSource(job.sources, job.stop))
+    polled = op.input("events", flow, FollowedSource(job.sources, job.stop, job.outputs.failed))
     readings = op.flat_map("read", polled, Readers(job).read)
     broken = op.flat_map("dead_letters", readings, dead_letters)
-    op.output("bury", broken, CallbackSink(job.outputs.bury))
+    op.output("bury", broken, CallbackSink(job.outputs.bury, job.outputs.settle))
     steps = op.flat_map("tell_time", readings, Time(job).steps)
     transitions = evaluate_audiences("audiences", steps, job.audiences)
-    op.output("transitions", transitions, CallbackSink(job.outputs.take))
+    op.output("transitions", transitions, CallbackSink(job.outputs.take, job.outputs.settle))
     return flow
 
 
@@ -102,6 +105,10 @@ def dead_letters(reading: Reading) -> Iterable[tuple[str, DeadLetter]]:
     return [(reading.source, letter) for letter in letters]
 
 
+# What a job holds that was started by Bytewax's own runner: until the process ends.
+_HELD = ExitStack()
+
+
 def flow_of(folder: str) -> Dataflow:
     """The job of a project folder, for Bytewax's own runner; SIGTERM ends it cleanly.
 
@@ -112,9 +119,10 @@ def flow_of(folder: str) -> Dataflow:
     if loading.loaded is None:
         raise SystemExit("\n".join(one.to_text() for one in loading.diagnostics))
     try:
-        emission = Emission(loading.loaded, print)
+        _HELD.enter_context(sole_job(loading.loaded.root))
+        emission = Emission(loading.loaded, partial(print, flush=True))
         job = prepare_job(loading.loaded, wall_clock(), emission)
-    except (JobRefused, SourceError, WarehouseError) as error:
-        raise SystemExit(str(error)) from error
+    except (JobRefused, SourceError, WarehouseError, OSError) as error:
+        raise SystemExit(f"usher: {error}") from error
     signal.signal(signal.SIGTERM, lambda _number, _frame: job.stop.set())
     return realtime_flow(job)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
+from itertools import pairwise
 
 import numpy as np
 
 from audience_dsl.definitions import ParentPlan
 from dataflows.chronicle import Stretch
 from engine.group import Counts
-from engine.plan import Booleans, Int64s
+from engine.plan import Int32s, Int64s
 
 
 @dataclass(slots=True)
@@ -41,12 +41,32 @@ class AudienceFigures:
     exits: int = 0
     members: int = 0
     peak_members: int = 0
-    stays: list[int] = field(default_factory=list)
+    # Of all transitions, stretch by stretch: number of the user, sequence, effective_at.
+    _turns: list[tuple[Int64s, Int32s, Int64s]] = field(default_factory=list, repr=False)
+
+    def add(self, users: Int64s, sequences: Int32s, instants: Int64s) -> None:
+        """Take in the audience's transitions of a stretch, at least one, in order."""
+        entered = (sequences & 1) == 1
+        sizes = self.members + np.cumsum(np.where(entered, 1, -1))
+        last_of_instant = np.append(instants[1:] != instants[:-1], True)
+        entries = int(entered.sum())
+        self.entries += entries
+        self.exits += entered.size - entries
+        self.members = int(sizes[-1])
+        self.peak_members = max(self.peak_members, int(sizes[last_of_instant].max()))
+        self._turns.append((users, sequences, instants))
 
     @property
     def median_stay(self) -> int | None:
         """Microseconds, or `None` if nobody has exited."""
-        return int(median(self.stays)) if self.stays else None
+        if not self.exits:
+            return None
+        users, sequences, instants = map(np.concatenate, zip(*self._turns, strict=True))
+        order = np.lexsort((sequences, users))
+        # An exit follows its entry: same user, and the even sequence after an odd one.
+        exits = np.flatnonzero(sequences[order] & 1 == 0)
+        stays = instants[order[exits]] - instants[order[exits - 1]]
+        return int(np.median(stays))
 
 
 class Summary:
@@ -55,45 +75,26 @@ class Summary:
     def __init__(self, plans: Mapping[str, ParentPlan], audiences: Iterable[str]) -> None:
         self._plans = plans
         self.audiences = {key: AudienceFigures() for key in sorted(audiences)}
-        self._since: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, dict[str, int]] = {parent: {} for parent in plans}
 
     def add(self, stretch: Stretch) -> None:
         for part, (parent, transitions) in enumerate(stretch.columns):
             rows = stretch.rows[stretch.parts == part]
             keys = [audience.key for audience in self._plans[parent].plan.audiences]
-            numbers = transitions.audiences[rows]
-            by_audience = np.argsort(numbers, kind="stable")
-            ends = np.searchsorted(numbers[by_audience], np.arange(len(keys) + 1))
-            for number, key in enumerate(keys):
-                chosen = rows[by_audience[ends[number] : ends[number + 1]]]
-                if not chosen.size:
-                    continue
-                entered = (transitions.sequences[chosen] & 1) == 1
-                instants = transitions.effective_at[chosen]
-                self._count(self.audiences[key], entered, instants)
-                users = [transitions.user_ids[row] for row in chosen.tolist()]
-                self._follow(key, users, entered.tolist(), instants.tolist())
+            users = self._numbered(parent, transitions.user_ids)[rows]
+            audiences = transitions.audiences[rows]
+            by_audience = np.argsort(audiences, kind="stable")
+            edges = np.searchsorted(audiences[by_audience], np.arange(len(keys) + 1))
+            for key, (first, end) in zip(keys, pairwise(edges.tolist()), strict=True):
+                if first < end:
+                    chosen = by_audience[first:end]
+                    turns = rows[chosen]
+                    self.audiences[key].add(
+                        users[chosen], transitions.sequences[turns], transitions.effective_at[turns]
+                    )
 
-    def _count(
-        self,
-        figures: AudienceFigures,
-        entered: Booleans,
-        instants: Int64s,
-    ) -> None:
-        sizes = figures.members + np.cumsum(np.where(entered, 1, -1))
-        last_of_instant = np.append(instants[1:] != instants[:-1], True)
-        entries = int(entered.sum())
-        figures.entries += entries
-        figures.exits += entered.size - entries
-        figures.members = int(sizes[-1])
-        figures.peak_members = max(figures.peak_members, int(sizes[last_of_instant].max()))
-
-    def _follow(
-        self, audience: str, users: list[str], entered: list[bool], instants: list[int]
-    ) -> None:
-        stays = self.audiences[audience].stays
-        for user, enters, instant in zip(users, entered, instants, strict=True):
-            if enters:
-                self._since[audience, user] = instant
-            else:
-                stays.append(instant - self._since.pop((audience, user)))
+    def _numbered(self, parent: str, user_ids: list[str]) -> Int64s:
+        numbers = self._numbers[parent]
+        return np.array(
+            [numbers.setdefault(user_id, len(numbers)) for user_id in user_ids], dtype=np.int64
+        )

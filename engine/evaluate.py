@@ -475,14 +475,15 @@ def _rest(plan: PlanArrays, state: State, user: int) -> None:
     """Set the user's timer, or forget a user of whom nothing is left.
 
     Nothing is left of a user without windows and without memberships, once the group's clock has
-    caught up with the user's: from then on the user is as good as a stranger.  Until the first
-    snapshot, a stranger who might become a member merely by being known is kept.
+    caught up with the user's: from then on the user is as good as a stranger.  Unless strangers
+    may be members merely by having been seen: then those who were seen are kept, for the warehouse
+    may know them now and not later.
     """
     users = state.users
     if users.windows_count[user] == 0 and users.ahead[user] == NONE:
         users.due[user] = NEVER
-        expected = (users.marks[user] & FRESH) != 0 and plan.absent_members.size > 0
-        if users.members_count[user] == 0 and not expected:
+        remembered = users.marks[user] & SENT and plan.absent_members.size > 0
+        if users.members_count[user] == 0 and not remembered:
             if users.clock[user] <= state.numbers[CLOCK]:
                 release_user(state, user)
                 return

@@ -1,9 +1,9 @@
 """Drives the product over a history as an adversary would, and reads its transitions back.
 
 A `Rig` holds one compiled project: YAML text through the language, records as JSON lines through
-the source's reader, the core, and transitions.  `Rig.run` takes the same history as the oracle, cuts
-its events into batches at will, stops and restores the state from its bytes at will, and spreads
-the users over key groups at will.  None of this may show in what comes out.
+the source's reader, the core, and transitions.  `Rig.run` takes the same history as the oracle,
+cuts its events into batches at will, stops and restores the state from its bytes at will, and
+spreads the users over key groups at will.  None of this may show in what comes out.
 """
 
 from __future__ import annotations
@@ -151,10 +151,10 @@ class _Job:
     def apply(self, inputs: Inputs | None) -> list[Transitions]:
         if inputs is None:
             return []
-        numbers = groups_of(inputs.user_hashes)
+        group_of = groups_of(inputs.user_hashes)
         return [
             group.apply(
-                inputs if number is None else inputs.taken(np.flatnonzero(numbers == number))
+                inputs if number is None else inputs.taken(np.flatnonzero(group_of == number))
             )
             for number, group in self._groups.items()
         ]

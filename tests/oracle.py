@@ -1,7 +1,7 @@
 """The specification as a program: which transitions a history must cause, found by recounting.
 
 Written from the semantics page alone and sharing nothing with the product, so that agreement
-means something.  There are no timers, no state and no shortcuts: at every instant at which an
+means something.  There are no timers, no windows and no shortcuts: at every instant at which an
 answer could change, all conditions are counted anew over all events of the user.  Section numbers
 are those of the semantics page.
 
@@ -221,7 +221,11 @@ class _User:
             yield Transition(at, self.user, key, self.sequences[key], type_, why, which)
 
     def _is_doing_of(self, input_: _Input, key: str, changed: set[str]) -> bool:
-        """Whether an input, and not what aged out at the same instant, flipped some answer."""
+        """Whether an input, and not what aged out at the same instant, flipped some answer.
+
+        The page leaves open which of the two is the cause.  It is the input if an answer differs
+        from what it was, and the ageing alone would have left that answer as it was.
+        """
         before = self._answers(key, input_.without, input_.at - input_.is_first)
         aged = self._answers(key, input_.without, input_.at)
         now = self._answers(key, self.state, input_.at)

@@ -2,10 +2,16 @@
 
 `{date}` in the path is the UTC date on which a record is written, so a file whose day is over does
 not change any more.
+
+Every record is written at least once.  A job that was killed evaluates the events since its last
+stored state again when it is started anew, and appends what comes of them again.  A repeated
+transition has the id that it had, as long as it happens at the same instant: events that carry the
+time at which they were received keep it; others arrive when they are read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +25,9 @@ DATE = "{date}"
 class FileDestination:
     """Appends to one file, or to one a day.
 
-    A record is on its way to the disk when `write` returns; a line that a crash has cut off is
-    removed before anything is appended, because its record will be written again.
+    Other processes see a record when `write` returns; it survives a power cut when `settle` has.
+    A line that a crash has cut off is removed before anything is appended, because its record
+    will be written again.  Dates are like `2026-03-01`.
     """
 
     def __init__(self, path: str) -> None:
@@ -29,31 +36,57 @@ class FileDestination:
         self._file: BinaryIO | None = None
         self._encoder = msgspec.json.Encoder()
 
+    def open(self, date: str) -> None:
+        """Create or open the file of a date, so that what stands in the way shows at once.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._opened(date)
+
     def write(self, records: Sequence[object], date: str) -> None:
-        """Append records on a date such as `2026-03-01`.
+        """Append records on a date.
 
         Raises:
             OSError: the file cannot be written.
         """
         if not records:
             return
-        file = self._open(Path(self._pattern.replace(DATE, date)))
+        file = self._opened(date)
         file.write(self._encoder.encode_lines(records))
         file.flush()
 
-    def close(self) -> None:
+    def settle(self) -> None:
+        """Return when everything written is on the disk.
+
+        Raises:
+            OSError: it cannot be.
+        """
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = self._path = None
 
-    def _open(self, path: Path) -> BinaryIO:
+    def close(self) -> None:
+        """Settle and let go of the file.
+
+        Raises:
+            OSError: what was written cannot be brought to the disk.
+        """
+        file, self._file, self._path = self._file, None, None
+        if file is not None:
+            with file:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _opened(self, date: str) -> BinaryIO:
+        path = Path(self._pattern.replace(DATE, date))
         if self._file is None or path != self._path:
             self.close()
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
+            if path.is_file():
                 _remove_torn_line(path)
+            elif path.exists():
+                raise OSError(errno.EINVAL, "not an ordinary file", str(path))
             self._file, self._path = path.open("ab"), path
         return self._file
 
@@ -63,7 +96,7 @@ _BLOCK = 1 << 16
 
 def _remove_torn_line(path: Path) -> None:
     with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
+        size = end = file.seek(0, os.SEEK_END)
         while end > 0:
             start = max(0, end - _BLOCK)
             file.seek(start)
@@ -72,4 +105,5 @@ def _remove_torn_line(path: Path) -> None:
                 end = start + newline + 1
                 break
             end = start
-        file.truncate(end)
+        if end < size:
+            file.truncate(end)

@@ -14,7 +14,6 @@ evaluating anything:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -121,7 +120,7 @@ class ValueClasses(dict[object, int]):
         return self._of_text[operand] | self._evaluate(text, self._open & ~self._settled_for_texts)
 
     def _number_outcome(self, number: float) -> int:
-        if isinstance(number, float) and math.isnan(number):
+        if number != number:  # noqa: PLR0124 - NaN; `isnan` fails for integers beyond floats
             return self._evaluate(None, self._open)
         rank = self._ranks.of(number)
         if rank not in self._of_rank:

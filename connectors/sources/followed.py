@@ -123,6 +123,8 @@ class FollowedFiles:
             if is_new:
                 self._tails[identity] = self._tail(path, identity)
             self._tails[identity].path = path
+        if self._polls > _LINGER:
+            self._marks.clear()  # of files that were gone when reading went on
         for identity in list(self._tails):
             self._lost[identity] = 0 if identity in found else self._lost.get(identity, 0) + 1
             if self._lost[identity] > _LINGER:

@@ -7,6 +7,7 @@ at, so each combination of classes is evaluated once and looked up from then on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -28,43 +29,46 @@ Asked = dict[Path, dict[tuple[Comparison, str], int]]
 class ConditionSets:
     """Every set of conditions of one plan that some record has matched, numbered.
 
-    Set 0 is empty: a record that no condition counts.
+    Set 0 is empty: a record that no condition counts.  Per set, `tallied` tells whether a condition
+    of the definitions, not an implicit one, is in it, and `emitted` whether the core wants to know.
     """
 
     def __init__(self, plan: ParentPlan) -> None:
         self._implicit = {n for n, one in enumerate(plan.conditions) if one.implicit}
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self._tallied: list[bool] = []
-        self.number(())
         self._emits_empty = plan.plan.listens_to_every_event
+        self._numbers: dict[tuple[int, ...], int] = {(): 0}
+        self._described = 0
 
     def number(self, conditions: tuple[int, ...]) -> int:
-        if conditions not in self._numbers:
-            self._numbers[conditions] = len(self._numbers)
-            self._tallied.append(not self._implicit.issuperset(conditions))
-            self._lists: Lists | None = None
-        return self._numbers[conditions]
+        return self._numbers.setdefault(conditions, len(self._numbers))
 
     def conditions(self, number: int) -> tuple[int, ...]:
-        return list(self._numbers)[number]
+        return next(islice(self._numbers, number, None))
 
     @property
     def lists(self) -> Lists:
-        if self._lists is None:
-            self._lists = Lists.of(self._numbers)
+        self._describe()
         return self._lists
 
     @property
     def tallied(self) -> Booleans:
-        """Per set: whether a condition of the definitions, not an implicit one, is in it."""
-        return np.array(self._tallied, dtype=np.bool_)
+        self._describe()
+        return self._tallied
 
     @property
     def emitted(self) -> Booleans:
-        """Per set: whether the core wants to know."""
-        emitted = np.ones(len(self._tallied), dtype=np.bool_)
-        emitted[0] = self._emits_empty
-        return emitted
+        self._describe()
+        return self._emitted
+
+    def _describe(self) -> None:
+        """Make the arrays anew if there are more sets than before."""
+        if self._described == len(self._numbers):
+            return
+        self._described = len(self._numbers)
+        self._lists = Lists.of(self._numbers)
+        self._tallied = np.array([not self._implicit.issuperset(one) for one in self._numbers])
+        self._emitted = np.ones(self._described, dtype=np.bool_)
+        self._emitted[0] = self._emits_empty
 
 
 class Listener:

@@ -2,8 +2,7 @@
 
 Files are read one after the other, but a backtest evaluates events by arrival.  So all events are
 kept until the last has been read: in memory as long as they are few, else in a temporary database
-that sorts on disk.  Texts are kept as bytes, and hashes are made anew on the way out, so that an
-event costs a hundred bytes.
+that sorts on disk.  Nothing is a Python object, so that an event costs some hundred bytes.
 """
 
 from __future__ import annotations
@@ -20,12 +19,11 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from connectors.sources.texts import join, rebased
-from engine.hashing import stable_hashes
 from engine.inputs import Inputs, Texts
 from engine.plan import Booleans, Int8s, Int32s, Int64s, Lists
 
-MEMORY = 512_000_000
-_SPILL = 64_000_000  # bytes that are handed to the database at once, and returned by it
+MEMORY = 256_000_000
+_STRETCH = 32_000_000  # bytes that are joined, or handed to the database, at once
 
 
 class _Rows(NamedTuple):
@@ -35,17 +33,18 @@ class _Rows(NamedTuple):
     arrivals: Int64s
     positions: Int64s
     users: Texts
+    user_hashes: Int64s
     timestamps: Int64s
     message_ids: Texts
+    message_hashes: Int64s
     sets: Int32s
     tallied: Booleans
 
     @property
     def size(self) -> int:
         """Bytes of memory."""
-        texts = (*self.users, *self.message_ids)
-        numbers = (self.parents, self.arrivals, self.positions, self.timestamps, self.sets)
-        return sum(column.nbytes for column in (*texts, *numbers, self.tallied))
+        arrays = [part for one in self for part in (one if isinstance(one, Texts) else (one,))]
+        return sum(array.nbytes for array in arrays)
 
     def take(self, rows: Int64s) -> _Rows:
         columns: list[Any] = [
@@ -55,25 +54,41 @@ class _Rows(NamedTuple):
 
 
 class _Pieces:
-    """Rows that have come one after the other."""
+    """Rows that have come one after the other.
+
+    Small arrays, once freed, leave holes in the heap; so pieces are joined to large ones as they
+    come, whose memory goes back to the system.
+    """
 
     def __init__(self) -> None:
         self._columns: list[list[Any]] = [[] for _ in _Rows._fields]
+        self._settled = 0  # how many pieces are large
+        self._loose_size = 0
         self.size = 0
 
     def add(self, rows: _Rows) -> None:
         for column, piece in zip(self._columns, rows, strict=True):
             column.append(piece)
         self.size += rows.size
+        self._loose_size += rows.size
+        if self._loose_size > _STRETCH:
+            for column in self._columns:
+                column[self._settled :] = [_joined(column[self._settled :])]
+            self._settled += 1
+            self._loose_size = 0
 
     def joined(self) -> _Rows:
         """All rows; the pieces are given up column by column, so that none is there twice."""
         whole: list[Any] = []
-        for pieces in self._columns:
-            whole.append(join(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces))
-            pieces.clear()
-        self.size = 0
+        for column in self._columns:
+            whole.append(_joined(column))
+            column.clear()
+        self._settled = self._loose_size = self.size = 0
         return _Rows(*whole)
+
+
+def _joined(pieces: list[Any]) -> Any:
+    return join(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces)
 
 
 class Ordering:
@@ -88,6 +103,7 @@ class Ordering:
         self._folder = folder
         self._parents: list[str] = []
         self._numbers: dict[tuple[int, ...], int] = {}
+        self._last_sets: dict[str, tuple[Lists, Int32s]] = {}
         self._held = _Pieces()
         self._spilled: _Spilled | None = None
         self.count = 0
@@ -102,14 +118,16 @@ class Ordering:
                 arrivals=one.arrivals,
                 positions=positions[parent],
                 users=rebased(one.users),
+                user_hashes=one.user_hashes,
                 timestamps=one.timestamps,
                 message_ids=rebased(one.message_ids),
-                sets=self._renumbered(one.sets)[one.condition_sets],
+                message_hashes=one.message_hashes,
+                sets=self._renumbered(parent, one.sets)[one.condition_sets],
                 tallied=one.tallied,
             )
             self._held.add(rows)
             self.count += one.size
-        if self._held.size > (_SPILL if self._spilled else self._memory):
+        if self._held.size > (_STRETCH if self._spilled else self._memory):
             self._spill()
 
     def blocks(self, rows: int) -> Iterator[tuple[dict[str, Inputs], int]]:
@@ -149,12 +167,17 @@ class Ordering:
     ) -> None:
         self.close()
 
-    def _renumbered(self, sets: Lists) -> Int32s:
+    def _renumbered(self, parent: str, sets: Lists) -> Int32s:
         """The numbers that the sets of one batch have here; other readers count otherwise."""
+        last, numbers_here = self._last_sets.get(parent, (None, None))
+        if numbers_here is not None and last is sets:
+            return numbers_here
         items, starts = sets.items.tolist(), sets.starts.tolist()
         conditions = [tuple(items[start:end]) for start, end in pairwise(starts)]
         numbers = [self._numbers.setdefault(one, len(self._numbers)) for one in conditions]
-        return np.array(numbers, dtype=np.int32)
+        numbers_here = np.array(numbers, dtype=np.int32)
+        self._last_sets[parent] = sets, numbers_here
+        return numbers_here
 
     def _spill(self) -> None:
         if self._spilled is None:
@@ -173,11 +196,11 @@ def _sorted(rows: _Rows, count: int) -> Iterator[_Rows]:
 def _inputs(rows: _Rows, sets: Lists) -> Inputs:
     return Inputs(
         users=rows.users,
-        user_hashes=stable_hashes(rows.users),
+        user_hashes=rows.user_hashes,
         timestamps=rows.timestamps,
         arrivals=rows.arrivals,
         message_ids=rows.message_ids,
-        message_hashes=stable_hashes(rows.message_ids),
+        message_hashes=rows.message_hashes,
         condition_sets=rows.sets,
         sets=sets,
         tallied=rows.tallied,
@@ -189,14 +212,15 @@ class _Spilled:
 
     def __init__(self, folder: Path | None) -> None:
         self._files = tempfile.TemporaryDirectory(prefix="usher-ordering-", dir=folder)
-        self._database = duckdb.connect(f"{self._files.name}/events.duckdb")
+        self._database = duckdb.connect(":memory:")
         self._database.execute("SET memory_limit = '256MB'; SET preserve_insertion_order = false")
         self._database.execute("SET temp_directory = ?", [f"{self._files.name}/sorting"])
         self._database.execute(
             """
             CREATE TABLE events (
-                ordinal BIGINT, parent TINYINT, arrival BIGINT, position BIGINT, user_id BLOB,
-                "timestamp" BIGINT, message_id BLOB, conditions INTEGER, tallied BOOLEAN
+                ordinal BIGINT, parent TINYINT, arrival BIGINT, position BIGINT,
+                user_id BLOB, user_hash BIGINT, "timestamp" BIGINT,
+                message_id BLOB, message_hash BIGINT, conditions INTEGER, tallied BOOLEAN
             )
             """
         )
@@ -210,8 +234,10 @@ class _Spilled:
             "arrival": rows.arrivals,
             "position": rows.positions,
             "user_id": _to_arrow(rows.users),
+            "user_hash": rows.user_hashes,
             "timestamp": rows.timestamps,
             "message_id": _to_arrow(rows.message_ids),
+            "message_hash": rows.message_hashes,
             "conditions": rows.sets,
             "tallied": rows.tallied,
         }
@@ -223,8 +249,7 @@ class _Spilled:
     def blocks(self, count: int) -> Iterator[_Rows]:
         ordered = self._database.sql(
             """
-            SELECT parent, arrival, position, user_id, "timestamp", message_id, conditions, tallied
-            FROM events ORDER BY arrival, position, ordinal
+            SELECT * EXCLUDE (ordinal) FROM events ORDER BY arrival, position, ordinal
             """
         )
         for batch in ordered.to_arrow_reader(count):

@@ -89,14 +89,8 @@ class GrowingTail:
         offset = self._read - self._cutter.held
         known = max(self.mark.head_size, min(offset, _HEAD))
         head = self.mark.head if known == self.mark.head_size else self._head(known)
-        self.mark = Mark(
-            self.mark.device,
-            self.mark.inode,
-            self.mark.number,
-            self._cutter.line,
-            offset,
-            known,
-            head,
+        self.mark = msgspec.structs.replace(
+            self.mark, line=self._cutter.line, offset=offset, head_size=known, head=head
         )
 
     def _return_to(self, mark: Mark) -> None:
@@ -105,10 +99,7 @@ class GrowingTail:
         self._cutter = LineCutter(str(self.path), mark.number, mark.line)
 
     def _head(self, size: int) -> str:
-        if size == 0 or self._file is None:
-            return ""
-        head = os.pread(self._file.fileno(), size, 0)
-        return hashlib.blake2b(head, digest_size=8).hexdigest()
+        return _head_of(self._file, size) if self._file else ""
 
 
 class CompleteTail:
@@ -148,13 +139,18 @@ class CompleteTail:
             self._done_at = size
         else:
             line = max(chunk.end_line, self.mark.line)
-            self.mark = Mark(self.mark.device, self.mark.inode, self.mark.number, line)
+            self.mark = msgspec.structs.replace(self.mark, line=line)
         return chunk
 
     def _unread(self, size: int) -> Iterator[Chunk]:
         file = RecordedFile(self.path, self.mark.number, size)
         try:
             with self.path.open("rb", buffering=0) as raw:
+                if _head_of(raw, self.mark.head_size) != self.mark.head:
+                    self.mark = Mark(self.mark.device, self.mark.inode, self.mark.number)
+                known = min(size, _HEAD)
+                head = _head_of(raw, known)
+                self.mark = msgspec.structs.replace(self.mark, head_size=known, head=head)
                 for chunk in read_open_file(file, raw):
                     if chunk.end_line > self.mark.line:
                         yield chunk.from_line(self.mark.line)
@@ -162,3 +158,10 @@ class CompleteTail:
             if not self._was_reported:
                 self._was_reported = True
                 yield damaged(file.name, file.number, self.mark.line, error)
+
+
+def _head_of(file: BinaryIO, size: int) -> str:
+    """A digest of the first bytes of a file; nothing if there are none."""
+    if size == 0:
+        return ""
+    return hashlib.blake2b(os.pread(file.fileno(), size, 0), digest_size=8).hexdigest()

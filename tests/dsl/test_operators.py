@@ -132,7 +132,7 @@ _OPERANDS: dict[Operand, Any] = {
     Operand.DURATION: DAY,
     Operand.ELEMENTS: ("a",),
 }
-_FITTING = [(one.name, kind) for one in OPERATORS.values() for kind in (*one.types, None)]
+_FITTING = [(one.name, kind) for one in OPERATORS.values() for kind in (*sorted(one.types), None)]
 
 
 @pytest.mark.parametrize(("operator", "kind"), _FITTING)

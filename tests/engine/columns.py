@@ -29,7 +29,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
-__all__ = ["All", "Any", "MemberOf", "Not", "Performed", "Predicate"]
+__all__ = ["All", "Any", "MemberOf", "Not", "Performed", "Predicate"]  # for the tests to import
 
 
 class Seen(NamedTuple):
@@ -67,9 +67,8 @@ def inputs_of(events: Iterable[Seen], hashes: Sequence[int] | None = None) -> In
     users = Texts.of([row.user for row in rows])
     ids = Texts.of([f"m{i}" if row.id is None else row.id for i, row in enumerate(rows)])
     timestamps = [row.arrival if row.ts is None else row.ts for row in rows]
-    distinct = {row.conditions: 0 for row in rows}
-    for number, conditions in enumerate(distinct):
-        distinct[conditions] = number
+    distinct = list(dict.fromkeys(row.conditions for row in rows))
+    numbers = {conditions: number for number, conditions in enumerate(distinct)}
     return Inputs(
         users,
         stable_hashes(users) if hashes is None else np.array(hashes, dtype=np.int64),
@@ -77,7 +76,7 @@ def inputs_of(events: Iterable[Seen], hashes: Sequence[int] | None = None) -> In
         np.array([row.arrival for row in rows], dtype=np.int64),
         ids,
         stable_hashes(ids),
-        np.array([distinct[row.conditions] for row in rows], dtype=np.int32),
+        np.array([numbers[row.conditions] for row in rows], dtype=np.int32),
         Lists.of(distinct),
         np.array([row.tallied for row in rows], dtype=np.bool_),
     )

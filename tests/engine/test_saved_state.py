@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.codec import DamagedState, ForeignState
 from engine.group import KeyGroup
+from engine.plan import Tree
 from tests.engine.columns import (
     HOUR,
     MINUTE,
@@ -23,10 +24,9 @@ from tests.engine.columns import (
     snapshot_of,
 )
 
-PLAN = plan_of(
-    {"active": Performed(0), "quiet": Not(Performed(1))},
-    [(MINUTE, 2, None), (HOUR, 1, None)],
-)
+AUDIENCES: dict[str, Tree] = {"active": Performed(0), "quiet": Not(Performed(1))}
+CONDITIONS = [(MINUTE, 2, None), (HOUR, 1, None)]
+PLAN = plan_of(AUDIENCES, CONDITIONS)
 NOBODY = snapshot_of(PLAN, {})
 
 
@@ -132,7 +132,8 @@ def test_a_user_forgotten_and_seen_again_between_two_differences() -> None:
     chain.append(group.dump_changes())
     restored = KeyGroup.load(plan, *chain, snapshot=nobody)
     assert restored.user_count == 1
-    found = restored.apply(inputs_of([Seen("v", 11 * MINUTE + 1, id="d"), Seen("u", 11 * MINUTE + 2, id="e")]))  # fmt: skip
+    later = [Seen("v", 11 * MINUTE + 1, id="d"), Seen("u", 11 * MINUTE + 2, id="e")]
+    found = restored.apply(inputs_of(later))
     assert read(plan, found) == [Out("u", "busy", 11 * MINUTE + 2, 1)]
 
 
@@ -216,12 +217,12 @@ def test_a_chain_goes_on_after_a_restart() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        plan_of({"active": Performed(0), "quiet": Not(Performed(1))}, [(MINUTE, 2, None), (HOUR, 2, None)]),
-        plan_of({"active": Performed(0)}, [(MINUTE, 2, None), (HOUR, 1, None)]),
-        plan_of({"active": Performed(0), "calm": Not(Performed(1))}, [(MINUTE, 2, None), (HOUR, 1, None)]),
+        plan_of(AUDIENCES, [(MINUTE, 2, None), (HOUR, 2, None)]),
+        plan_of({"active": Performed(0)}, CONDITIONS),
+        plan_of({"active": Performed(0), "calm": Not(Performed(1))}, CONDITIONS),
     ],
     ids=["another bound", "an audience less", "another name"],
-)  # fmt: skip
+)
 def test_the_state_of_another_plan_is_refused(other: object) -> None:
     with pytest.raises(ForeignState, match=PLAN.version):
         KeyGroup.load(other, DUMP)  # type: ignore[arg-type]

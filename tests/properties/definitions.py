@@ -14,6 +14,8 @@ Tree = dict[str, Any]
 
 WINDOWS = st.sampled_from([1, 2, 3, 5, 8, 10, 20]).map(lambda seconds: f"{seconds}s")
 
+NO_PATH = {"property": "path", "exists": False}
+
 # What an event can be counted by: a model, perhaps with a filter.
 COUNTED = st.sampled_from(
     [
@@ -24,12 +26,12 @@ COUNTED = st.sampled_from(
         ("page_viewed", {"path": {"not_equals": "/a"}}),
         ("page_viewed", {"path": {"in": ["/a", "/b"]}, "seconds": {"at_least": 2}}),
         ("page_viewed", [{"property": "seconds", "between": [1, 2]}]),
-        ("page_viewed", {"any": [{"property": "path", "exists": False}, {"property": "seconds", "less_than": 1}]}),
+        ("page_viewed", {"any": [NO_PATH, {"property": "seconds", "less_than": 1}]}),
         ("order_completed", {"amount": {"greater_than": 1}}),
         ("order_completed", {"not": {"property": "amount", "greater_than": 1}}),
         ("order_completed", {"none": [{"property": "coupon", "exists": True}]}),
     ]
-)  # fmt: skip
+)
 
 COUNTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "at_least": st.integers(1, 4).map(lambda n: {"at_least": n}),
@@ -42,7 +44,7 @@ COUNTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
 }
 
-WAREHOUSE = st.sampled_from(
+WAREHOUSE: st.SearchStrategy[Tree] = st.sampled_from(
     [
         {"property": "plan", "equals": "free"},
         {"property": "plan", "not_equals": "free"},
@@ -65,8 +67,8 @@ PERFORMED = {
     for kind, count in COUNTS.items()
 }
 ABSENT = st.builds(_event_condition, st.just("did_not_perform"), COUNTED, st.just({}), WINDOWS)
-ANY_EVENT = st.one_of(*PERFORMED.values(), ABSENT)
-ANY_LEAF = st.one_of(ANY_EVENT, WAREHOUSE)
+ANY_EVENT: st.SearchStrategy[Tree] = st.one_of(*PERFORMED.values(), ABSENT)
+ANY_LEAF: st.SearchStrategy[Tree] = st.one_of(ANY_EVENT, WAREHOUSE)
 
 
 def _group(leaves: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
@@ -79,7 +81,12 @@ def _group(leaves: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 def _with(leaf: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     """The leaf alone, negated, or together with another condition."""
-    pair = st.builds(lambda name, one, other: {name: [one, other]}, st.sampled_from(["all", "any", "none"]), leaf, ANY_LEAF)  # fmt: skip
+    pair = st.builds(
+        lambda name, one, other: {name: [one, other]},
+        st.sampled_from(["all", "any", "none"]),
+        leaf,
+        ANY_LEAF,
+    )
     return st.one_of(leaf, leaf, pair, leaf.map(lambda one: {"not": one}))
 
 
@@ -93,7 +100,7 @@ def _audiences(*trees: st.SearchStrategy[Tree]) -> st.SearchStrategy[dict[str, A
     )
 
 
-def _in_audiences(trees: tuple[Tree, Tree, Tree], verbs: tuple[str, str], swap: bool) -> Tree:  # noqa: FBT001
+def _in_audiences(trees: tuple[Tree, Tree, Tree], verbs: tuple[str, str], swap: bool) -> Tree:
     """A chain: the second looks at the first, the third at the second; names in either order."""
     first, second, third = ("a2", "a1", "a0") if swap else ("a0", "a1", "a2")
     return {
@@ -106,7 +113,7 @@ def _in_audiences(trees: tuple[Tree, Tree, Tree], verbs: tuple[str, str], swap: 
 
 
 VERBS = st.sampled_from(["in_audience", "not_in_audience"])
-NESTED = st.recursive(ANY_LEAF, _group, max_leaves=6)
+NESTED: st.SearchStrategy[Tree] = st.recursive(ANY_LEAF, _group, max_leaves=6)
 
 KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     **{kind: _audiences(_with(leaf), _with(leaf)) for kind, leaf in PERFORMED.items()},

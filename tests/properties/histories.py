@@ -37,7 +37,7 @@ _DELAYS = (
     8,
     20,
 )  # what is recorded, seen from the arrival
-_PLANS = (
+_PLANS: tuple[dict[str, Any], ...] = (
     {},
     {"plan": "free", "ltv": 1},
     {"plan": "pro", "ltv": 3, "vip": True},

@@ -21,13 +21,13 @@ from tests.properties.histories import BASE, decode
 WAYS = (
     STRAIGHT,
     STRAIGHT,
+    STRAIGHT,
     Way(cut=0.3),
     Way(cut=0.3),
-    Way(cut=1.0),
     Way(cut=1.0),
     Way(cut=0.5, restart=0.1),
-    Way(cut=0.5, restart=0.2),
-    Way(cut=1.0, restart=0.4),
+    Way(cut=0.5, restart=0.1),
+    Way(cut=1.0, restart=0.3),
     Way(cut=0.5, restart=0.1, split=True),
 )
 HISTORIES = st.tuples(*(st.binary(min_size=40, max_size=150) for _ in WAYS))
@@ -50,8 +50,7 @@ def test_against_oracle(kind: str, data: st.DataObject) -> None:
 def _told(audiences: Any, steps: Any, expected: Any, found: Any, how: Any) -> str:
     """A mismatch that can be read."""
     lines = [str(audiences), str(how)]
-    for step in steps:
-        lines.append(f"  {step}".replace(str(BASE)[:7], "…"))
+    lines += [f"  {step}".replace(str(BASE)[:7], "…") for step in steps]
     only_expected = [one for one in expected if one not in found]
     only_found = [one for one in found if one not in expected]
     lines += [f"  missing    {tuple(one)}" for one in only_expected]

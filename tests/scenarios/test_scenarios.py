@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from tests import oracle
 from tests.harness import Rig, Way
 
 PAGES = sorted(Path(__file__).parent.glob("[0-9]*.md"))
-DAY = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = date(2026, 3, 1)
 
 
 class Scenario(NamedTuple):
@@ -123,14 +123,8 @@ def _transition(row: dict[str, str]) -> oracle.Transition:
 
 
 def _moment(text: str) -> datetime:
-    hour, minute, *second = text.split(":")
-    seconds = [
-        int(part.ljust(width, "0"))
-        for part, width in zip("".join(second).split("."), (2, 6), strict=False)
-    ]
-    return DAY + timedelta(
-        hours=int(hour), minutes=int(minute), **dict(zip(("seconds", "microseconds"), seconds))
-    )
+    """`10:05`, `10:05:30` or `10:05:30.000001` of the day on which all scenarios play."""
+    return datetime.combine(DAY, time.fromisoformat(text), UTC)
 
 
 def _instant(text: str) -> int:

@@ -165,6 +165,17 @@ def test_a_compressed_file_that_is_still_being_written(tmp_path):
     assert followed.poll() == []
 
 
+def test_a_compressed_file_that_is_replaced_is_read_from_its_start(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(line("u1") + line("u2")))
+    followed = FollowedFiles([path])
+    assert users(followed.poll()) == ["u1", "u2"]
+    position = followed.position()
+    path.write_bytes(gzip.compress(line("v1") + line("v2") + line("v3")))
+    assert users(followed.poll()) == ["v1", "v2", "v3"]
+    assert users(FollowedFiles([path], position).poll()) == ["v1", "v2", "v3"]
+
+
 def test_a_file_that_vanishes_is_no_error(tmp_path):
     append(tmp_path / "a.jsonl", line("u1"))
     followed = FollowedFiles([tmp_path / "*"])

@@ -1,0 +1,36 @@
+"""Running a flow: what goes wrong in one of its steps comes out as it was raised there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
+from bytewax.recovery import RecoveryConfig
+from bytewax.testing import cluster_main
+
+
+def run_flow(
+    flow: Dataflow, *, workers: int, epoch: timedelta, recovery: RecoveryConfig | None = None
+) -> None:
+    """Run in this process until the flow ends.
+
+    Raises:
+        Exception: what a step has raised; the epoch it happened in is not stored.
+    """
+    try:
+        cluster_main(  # type: ignore[no-untyped-call]
+            flow,
+            [],
+            0,
+            epoch_interval=epoch,
+            recovery_config=recovery,
+            worker_count_per_proc=workers,
+        )
+    except BytewaxRuntimeError as error:
+        failure: BaseException = error
+    else:
+        return
+    while isinstance(failure, BytewaxRuntimeError) and failure.__cause__ is not None:
+        failure = failure.__cause__
+    raise failure

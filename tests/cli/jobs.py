@@ -1,0 +1,114 @@
+"""Live jobs as real processes: started, watched and stopped as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+USHER = str(Path(sys.executable).with_name("usher"))
+
+# Long enough for the slowest machine: a test that waits for it has failed already.
+PATIENCE = 120.0
+
+_X = TypeVar("_X")
+
+
+def eventually(ask: Callable[[], _X], of: Job | None = None) -> _X:
+    """The first answer that is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := ask()):
+        assert of is None or of.process.poll() is None, of.errors()
+        assert time.monotonic() < deadline, of.errors() if of else "waited in vain"
+        time.sleep(0.02)
+    return answer
+
+
+def now(offset: float = 0.0) -> str:
+    return datetime.fromtimestamp(time.time() + offset, UTC).isoformat()
+
+
+class Job:
+    """A running job; what it prints is kept in files beside the project."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+        self.process = process
+        self._out = out
+        self._err = err
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    def errors(self) -> str:
+        return self._err.read_text()
+
+    def lines(self) -> list[str]:
+        """The whole lines that it has printed."""
+        return [one[:-1] for one in self._out.read_text().splitlines(True) if one.endswith("\n")]
+
+    def transitions(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines()]
+
+    def told(self) -> list[tuple[str, str, str, str]]:
+        """User, type, audience and kind of cause of each transition."""
+        return [told(one) for one in self.transitions()]
+
+    def await_told(self, *wanted: tuple[str, str, str, str]) -> None:
+        eventually(lambda: set(wanted) <= set(self.told()), self)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def told(one: dict[str, Any]) -> tuple[str, str, str, str]:
+    return one["user_id"], one["type"], one["audience"], one["cause"]["kind"]
+
+
+@contextmanager
+def job(root: Path, *arguments: str, command: list[str] | None = None) -> Iterator[Job]:
+    """`usher run` on a project; killed at the end if it still runs."""
+    command = command or [USHER, "-C", str(root), "run", "--format", "json"]
+    number = len(list(root.parent.glob("*.err")))
+    out, err = root.parent / f"{number}.out", root.parent / f"{number}.err"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=root.parent,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+    try:
+        yield Job(process, out, err)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+@contextmanager
+def running(root: Path, *arguments: str) -> Iterator[Job]:
+    """The same, once the audiences are populated."""
+    with job(root, *arguments) as one:
+        eventually(lambda: "usher: running" in one.errors(), one)
+        yield one
+
+
+def finished(root: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code of a job that is expected to end by itself, and what it said."""
+    with job(root, *arguments) as one:
+        one.stdin.close()
+        return one.process.wait(PATIENCE), one.errors()

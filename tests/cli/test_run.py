@@ -1,0 +1,343 @@
+"""`usher run`: real processes, real signals, files that grow."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.jobs import PATIENCE, USHER, eventually, finished, job, now, running, told
+from tests.cli.projects import DEFINITION, changed, page, write_project
+
+POPULATED = (("u1", "entered", "quiet", "initial"), ("u2", "entered", "quiet", "initial"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "project")
+
+
+def append(project: Path, *lines: str, to: str = "a.jsonl") -> None:
+    with (project / "live" / to).open("a") as file:
+        file.write("".join(lines))
+
+
+def archived(project: Path) -> list[dict[str, Any]]:
+    lines = (project / "out" / "transitions.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_sound(transitions: Iterable[dict[str, Any]]) -> None:
+    """Nothing is contradicted, lost or told twice: sequences count up, types alternate."""
+    last: dict[tuple[str, str], tuple[int, str]] = {}
+    for one in transitions:
+        key = one["user_id"], one["audience"]
+        sequence, instant = last.get(key, (0, ""))
+        assert one["sequence"] == sequence + 1, one
+        assert one["type"] == ("entered" if one["sequence"] % 2 else "exited")
+        assert one["effective_at"] >= instant
+        last[key] = one["sequence"], one["effective_at"]
+
+
+def test_entries_and_exits_happen_as_files_grow_and_as_nothing_arrives(project: Path) -> None:
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        append(project, page("u1", 1, now()), page("u2", 2, now()))
+        one.await_told(("u1", "exited", "quiet", "event"), ("u2", "exited", "quiet", "event"))
+        append(project, page("u1", 3, now()), to="another.jsonl")  # the folder fills
+        append(project, "{broken\n", page("", 4, now()))
+        # Without anything more to read.
+        one.await_told(
+            ("u1", "entered", "keen", "event"),
+            ("u1", "exited", "keen", "window_expired"),
+            ("u1", "entered", "quiet", "window_expired"),
+            ("u2", "entered", "quiet", "window_expired"),
+        )
+        assert one.stop() == 0
+        assert one.errors().splitlines()[-1] == (
+            "usher: stopped; 5 events read, 0 ignored, 2 invalid"
+        )
+        transitions = one.transitions()
+    assert_sound(transitions)
+    # The file has what the sync asks for, as it was printed.
+    assert archived(project) == [one for one in transitions if one["audience"] == "keen"]
+    (entered, left) = archived(project)
+    assert entered["cause"] == {"kind": "event", "message_id": "m3"}
+    assert list(entered)[-1] == "emitted_at"
+    assert left["emitted_at"] >= left["effective_at"]
+    letters = (project / ".usher" / "dead-letters.jsonl").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in letters] == [2, 3]
+    assert json.loads(letters[0])["file"] == str(project / "live" / "a.jsonl")
+    assert json.loads(letters[0])["excerpt"] == "{broken"
+    assert (project / ".usher").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("workers", [("1", "1"), ("2", "1")])
+def test_a_restart_goes_on_where_the_job_was_stopped(
+    project: Path, workers: tuple[str, str]
+) -> None:
+    with running(project, "--workers", workers[0]) as one:
+        one.await_told(*POPULATED)
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        one.await_told(("u1", "entered", "keen", "event"))
+        append(project, page("u2", 3, now()), '{"type":"page","userId":"u2","messa')
+        one.await_told(("u2", "exited", "quiet", "event"))
+        assert one.stop() == 0
+        before = one.transitions()
+    with (project / "live" / "a.jsonl").open("a") as file:  # while nobody looks
+        file.write(f'geId":"m4","timestamp":"{now()}"}}\n')
+    append(project, page("u1", 2, now()), page("u3", 5, now()), to="b.jsonl")
+    with running(project, "--workers", workers[1]) as two:
+        # Who was in leaves; who is new is noticed; nobody enters for a second time.
+        two.await_told(
+            ("u1", "exited", "keen", "window_expired"),
+            ("u3", "entered", "quiet", "window_expired"),
+        )
+        assert two.stop(signal.SIGINT) == 0
+        after = two.transitions()
+    assert_sound(before + after)
+    assert not {told(one) for one in after} & set(POPULATED)
+    assert archived(project) == [one for one in before + after if one["audience"] == "keen"]
+
+
+def test_a_job_that_is_killed_starts_anew_from_what_it_had_stored(project: Path) -> None:
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        assert one.stop() == 0
+    with running(project) as two:
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        two.await_told(("u1", "entered", "keen", "event"))
+        two.process.kill()
+        two.process.wait()
+    with (project / "out" / "transitions.jsonl").open("a") as file:
+        file.write('{"id":"torn')
+    with running(project) as three:
+        three.await_told(("u1", "exited", "keen", "window_expired"))
+        assert three.stop() == 0
+    # What was not stored is told again, never less.
+    types = [(one["type"], one["sequence"]) for one in archived(project)]
+    assert types == [("entered", 1), ("entered", 1), ("exited", 2)]
+
+
+def test_a_killed_job_repeats_ids_where_arrivals_are_recorded(project: Path) -> None:
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        received = now(0.5)
+        append(project, *(page("u1", n, now(), receivedAt=received) for n in (1, 2)))
+        one.await_told(("u1", "entered", "keen", "event"))
+        one.process.kill()
+        one.process.wait()
+        first = [one for one in one.transitions() if one["audience"] == "keen"]
+    assert first[0]["cause"]["kind"] == "event"
+
+
+def test_standard_input(project: Path) -> None:
+    sources = {"web": {"type": "file", "format": "segment", "path": "-"}}
+    write_project(project, changed(sources=sources))
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        one.stdin.write((page("u1", 1, now()) + page("u1", 2, now())).encode())
+        one.stdin.flush()
+        one.await_told(("u1", "entered", "keen", "event"))
+        one.stdin.write(page("u2", 3, now()).encode().rstrip())
+        one.stdin.close()  # the last line has no newline, and time goes on
+        one.await_told(
+            ("u2", "exited", "quiet", "event"),
+            ("u2", "entered", "quiet", "window_expired"),
+        )
+        assert one.stop() == 0
+        assert_sound(one.transitions())
+
+
+def test_a_second_job_on_the_same_project_is_refused(project: Path) -> None:
+    with running(project) as one:
+        code, said = finished(project)
+        assert code == 3
+        assert said == (
+            f"usher: another job runs on this project (it holds {project}/.usher/lock)\n"
+        )
+        assert one.stop() == 0
+
+
+def test_changed_definitions_are_refused_until_fresh(project: Path) -> None:
+    append(project, page("u1", 1, now()))
+    with running(project) as one:
+        one.await_told(("u1", "exited", "quiet", "event"), POPULATED[1])
+        assert one.stop() == 0
+    shop = DEFINITION["audiences"]
+    write_project(project, changed(audiences={**shop, "more": shop["quiet"]}))
+    code, said = finished(project)
+    assert code == 3
+    assert said.splitlines()[-1] == (
+        "usher: the definitions have changed since the job's state was stored, and this release "
+        "cannot carry the state over; start with --fresh to count anew from the sources"
+    )
+    with running(project, "--fresh") as two:
+        two.await_told(("u2", "entered", "more", "initial"), POPULATED[1])
+        assert two.stop() == 0
+        assert_sound(two.transitions())
+
+
+def refused(project: Path, **sections: Any) -> str:
+    write_project(project, changed(**sections))
+    code, said = finished(project)
+    assert code == 3
+    assert said.startswith("usher: ")
+    assert said.count("\n") == 1
+    assert not list((project / "out").glob("*"))
+    return said
+
+
+def test_what_is_to_come_is_refused_with_a_sentence(project: Path) -> None:
+    kafka = {"type": "kafka", "topic": "t", "bootstrap_servers": "b:1", "format": "segment"}
+    assert "source 'web' is of type kafka, which this release does not follow yet" in refused(
+        project, sources={"web": kafka}, syncs=None
+    )
+    hook = {"archive": {"type": "webhook", "url": "https://example.com"}}
+    assert "sync 'all' delivers to 'archive' of type webhook" in refused(project, destinations=hook)
+    mapped = {**DEFINITION["syncs"]["all"], "mapping": {"id": "{{ user_id }}"}}
+    assert "sync 'all' has a mapping" in refused(project, syncs={"all": mapped})
+    pipe = {"type": "file", "path": "-"}
+    assert "reads standard input, as another source does already" in refused(
+        project, sources={"web": pipe, "app": pipe}, syncs=None
+    )
+
+
+def test_a_destination_that_cannot_be_written_is_noticed_at_once(project: Path) -> None:
+    (project / "out" / "transitions.jsonl").mkdir(parents=True)
+    code, said = finished(project)
+    assert (code, said) == (
+        3,
+        f"usher: {project}/out/transitions.jsonl: not an ordinary file\n",
+    )
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with stored state."""
+    project = write_project(tmp_path_factory.mktemp("stored") / "project")
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        assert one.stop() == 0
+    return project
+
+
+STORE = Path(".usher", "recovery", "part-0.sqlite3")
+PLANS = Path(".usher", "recovery", "plans.json")
+
+
+def flip_state(root: Path) -> None:
+    """A single byte of a user's state; the database itself stays sound."""
+    content = bytearray((root / STORE).read_bytes())
+    place = content.index(b"USHERST1") + 100
+    while place > 0:
+        content[place] ^= 0x20
+        place = content.find(b"USHERST1", place) + 100
+        if place == 99:
+            break
+    (root / STORE).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "why"),
+    [
+        (lambda root: (root / STORE).unlink(), "part-0.sqlite3 is missing"),
+        (lambda root: (root / STORE).write_bytes(b""), "no such table"),
+        (lambda root: (root / STORE).write_bytes(b"hello" * 999), "file is not a database"),
+        (lambda root: os.truncate(root / STORE, 8192), "malformed"),
+        (lambda root: (root / PLANS).unlink(), "No such file"),
+        (lambda root: (root / PLANS).write_bytes(b"{"), "truncated"),
+        (flip_state, "checksum"),
+    ],
+)
+def test_damaged_state_is_a_sentence(stored: Path, tmp_path: Path, break_it: Any, why: str) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(stored, project)
+    break_it(project)
+    code, said = finished(project)
+    assert code == 3, said
+    last = said.splitlines()[-1]
+    assert last.startswith(f"usher: the stored state in {project}/.usher/recovery is damaged (")
+    assert why in last
+    assert "start with --fresh" in last
+    assert "Traceback" not in said
+    assert "panicked" not in said
+
+
+def test_a_damaged_snapshot_is_pulled_anew(stored: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(stored, project)
+    for file in (project / ".usher" / "snapshots").rglob("manifest.json"):
+        file.write_text("{")
+    with running(project) as one:
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        one.await_told(("u1", "entered", "keen", "event"))
+        assert one.stop() == 0
+
+
+def test_a_source_that_cannot_be_read_stops_the_job_cleanly(project: Path) -> None:
+    append(project, page("u1", 1, now()))
+    with running(project) as one:
+        one.await_told(("u1", "exited", "quiet", "event"))
+        shutil.rmtree(project / "live")
+        (project / "live").symlink_to("/proc/self/mem")
+        assert one.process.wait(PATIENCE) == 3
+        assert "Traceback" not in one.errors()
+        assert "the job stops\n" in one.errors()
+
+
+def test_text_is_one_line_a_transition_that_no_user_id_can_break(project: Path) -> None:
+    append(project, page("u9\n\x1b[2Jß", 1, now()))
+    with job(project, command=[USHER, "-C", str(project), "run"]) as one:
+        eventually(lambda: len(one.lines()) == 3, one)
+        assert one.stop() == 0
+        lines = [line.split("  ") for line in one.lines()]
+    assert [line[1:3] for line in lines] == [["entered", "quiet"]] * 3
+    assert lines[2][3] == "u9\\n\\x1b[2Jß"
+    assert lines[2][4].startswith("window_expired did not perform")
+
+
+def test_who_reads_the_output_may_leave(project: Path) -> None:
+    command = f"{USHER} -C {project} run | head -n 1"
+    with subprocess.Popen(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"entered" in process.stdout.readline()
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        archive = project / "out" / "transitions.jsonl"
+        eventually(lambda: archive.exists() and archive.read_text().count("\n") == 2)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(PATIENCE)
+        assert b"Traceback" not in process.stderr.read()
+    assert [one["type"] for one in archived(project)] == ["entered", "exited"]
+
+
+def test_bytewaxs_own_runner_works_as_well(project: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "bytewax.run"),
+        f"dataflows.realtime:flow_of({str(project)!r})",
+    ]
+    with job(project, command=command) as one:
+        eventually(lambda: len(one.lines()) == 2, one)
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        eventually(lambda: any("keen" in line for line in one.lines()), one)
+        code, said = finished(project)  # it owns the project, too
+        assert code == 3
+        assert "another job runs on this project" in said
+        assert one.stop() == 0
+        assert "Traceback" not in one.errors()
+    assert archived(project)[0]["type"] == "entered"
