@@ -259,4 +259,6 @@ def print_tables(result: Result) -> None:
         )
     console.print(table)
     if result.start is None:
-        console.print("\nnothing was evaluated: no event to begin with; --from says when to begin without")
+        console.print(
+            "\nnothing was evaluated: no event to begin with; --from says when to begin without"
+        )

@@ -10,8 +10,11 @@ import click
 
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
-from engine.compiled import CACHE_FOLDER, already_compiled
+from engine.compiled import CACHE_FOLDER, INTERPRETED
 from project.folder import load_project
+
+# Exists once everything is compiled: a process that was stopped midway leaves some of it.
+_DONE = CACHE_FOLDER / "complete"
 
 # All that the core can do, in small: who listens, counts, enters and leaves.
 _PROJECT = """
@@ -35,7 +38,7 @@ _EVENTS = "".join(
 
 def compile_core() -> None:
     """Compile before anything is waiting for it; say so, and how long it took."""
-    if already_compiled():
+    if INTERPRETED or _DONE.exists():
         return
     click.echo(
         f"usher: compiling the core, once on this machine (kept in {CACHE_FOLDER}) …", err=True
@@ -50,4 +53,5 @@ def compile_core() -> None:
         assert loaded is not None
         files = find_files([root / "events.jsonl"])
         run_backtest(loaded, Request([Recording(file, None, "segment") for file in files]))
+    _DONE.touch()
     click.echo(f"usher: compiled in {time.monotonic() - started:.0f} s", err=True)

@@ -14,7 +14,7 @@ import numpy as np
 from dataflows.steps import Step
 from engine.inputs import Inputs
 
-Batch = Mapping[str, Inputs]  # by parent model, each in order of arrival
+Batch = Mapping[str, Inputs]  # by parent model, each user's in order of arrival
 
 
 class VirtualClock:
@@ -105,11 +105,15 @@ _NOTHING_YET = -(1 << 62)
 
 def _cut(batch: Batch, instant: int) -> tuple[Batch, Batch]:
     """What arrived before the instant, and the rest."""
-    before, after = {}, {}
+    before: dict[str, Inputs] = {}
+    after: dict[str, Inputs] = {}
     for parent, inputs in batch.items():
-        middle = int(np.searchsorted(inputs.arrivals, instant, side="left"))
-        if middle > 0:
-            before[parent] = inputs.between(0, middle)
-        if middle < inputs.size:
-            after[parent] = inputs.between(middle, inputs.size)
+        early = inputs.arrivals < instant
+        if early.all():
+            before[parent] = inputs
+        elif not early.any():
+            after[parent] = inputs
+        else:
+            before[parent] = inputs.taken(np.flatnonzero(early))
+            after[parent] = inputs.taken(np.flatnonzero(~early))
     return before, after

@@ -15,7 +15,6 @@ from audience_dsl.definitions import Project, Sync
 from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
 from connectors.sources.chunks import DeadLetter
-from connectors.sources.errors import SourceError
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
 from dataflows.ownership import usher_folder
@@ -50,7 +49,7 @@ class Emission:
         self._syncs = _file_syncs(loaded.project)
         self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
         self.counts = RecordCounts()
-        self.failure: SourceError | None = None
+        self.failure: Exception | None = None
         today = _date(wall_clock())
         for key in {sync.destination for sync in self._syncs}:
             self._files[key].open(today)
@@ -84,7 +83,7 @@ class Emission:
         self.counts.ignored += batch.ignored
         self.counts.invalid += len(batch.dead_letters)
 
-    def failed(self, error: SourceError) -> None:
+    def failed(self, error: Exception) -> None:
         """Say that the job is about to stop, and why."""
         self.failure = error
         sys.stderr.write(f"usher: {error}; the job stops\n")

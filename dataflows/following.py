@@ -66,7 +66,7 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         self,
         sources: Mapping[str, OpenSource],
         stop: threading.Event,
-        failed: Callable[[SourceError], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._sources = sources
         self._stop = stop
@@ -92,7 +92,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         self,
         sources: Mapping[str, Followed],
         stop: threading.Event,
-        failed: Callable[[SourceError], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         self._sources = sources
         self._stop = stop
@@ -111,7 +111,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
             now = wall_clock()
             try:
                 chunks = source.poll(_BYTES)
-            except SourceError as error:
+            except (SourceError, OSError) as error:
                 self._failed(error)
                 self._stop.set()
                 break

@@ -70,7 +70,9 @@ def _parts(inputs: Inputs | None) -> list[Inputs | None]:
     if inputs is None:
         return [None] * GROUPS
     groups = groups_of(inputs.user_hashes)
-    order = np.argsort(groups, kind="stable")
-    arranged = inputs.taken(order).frozen()
-    edges = np.searchsorted(groups[order], np.arange(GROUPS + 1)).tolist()
+    if (groups[1:] < groups[:-1]).any():
+        order = np.argsort(groups, kind="stable")
+        groups, inputs = groups[order], inputs.taken(order)
+    arranged = inputs.frozen()
+    edges = np.searchsorted(groups, np.arange(GROUPS + 1)).tolist()
     return [arranged.between(first, end) if first < end else None for first, end in pairwise(edges)]

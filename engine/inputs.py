@@ -110,4 +110,5 @@ class Snapshot(NamedTuple):
             read_only(self.patterns),
         )
 
+
 __all__ = ["Inputs", "Lists", "Snapshot", "Texts"]

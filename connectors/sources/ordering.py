@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from connectors.sources.texts import join, rebased
+from engine.hashing import groups_of
 from engine.inputs import Inputs, Texts
 from engine.plan import Booleans, Int8s, Int32s, Int64s, Lists
 
@@ -131,7 +132,10 @@ class Ordering:
             self._spill()
 
     def blocks(self, rows: int) -> Iterator[tuple[dict[str, Inputs], int]]:
-        """All inputs in order, at most `rows` at a time, and the last arrival among them."""
+        """All inputs in order, at most `rows` at a time, and the last arrival among them.
+
+        What is handed over at once is arranged by key group, and in order of arrival within each.
+        """
         sets = Lists.of(self._numbers)
         if self.count == 0:
             return
@@ -141,14 +145,15 @@ class Ordering:
             self._spilled.blocks(rows) if self._spilled else _sorted(self._held.joined(), rows)
         )
         for block in ordered:
-            yield (
-                {
+            if len(self._parents) == 1:
+                inputs = {self._parents[0]: _inputs(block, sets)}
+            else:
+                inputs = {
                     parent: _inputs(block.take(found), sets)
                     for number, parent in enumerate(self._parents)
                     if len(found := np.flatnonzero(block.parents == number))
-                },
-                int(block.arrivals[-1]),
-            )
+                }
+            yield inputs, int(block.arrivals.max())
 
     def close(self) -> None:
         """Forget everything."""
@@ -190,7 +195,12 @@ def _sorted(rows: _Rows, count: int) -> Iterator[_Rows]:
     order = np.argsort(rows.positions, kind="stable")
     order = order[np.argsort(rows.arrivals[order], kind="stable")]
     for start in range(0, len(order), count):
-        yield rows.take(order[start : start + count])
+        yield rows.take(_by_group(rows.user_hashes, order[start : start + count]))
+
+
+def _by_group(user_hashes: Int64s, rows: Int64s) -> Int64s:
+    """The given rows with those of a key group next to each other, else in their order."""
+    return rows[np.argsort(groups_of(user_hashes[rows]), kind="stable")]
 
 
 def _inputs(rows: _Rows, sets: Lists) -> Inputs:
@@ -253,7 +263,8 @@ class _Spilled:
             """
         )
         for batch in ordered.to_arrow_reader(count):
-            yield _Rows(*map(_from_arrow, batch.columns))
+            rows = _Rows(*map(_from_arrow, batch.columns))
+            yield rows.take(_by_group(rows.user_hashes, np.arange(len(rows.arrivals))))
 
     def close(self) -> None:
         self._database.close()

@@ -64,12 +64,16 @@ def write_project(
 
 
 def page(user: str, number: int | str, at: str, **more: Any) -> str:
-    """A line: `user` views a page at the instant `at`."""
+    """A line: `user` views a page at the instant `at`, and it is received at once.
+
+    So a job that is slow to read it judges it all the same as one that is quick.
+    """
     record = {
         "type": "page",
         "userId": user,
         "messageId": f"m{number}",
         "timestamp": at,
+        "receivedAt": at,
         "properties": {"path": "/"},
     }
     return json.dumps({**record, **more}) + "\n"

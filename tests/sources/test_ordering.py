@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.sources.ordering import Ordering
-from engine.hashing import stable_hashes
+from engine.hashing import groups_of, stable_hashes
 from engine.inputs import Inputs, Texts
 from engine.plan import Lists
 
@@ -37,8 +37,16 @@ def inputs_of(events, sets):
     )
 
 
+def by_user(events):
+    """The events of each user, in their order."""
+    users: dict[str, list[Any]] = {}
+    for event in events:
+        users.setdefault(event[2], []).append(event)
+    return users
+
+
 def ordered(batches, rows, **options):
-    """All events as tuples, and the arrivals up to which each block goes."""
+    """The events of each user as tuples, checked to be arranged by time and key group."""
     found: dict[str, list[Any]] = {"users": [], "accounts": []}
     reached = []
     with Ordering(**options) as ordering:
@@ -59,7 +67,10 @@ def ordered(batches, rows, **options):
             for parent, one in block.items():
                 assert one.user_hashes.tolist() == stable_hashes(one.users).tolist()
                 assert one.message_hashes.tolist() == stable_hashes(one.message_ids).tolist()
-                assert one.arrivals.max() <= up_to
+                assert (one.arrivals <= up_to).all()
+                assert (np.diff(groups_of(one.user_hashes)) >= 0).all()
+                if len(reached) > 1:
+                    assert (one.arrivals >= reached[-2]).all()
                 for i in range(one.size):
                     number = int(one.condition_sets[i])
                     bounds = one.sets.starts[number : number + 2]
@@ -74,7 +85,7 @@ def ordered(batches, rows, **options):
                         )
                     )
     assert reached == sorted(reached)
-    return found
+    return {parent: by_user(events) for parent, events in found.items()}
 
 
 def expected(batches):
@@ -86,7 +97,7 @@ def expected(batches):
                 event = (arrival, arrival - 1, user, message_id, sets[which], which > 0)
                 found[parent].append(((arrival, 1_000 * (9 - number) + place), event))
     return {
-        parent: [event for _, event in sorted(events, key=lambda one: one[0])]
+        parent: by_user(event for _, event in sorted(events, key=lambda one: one[0]))
         for parent, events in found.items()
     }
 
