@@ -51,8 +51,8 @@ def run(root: Path, workers: int, form: str, fresh: bool) -> None:
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
-    compile_core()
     emission = Emission(loaded, _print_line, json=form == "json")
+    compile_core()
     job = prepare_job(loaded, wall_clock(), emission)
     for parent, snapshot in job.audiences.snapshots.items():
         click.echo(

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from audience_dsl.definitions import ParentPlan
 from connectors.sources.chunks import DeadLetter
-from connectors.sources.errors import SourceError
 from connectors.sources.followed import FollowedFiles, FollowedInput
 from connectors.sources.reader import Batch
 from dataflows.evaluation import Audiences

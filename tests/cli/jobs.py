@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,8 +76,8 @@ def told(one: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 @contextmanager
-def job(root: Path, *arguments: str, command: list[str] | None = None) -> Iterator[Job]:
-    """`usher run` on a project; killed at the end if it still runs."""
+def job(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Job]:
+    """`usher run` on a project, or another command; killed at the end if it still runs."""
     command = command or [USHER, "-C", str(root), "run", "--format", "json"]
     number = len(list(root.parent.glob("*.err")))
     out, err = root.parent / f"{number}.out", root.parent / f"{number}.err"
@@ -100,9 +100,9 @@ def job(root: Path, *arguments: str, command: list[str] | None = None) -> Iterat
 
 
 @contextmanager
-def running(root: Path, *arguments: str) -> Iterator[Job]:
-    """The same, once the audiences are populated."""
-    with job(root, *arguments) as one:
+def running(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Job]:
+    """The same, once it has begun: whatever is received from now on is not history."""
+    with job(root, *arguments, command=command) as one:
         eventually(lambda: "usher: running" in one.errors(), one)
         yield one
 

@@ -288,7 +288,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines.append(
                 page(
                     f"u{int(random.paretovariate(0.6)) % 200}",
-                    random.choice([f"{name}{number}", number]),
+                    random.choice([f"{name}{number}", str(number)]),
                     f"{MINUTE}:{at:02}Z",
                     receivedAt=f"{MINUTE}:{at + late:05.2f}Z",
                 )

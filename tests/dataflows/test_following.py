@@ -1,0 +1,94 @@
+"""Sources as a flow sees them: polled in turn, resumed, and ended in good order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+from bytewax.inputs import StatefulSourcePartition
+
+from connectors.sources.chunks import Chunk
+from connectors.sources.errors import SourceError
+from dataflows.following import FollowedSource, Polled
+
+
+class Scripted:
+    """A source that does as it is told, and remembers from where it was opened."""
+
+    def __init__(self, polls: Sequence[list[Chunk] | Exception]) -> None:
+        self._polls = list(polls)
+        self._done = 0
+        self.opened_at: list[bytes | None] = []
+        self.caught_up = True
+
+    def open(self, position: bytes | None) -> Scripted:
+        self.opened_at.append(position)
+        return self
+
+    def poll(self, limit: int) -> list[Chunk]:
+        self._done += 1
+        answer = self._polls.pop(0) if self._polls else []
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def position(self) -> bytes:
+        return str(self._done).encode()
+
+
+def partition(
+    sources: dict[str, Scripted],
+    stop: threading.Event,
+    failed: Callable[[Exception], None] = print,
+    stored: bytes | None = None,
+) -> StatefulSourcePartition[Polled, bytes]:
+    source = FollowedSource({key: one.open for key, one in sources.items()}, stop, failed)
+    assert source.list_parts() == ["all"]
+    return source.build_part("flow.events", "all", stored)
+
+
+def test_what_is_there_is_delivered_and_silence_is_reported() -> None:
+    chunk = Chunk("a.jsonl", 0, 1)
+    sources = {"web": Scripted([[chunk]]), "app": Scripted([])}
+    one = partition(sources, threading.Event())
+    first = list(one.next_batch())
+    assert [(polled.source, list(polled.chunks)) for polled in first] == [
+        ("web", [chunk]),
+        ("app", []),
+    ]
+    assert one.next_awake() is None
+    again: list[Polled] = []
+    while len(again) < 2:
+        again += one.next_batch()
+    assert one.next_awake() is not None
+    assert all(not polled.chunks and polled.now > first[0].now for polled in again)
+
+
+def test_every_source_goes_on_at_its_own_position() -> None:
+    one = partition({"web": Scripted([[], []]), "app": Scripted([])}, threading.Event())
+    one.next_batch()
+    stored = one.snapshot()
+    web, app, new = Scripted([]), Scripted([]), Scripted([])
+    partition({"web": web, "app": app, "new": new}, threading.Event(), stored=stored)
+    assert (web.opened_at, app.opened_at, new.opened_at) == ([b"1"], [b"1"], [None])
+
+
+def test_it_ends_when_it_is_stopped() -> None:
+    stop = threading.Event()
+    one = partition({"web": Scripted([])}, stop)
+    stop.set()
+    with pytest.raises(StopIteration):
+        one.next_batch()
+
+
+@pytest.mark.parametrize("error", [SourceError("no more"), PermissionError("not you")])
+def test_a_source_that_fails_ends_all_with_what_was_read_so_far(error: Exception) -> None:
+    failures: list[Exception] = []
+    chunk = Chunk("a.jsonl", 0, 1)
+    sources = {"web": Scripted([[chunk]]), "app": Scripted([error])}
+    one = partition(sources, threading.Event(), failures.append)
+    assert [polled.source for polled in one.next_batch()] == ["web"]
+    assert failures == [error]
+    with pytest.raises(StopIteration):
+        one.next_batch()
