@@ -15,7 +15,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from audience_dsl.definitions import Project
-from audience_dsl.durations import format_duration
 from audience_dsl.instants import read_instant
 from cli.compiling import compile_core
 from cli.failures import MISTAKE, environment_failures, fail
@@ -255,10 +254,26 @@ def print_tables(result: Result) -> None:
             f"{figures.exits:,}",
             f"{figures.members:,}",
             f"{figures.peak_members:,}",
-            "-" if stay is None else format_duration(stay),
+            "-" if stay is None else _rounded(stay),
         )
     console.print(table)
     if result.start is None:
         console.print(
             "\nnothing was evaluated: no event to begin with; --from says when to begin without"
         )
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def _rounded(duration: int) -> str:
+    """A duration in its two largest units, such as `49m 33s`; below a minute, `7.3s`."""
+    seconds = duration / 1_000_000
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    parts = []
+    for unit, size in _UNITS:
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            parts.append(f"{count:.0f}{unit}")
+    return " ".join(parts[:2])

@@ -63,8 +63,3 @@ def with_fields(records: npt.NDArray[Any]) -> Any:
 def for_kernels(records: npt.NDArray[Any]) -> Any:
     """Records as kernels take them, compiled or interpreted."""
     return with_fields(records) if INTERPRETED else records
-
-
-def already_compiled() -> bool:
-    """Whether there is nothing left to compile: an earlier process did, or nothing is compiled."""
-    return INTERPRETED or any(CACHE_FOLDER.rglob("*.nbi"))

@@ -1,4 +1,6 @@
-"""How thorough the random tests are: `default` for every change, `soak` for nights.
+"""Everything is tested as it is from its second start on: the core is compiled.
+
+How thorough the random tests are: `default` for every change, `soak` for nights.
 
 Both repeat exactly, the default one because a test that fails now and then helps nobody, the
 other one except for its seed, which pytest prints (`--hypothesis-seed`).
@@ -8,7 +10,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from cli.compiling import compile_core
 
 settings.register_profile(
     "default",
@@ -22,3 +27,8 @@ settings.register_profile(
     "soak", settings.get_profile("default"), max_examples=1000, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    compile_core()
