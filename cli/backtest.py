@@ -270,8 +270,8 @@ def _rounded(duration: int) -> str:
     """A duration in its two largest units, such as `49m 33s`; below a minute, `7.3s`."""
     seconds = duration / 1_000_000
     if seconds < 60:
-        return f"{seconds:.1f}s"
-    parts = []
+        return f"{round(seconds, 1):g}s"
+    parts: list[str] = []
     for unit, size in _UNITS:
         count, seconds = divmod(seconds, size)
         if count or parts:
