@@ -25,9 +25,14 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+# The folders with kernels, and with the constants that these were compiled with.
+_KERNELS_IN = ("engine", "connectors/sources")
+
+
 def _cache_folder() -> Path:
     digest = hashlib.blake2b(digest_size=8)
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    root = Path(__file__).parent.parent
+    for source in sorted(one for folder in _KERNELS_IN for one in (root / folder).glob("*.py")):
         digest.update(source.read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "usher" / f"kernels-{digest.hexdigest()}"

@@ -22,110 +22,85 @@ import numpy as np
 from audience_dsl.definitions import ColumnType, Comparison
 from audience_dsl.operators import OPERATORS, Operand, holds
 from connectors.sources.ranks import Ranks
+from connectors.sources.tokens import MISSING, NUMBER, TEXT, Tokens
+from connectors.sources.vocabulary import REMEMBERED, UNKNOWN, Vocabulary
 from engine.plan import Int64s
 
-_REMEMBERED = 1 << 16
 _BY_EQUALITY = frozenset({"equals", "not_equals", "in", "not_in", "exists"})
-_SCALARS = (str, int, float, type(None))
 
 
-class ValueClasses(dict[object, int]):
-    """The class of each value at one path; texts that have been seen are remembered.
+class ValueClasses:
+    """The class of each value at one path.
 
     `outcomes[c]` tells of class `c` which comparisons hold: bit `i` for the `i`-th one.
     """
 
     def __init__(self, comparisons: Sequence[Comparison]) -> None:
-        super().__init__()
         self.outcomes: list[int] = []
         self._class_of: dict[int, int] = {}
         self._comparisons = tuple(comparisons)
         self._timed = self._bits(_is_timed)
         self._open = ((1 << len(comparisons)) - 1) & ~self._timed  # the value alone decides
-        self._settled_for_texts = self._bits(_equality_settles)
-        self._settled_for_numbers = self._bits(_order_settles)
-        self._operands = {text for one in comparisons for text in _leaves(one.operand, str)}
+        self._operands = sorted({text for one in comparisons for text in _leaves(one.operand, str)})
+        self._equality_settles = not self._timed and all(map(_equality_settles, comparisons))
+        self._other_text = "".join(self._operands) + "."  # longer than any, so none of them
         self._ranks = Ranks(cut for one in comparisons for cut in _leaves(one.operand, int, float))
-        self._ranks_settle = not ((1 << len(comparisons)) - 1) & ~self._settled_for_numbers
-        self._class_of_rank = np.full(self._ranks.count, -1, dtype=np.int64)
-        self._of_text: dict[str | None, int] = {}
-        self._of_flag: dict[bool, int] = {}
-        self._of_rank: dict[int, int] = {}
+        self._order_settles = self._ranks.are_exact and all(map(_order_settles, comparisons))
+        self._vocabulary = Vocabulary()
+        self.forget()
 
-    def of(self, values: Sequence[object], instants: Int64s) -> Int64s:
+    def of(self, tokens: Tokens, instants: Int64s) -> Int64s:
         """The class of each value; `instants` are those of the events."""
-        if self._ranks_settle and (ranked := self._of_numbers(values)) is not None:
-            return ranked
-        try:
-            classes = np.fromiter(map(self.__getitem__, values), np.int64, len(values))
-        except TypeError:  # an array or an object, which cannot be looked up
-            classes = np.array(
-                [
-                    self[one] if isinstance(one, _SCALARS) else self.__missing__(one)
-                    for one in values
-                ],
-                dtype=np.int64,
-            )
+        classes = np.full(tokens.size, UNKNOWN, dtype=np.int64)
+        classes[tokens.kinds == MISSING] = self._class_of_missing
+        if self._order_settles:
+            self._ranks.find(tokens, self._class_of_rank, classes)
+        self._vocabulary.find(tokens, classes)
+        if self._equality_settles:
+            classes[(classes == UNKNOWN) & (tokens.kinds == TEXT)] = self._class_of_other_text
+        met: dict[tuple[int, bytes], int] = {}
+        for i in np.flatnonzero(classes == UNKNOWN).tolist():
+            written = int(tokens.kinds[i]), tokens.raw(i)
+            if written not in met:
+                met[written] = self._learned(tokens, i)
+            classes[i] = met[written]
         if self._timed:
-            for i, (value, at) in enumerate(zip(values, instants.tolist(), strict=True)):
-                timed = self._evaluate(value, self._timed, at)
+            for i, at in enumerate(instants.tolist()):
+                timed = self._evaluate(tokens.value(i), self._timed, at)
                 classes[i] = self._numbered(self.outcomes[classes[i]] | timed)
         return classes
-
-    def _of_numbers(self, values: Sequence[object]) -> Int64s | None:
-        """The classes of numbers and missing values alone, without looking at them one by one."""
-        ranks = self._ranks.of_all(values)
-        if ranks is None:
-            return None
-        classes = self._class_of_rank[ranks]
-        for rank in np.unique(ranks[classes < 0]).tolist():
-            self._class_of_rank[rank] = self[values[int(np.argmax(ranks == rank))]]
-        return self._class_of_rank[ranks]
 
     @property
     def is_full(self) -> bool:
         """Whether so many classes have been met that they should be forgotten."""
-        return len(self.outcomes) > _REMEMBERED
+        return len(self.outcomes) > REMEMBERED
 
     def forget(self) -> None:
         """Forget all values and classes; numbers begin anew."""
-        self.clear()
         self.outcomes.clear()
         self._class_of.clear()
-        self._class_of_rank[:] = -1
+        self._vocabulary.clear()
+        self._class_of_rank = np.full(self._ranks.count, UNKNOWN, dtype=np.int64)
+        self._class_of_missing = self._class(None)
+        if self._equality_settles:
+            operands = Tokens.of(self._operands)
+            for i, text in enumerate(self._operands):
+                self._vocabulary.put(operands, i, self._class(text))
+            self._class_of_other_text = self._class(self._other_text)
 
-    def __missing__(self, value: object) -> int:
-        if isinstance(value, str):
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[value] = number = self._numbered(self._text_outcome(value))
-            return number
-        if isinstance(
-            value, bool
-        ):  # never a key of this dictionary, where it would pass for 0 or 1
-            if value not in self._of_flag:
-                self._of_flag[value] = self._evaluate(value, self._open)
-            return self._numbered(self._of_flag[value])
-        if isinstance(value, int | float):
-            return self._numbered(self._number_outcome(value))
-        number = self._numbered(self._evaluate(value, self._open))
-        if value is None:
-            self[value] = number
+    def _learned(self, tokens: Tokens, i: int) -> int:
+        """The class of a value that was not known; it is, from now on."""
+        value = tokens.value(i)
+        number = self._class(value)
+        if self._order_settles and tokens.kinds[i] == NUMBER:
+            if isinstance(value, int | float):
+                self._class_of_rank[self._ranks.of(value)] = number
+        elif not self._equality_settles:
+            self._vocabulary.put(tokens, i, number)
         return number
 
-    def _text_outcome(self, text: str) -> int:
-        operand = text if text in self._operands else None
-        if operand not in self._of_text:
-            self._of_text[operand] = self._evaluate(text, self._open & self._settled_for_texts)
-        return self._of_text[operand] | self._evaluate(text, self._open & ~self._settled_for_texts)
-
-    def _number_outcome(self, number: float) -> int:
-        if number != number:  # noqa: PLR0124 - NaN; `isnan` fails for integers beyond floats
-            return self._evaluate(None, self._open)
-        rank = self._ranks.of(number)
-        if rank not in self._of_rank:
-            self._of_rank[rank] = self._evaluate(number, self._open & self._settled_for_numbers)
-        return self._of_rank[rank] | self._evaluate(number, self._open & ~self._settled_for_numbers)
+    def _class(self, value: object) -> int:
+        return self._numbered(self._evaluate(value, self._open))
 
     def _evaluate(self, value: object, which: int, at: int = 0) -> int:
         outcome = 0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from connectors.sources.decoding import Decoder
 from connectors.sources.paths import Path
-from connectors.sources.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +24,4 @@ class Format:
     arrival: str
     naming: tuple[str, ...]
     names_of: Callable[[tuple[object, ...]], tuple[str, ...]]
-    decoder: Callable[[Iterable[Path]], tuple[Shape, Decoder]]
+    decoder: Callable[[Iterable[Path]], Decoder]

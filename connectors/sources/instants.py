@@ -7,49 +7,34 @@ such as +01:00), and leaves whatever is not exactly that to `read_instant`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from audience_dsl.instants import read_instant
+from connectors.sources.tokens import MISSING, TEXT, Tokens
 from engine.compiled import kernel
 from engine.plan import Int64s
 
 # Earlier than any instant: stands for "missing or unreadable".
 NO_INSTANT = np.iinfo(np.int64).min
 
-_MARK = "\0"
 
-
-def read_instants(values: Sequence[object]) -> Int64s:
+def read_instants(tokens: Tokens) -> Int64s:
     """The instant of each value, `NO_INSTANT` where it denotes none."""
-    try:
-        joined = _MARK.join(values)  # type: ignore[arg-type]
-    except TypeError:
-        joined = _MARK.join([one if type(one) is str else "" for one in values])
-    instants = np.full(len(values), NO_INSTANT, dtype=np.int64)
-    found = parse_common(np.frombuffer(f"{joined}{_MARK}".encode(), dtype=np.uint8), instants)
-    if found != len(values):  # a text has the mark in it
-        instants[:] = NO_INSTANT
-    for i in np.flatnonzero(instants == NO_INSTANT).tolist():
-        instant = read_instant(values[i])
+    instants = np.empty(tokens.size, dtype=np.int64)
+    parse_common(*tokens, instants)
+    for i in np.flatnonzero((instants == NO_INSTANT) & (tokens.kinds != MISSING)).tolist():
+        instant = read_instant(tokens.value(i))
         if instant is not None:
             instants[i] = instant
     return instants
 
 
 @kernel
-def parse_common(data, instants):  # type: ignore[no-untyped-def]
-    """Read texts that each end with a mark; return how many marks there are."""
-    marks = 0
-    start = 0
-    for i in range(data.size):
-        if data[i] == 0:
-            if marks < instants.size:
-                instants[marks] = _parse(data, start, i)
-            marks += 1
-            start = i + 1
-    return marks
+def parse_common(data, kinds, begins, ends, instants):  # type: ignore[no-untyped-def]
+    for i in range(instants.size):
+        instants[i] = -0x8000000000000000
+        if kinds[i] == TEXT:
+            instants[i] = _parse(data, begins[i], ends[i])
 
 
 @kernel

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 
 from connectors.sources.chunks import Chunk
-from connectors.sources.decoding import Decoded
+from connectors.sources.decoding import Decoded, Records
 from connectors.sources.format import Format
 from connectors.sources.instants import NO_INSTANT, read_instants
 from connectors.sources.interests import Interest, Reading
 from connectors.sources.matching import ConditionSets
-from connectors.sources.paths import Path, parse_path
+from connectors.sources.paths import parse_path
 from connectors.sources.routing import Router
-from connectors.sources.shape import Column, Record
 from connectors.sources.texts import read_ids
-from engine.inputs import Texts
 from engine.plan import Booleans, Int32s, Int64s
+from engine.texts import Texts
 
 
 class Heard(NamedTuple):
@@ -27,7 +25,6 @@ class Heard(NamedTuple):
 
     reading: Reading
     rows: Int64s  # the places among the decoded records, ascending
-    records: Sequence[Record]
     users: Texts
     has_user: Booleans
     instants: Int64s  # NO_INSTANT where missing
@@ -58,48 +55,38 @@ class Listening:
         arrival = parse_path(format.arrival)
         if with_arrivals:
             paths.add(arrival)
-        shape, self._decoder = format.decoder(paths)
-        self._arrival = shape.column(arrival) if with_arrivals else None
-        self._router = Router(interests, format, sets, shape.column)
-        self._columns: dict[Path, Column] = {path: shape.column(path) for path in paths}
+        self._decoder = format.decoder(paths)
+        self._arrival = arrival
+        self._router = Router(interests, format, sets)
 
     def decode(self, chunk: Chunk) -> Decoded:
         return self._decoder.decode(chunk)
 
-    def received(self, records: Sequence[Record]) -> Int64s:
+    def received(self, records: Records) -> Int64s:
         """When the collector received each record, `NO_INSTANT` where that is not told."""
-        assert self._arrival is not None
-        return read_instants(self._arrival(records))
+        return read_instants(records.column(self._arrival))
 
-    def message_ids(self, reading: Reading, records: Sequence[Record]) -> tuple[Texts, Booleans]:
-        """Message ids, and which records have one."""
-        return read_ids(self._columns[reading.message_id](records))
-
-    def hear(self, records: Sequence[Record]) -> list[Heard]:
+    def hear(self, records: Records) -> list[Heard]:
         """What each reading hears; readings that hear nothing are left out."""
         routes = self._router.of(records)
         heard = []
         for reading in self._router.readings:
             listeners = self._router.listeners(reading)
-            mask = np.array([one is not None for one in listeners])[routes]
-            rows = np.flatnonzero(mask)
+            rows = np.flatnonzero(np.array([one is not None for one in listeners])[routes])
             if len(rows) == 0:
                 continue
-            everything = len(rows) == len(records)
-            chosen = records if everything else list(compress(records, mask.tolist()))
-            users, has_user = read_ids(self._columns[reading.key](chosen))
-            instants = read_instants(self._columns[reading.timestamp](chosen))
+            users, has_user = read_ids(records.column(reading.key).taken(rows))
+            instants = read_instants(records.column(reading.timestamp).taken(rows))
             sets = np.empty(len(rows), dtype=np.int32)
             for route, places in _grouped(routes[rows]):
                 listener = listeners[route]
                 assert listener is not None
-                some = chosen if len(places) == len(rows) else [chosen[i] for i in places.tolist()]
-                sets[places] = listener.sets(some, instants[places])
-            heard.append(Heard(reading, rows, chosen, users, has_user, instants, sets))
+                sets[places] = listener.sets(records, rows[places], instants[places])
+            heard.append(Heard(reading, rows, users, has_user, instants, sets))
         return heard
 
 
-def _grouped(routes: Int64s) -> list[tuple[int, Int64s]]:
+def _grouped(routes: Int32s) -> list[tuple[int, Int64s]]:
     """Each route that occurs, with its places."""
     order = np.argsort(routes.astype(np.int16), kind="stable")
     ordered = routes[order]

@@ -14,9 +14,9 @@ import numpy as np
 from audience_dsl.definitions import AllOf, AnyOf, Comparison, Filter, Negation, ParentPlan
 from connectors.sources.classes import ValueClasses
 from connectors.sources.combinations import Combinations
+from connectors.sources.decoding import Records
 from connectors.sources.interests import Interest
 from connectors.sources.paths import Path
-from connectors.sources.shape import Column, Record
 from engine.plan import Booleans, Int32s, Int64s, Lists
 
 # A filter, asked with the outcome of the value at each path that the listener looks at.
@@ -74,30 +74,28 @@ class ConditionSets:
 class Listener:
     """The conditions that one reading of a route's records is held against."""
 
-    def __init__(
-        self, interests: Sequence[Interest], sets: ConditionSets, column: Callable[[Path], Column]
-    ) -> None:
+    def __init__(self, interests: Sequence[Interest], sets: ConditionSets) -> None:
         self._sets = sets
         self._tests: list[tuple[int, Test]] = []
         asked: Asked = {}
         for interest in interests:
             for number, where in interest.conditions:
                 self._tests.append((number, _compiled(where, interest, asked)))
-        self._columns = [column(path) for path in asked]
+        self._paths = list(asked)
         self._classes = [ValueClasses([one for one, _ in known]) for known in asked.values()]
         self._combinations = Combinations(self._set_of)
 
-    def sets(self, records: Sequence[Record], instants: Int64s) -> Int32s:
-        """The number of the set of conditions that count each record."""
-        if not self._columns:
-            return np.full(len(records), self._set_of(()), dtype=np.int32)
+    def sets(self, records: Records, rows: Int64s, instants: Int64s) -> Int32s:
+        """The number of the set of conditions that count each of some records."""
+        if not self._paths:
+            return np.full(len(rows), self._set_of(()), dtype=np.int32)
         if any(classes.is_full for classes in self._classes):
             for classes in self._classes:
                 classes.forget()
             self._combinations.forget()
         columns = [
-            classes.of(column(records), instants)
-            for column, classes in zip(self._columns, self._classes, strict=True)
+            classes.of(records.column(path).taken(rows), instants)
+            for path, classes in zip(self._paths, self._classes, strict=True)
         ]
         return self._combinations.of(columns, [len(one.outcomes) for one in self._classes])
 

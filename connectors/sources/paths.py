@@ -22,11 +22,6 @@ class Path:
     steps: tuple[str | int, ...]
     rests: tuple[str, ...]
 
-    def text_of(self, depth: int) -> str:
-        """The text of the first `depth` steps."""
-        rest = self.rests[depth] if depth < len(self.rests) else ""
-        return self.text[: len(self.text) - len(rest)].rstrip(".")
-
 
 def parse_path(text: str) -> Path:
     """Read a path.

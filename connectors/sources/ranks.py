@@ -3,46 +3,81 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from types import NoneType
+from collections.abc import Iterable
 
 import numpy as np
 
+from connectors.sources.tokens import NUMBER, Tokens
+from engine.compiled import kernel
 from engine.plan import Int64s
 
 _EXACT = 1 << 53  # integers below are exact as floats
 
 
 class Ranks:
-    """Rank `2 i + 1` is the `i`-th operand itself, `2 i` lies between it and the one before.
-
-    The last of `count` ranks is that of a missing number.
-    """
+    """Rank `2 i + 1` is the `i`-th operand itself, `2 i` lies between it and the one before."""
 
     def __init__(self, operands: Iterable[float]) -> None:
         self._operands = sorted(set(operands))
-        self._as_floats = np.array(self._operands or [0.0], dtype=np.float64)
-        self._exact = all(abs(one) < _EXACT for one in self._operands)
-        self.count = 2 * len(self._operands) + 2
+        self.are_exact = all(abs(one) < _EXACT for one in self._operands)
+        self._cuts = np.array(self._operands if self.are_exact else [], dtype=np.float64)
+        self.count = 2 * len(self._operands) + 1
 
     def of(self, number: float) -> int:
         """The rank of a number; integers and floats of any size are compared exactly."""
         i = bisect_left(self._operands, number)
         return 2 * i + (i < len(self._operands) and self._operands[i] == number)
 
-    def of_all(self, values: Sequence[object]) -> Int64s | None:
-        """The ranks of many values at once, or `None` if they are not all numbers or missing."""
-        kinds = set(map(type, values))
-        if not (self._operands and self._exact and kinds <= {int, float, NoneType}):
-            return None
-        try:
-            numbers = np.array(values, dtype=np.float64)  # what is missing becomes NaN
-        except OverflowError:
-            return None
-        if int in kinds and (np.abs(numbers) >= _EXACT).any():
-            return None
-        places = np.searchsorted(self._as_floats, numbers)
-        ranks = 2 * places
-        ranks += self._as_floats[np.minimum(places, len(self._operands) - 1)] == numbers
-        ranks[np.isnan(numbers)] = self.count - 1
-        return ranks
+    def find(self, tokens: Tokens, of_rank: Int64s, found: Int64s) -> None:
+        """Write `of_rank[rank]` for each number of up to 15 digits that is written plainly.
+
+        Only if the operands `are_exact`.
+        """
+        find_all(*tokens, self._cuts, of_rank, found)
+
+
+@kernel
+def find_all(data, kinds, begins, ends, cuts, of_rank, found):  # type: ignore[no-untyped-def]
+    for i in range(found.size):
+        if kinds[i] != NUMBER:
+            continue
+        place = begins[i]
+        negative = data[place] == 0x2D
+        if negative:
+            place += 1
+        # Up to 15 digits are exact as a float, as are powers of ten up to 22, so that one division
+        # rounds correctly (Clinger, "How to read floating point numbers accurately", 1990).
+        whole = 0
+        power = 1.0
+        digits = 0
+        after_dot = False
+        plain = True
+        while place < ends[i]:
+            byte = data[place]
+            if byte == 0x2E:
+                after_dot = True
+            elif 0x30 <= byte <= 0x39 and digits < 15:
+                whole = whole * 10 + (int(byte) - 0x30)
+                digits += 1
+                if after_dot:
+                    power *= 10.0
+            else:
+                plain = False
+                break
+            place += 1
+        if not plain:
+            continue
+        number = float(whole) / power
+        if negative:
+            number = -number
+        low, high = 0, cuts.size
+        while low < high:
+            middle = (low + high) // 2
+            if cuts[middle] < number:
+                low = middle + 1
+            else:
+                high = middle
+        rank = 2 * low
+        if low < cuts.size and cuts[low] == number:
+            rank += 1
+        found[i] = of_rank[rank]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +18,11 @@ from connectors.sources.interests import interests
 from connectors.sources.listening import Heard, Listening
 from connectors.sources.matching import ConditionSets
 from connectors.sources.merging import Events, merge
+from connectors.sources.texts import read_ids
 from engine.hashing import stable_hashes
-from engine.inputs import Inputs, Texts
+from engine.inputs import Inputs
 from engine.plan import Booleans, Int64s
+from engine.texts import Texts
 
 # A position is the number of the file, then the line within it.
 LINE_BITS = 40
@@ -79,13 +80,13 @@ class EventReader:
         listening = self._listening_to(self._format_of(chunk), with_arrivals)
         decoded = listening.decode(chunk)
         records = decoded.records
-        heard = listening.hear(records) if records else []
+        heard = listening.hear(records) if records.count else []
         sound = [one.sound for one in heard]
         match policy:
             case ArrivalPolicy.EVENT:
                 arrivals = None
             case ArrivalPolicy.RECORDED:
-                own = _latest_instants(heard, sound, len(records))
+                own = _latest_instants(heard, sound, records.count)
                 received = listening.received(records)
                 arrivals = self.arrivals.recorded(chunk.file, received, own)
             case ArrivalPolicy.LIVE:
@@ -95,12 +96,12 @@ class EventReader:
         parts: dict[str, list[Events]] = {}
         for one, is_sound in zip(heard, sound, strict=True):
             emitted = is_sound & self._sets[one.reading.parent].emitted[one.sets]
-            events = _events(chunk, decoded, listening, one, emitted)
+            events = _events(chunk, decoded, one, emitted)
             parts.setdefault(one.reading.parent, []).append(events)
 
         inputs, positions, latest = {}, {}, []
         line_numbers = chunk.line_numbers(decoded.places)
-        is_tallied = np.zeros(len(records), dtype=np.bool_)
+        is_tallied = np.zeros(records.count, dtype=np.bool_)
         for parent, pieces in parts.items():
             sets = self._sets[parent]
             events = merge(pieces, sets)
@@ -171,15 +172,11 @@ def _unsound(
     return [chunk.dead_letter(int(decoded.places[row]), reasons[row]) for row in dead]
 
 
-def _events(
-    chunk: Chunk, decoded: Decoded, listening: Listening, heard: Heard, emitted: Booleans
-) -> Events:
+def _events(chunk: Chunk, decoded: Decoded, heard: Heard, emitted: Booleans) -> Events:
     """The events of a reading that the core wants to know of."""
-    everything = bool(emitted.all())
-    records = heard.records if everything else list(compress(heard.records, emitted.tolist()))
     kept = np.flatnonzero(emitted)
     rows = heard.rows[kept]
-    message_ids, has_id = listening.message_ids(heard.reading, records)
+    message_ids, has_id = read_ids(decoded.records.column(heard.reading.message_id).taken(rows))
     if not has_id.all():
         texts = [message_ids.text(i) for i in range(len(rows))]
         for i in np.flatnonzero(~has_id).tolist():
@@ -187,7 +184,7 @@ def _events(
         message_ids = Texts.of(texts)
     return Events(
         rows,
-        heard.users if everything else heard.users.taken(kept),
+        heard.users if emitted.all() else heard.users.taken(kept),
         heard.instants[kept],
         message_ids,
         heard.sets[kept],

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from connectors.sources.combinations import Combinations
+from connectors.sources.decoding import Records
 from connectors.sources.format import Format
 from connectors.sources.interests import Interest, Reading
 from connectors.sources.matching import ConditionSets, Listener
-from connectors.sources.paths import Path, parse_path
-from connectors.sources.shape import Column, Record
-from engine.plan import Int64s
+from connectors.sources.paths import parse_path
+from connectors.sources.tokens import ESCAPED, MISSING, Tokens
+from connectors.sources.vocabulary import REMEMBERED, UNKNOWN, Vocabulary
+from engine.plan import Int32s, Int64s
 
-_ROUTES = 1 << 16
 
-
-class Router(dict[tuple[object, ...], int]):
+class Router:
     """The route of each record by its values at the format's naming paths; 0 is none.
 
     A record is taken in each of the `readings` for which its route has a listener.
     """
 
     def __init__(
-        self,
-        interests: Sequence[Interest],
-        format: Format,
-        sets: Mapping[str, ConditionSets],
-        column: Callable[[Path], Column],
+        self, interests: Sequence[Interest], format: Format, sets: Mapping[str, ConditionSets]
     ) -> None:
-        super().__init__()
         self._format = format
         self._sets = sets
-        self._column = column
-        self._naming = [column(parse_path(path)) for path in format.naming]
+        self._naming = {parse_path(path): _Names() for path in format.naming}
+        self._combinations = Combinations(self._route_of)
         self._by_type: dict[str, list[Interest]] = {}
         for interest in interests:
             self._by_type.setdefault(interest.model.type, []).append(interest)
@@ -41,38 +37,64 @@ class Router(dict[tuple[object, ...], int]):
         self.readings = list(dict.fromkeys(interest.reading for interest in interests))
         self._routes: list[dict[Reading, Listener]] = [{}]
 
-    def of(self, records: Sequence[Record]) -> Int64s:
+    def of(self, records: Records) -> Int32s:
         """The number of each record's route."""
-        columns = [naming(records) for naming in self._naming]
-        try:
-            found = map(self.__getitem__, zip(*columns, strict=True))
-            return np.fromiter(found, np.int64, len(records))
-        except TypeError:  # a name that is an array or an object
-            texts = (
-                [one if isinstance(one, str) else None for one in column] for column in columns
-            )
-            found = map(self.__getitem__, zip(*texts, strict=True))
-            return np.fromiter(found, np.int64, len(records))
+        if any(names.is_full for names in self._naming.values()):
+            for names in self._naming.values():
+                names.forget()
+            self._combinations.forget()
+        columns = [names.of(records.column(path)) for path, names in self._naming.items()]
+        return self._combinations.of(columns, [len(one.values) for one in self._naming.values()])
 
     def listeners(self, reading: Reading) -> list[Listener | None]:
         """For each route the listener of a reading, if it has one."""
         return [route.get(reading) for route in self._routes]
 
-    def __missing__(self, values: tuple[object, ...]) -> int:
+    def _route_of(self, numbers: tuple[int, ...]) -> int:
+        known = zip(self._naming.values(), numbers, strict=True)
+        values = tuple(names.values[number] for names, number in known)
         names = tuple(name for name in self._format.names_of(values) if name in self._by_type)
         if names not in self._numbers:
             self._numbers[names] = len(self._routes)
             self._routes.append(self._listeners(names))
-        if len(self) >= _ROUTES:
-            self.clear()
-        self[values] = number = self._numbers[names]
-        return number
+        return self._numbers[names]
 
     def _listeners(self, names: Iterable[str]) -> dict[Reading, Listener]:
         by_reading: dict[Reading, list[Interest]] = {}
         for interest in (one for name in names for one in self._by_type[name]):
             by_reading.setdefault(interest.reading, []).append(interest)
         return {
-            reading: Listener(interested, self._sets[reading.parent], self._column)
+            reading: Listener(interested, self._sets[reading.parent])
             for reading, interested in by_reading.items()
         }
+
+
+class _Names:
+    """The values that have occurred at one naming path, numbered: 0 is none, 1 is no text."""
+
+    def __init__(self) -> None:
+        self._vocabulary = Vocabulary()
+        self.forget()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.values) > REMEMBERED
+
+    def forget(self) -> None:
+        self.values: list[object] = [None, False]
+        self._numbers: dict[object, int] = {}
+        self._vocabulary.clear()
+
+    def of(self, tokens: Tokens) -> Int64s:
+        found = np.full(tokens.size, UNKNOWN, dtype=np.int64)
+        found[tokens.kinds == MISSING] = 0
+        found[tokens.kinds > ESCAPED] = 1
+        self._vocabulary.find(tokens, found)
+        for i in np.flatnonzero(found == UNKNOWN).tolist():
+            value = tokens.value(i)
+            if value not in self._numbers:
+                self._numbers[value] = len(self.values)
+                self.values.append(value)
+                self._vocabulary.put(tokens, i, self._numbers[value])
+            found[i] = self._numbers[value]
+        return found

@@ -26,9 +26,8 @@ def names_of(values: tuple[object, ...]) -> tuple[str, ...]:
     return ()
 
 
-def decoder(paths: Iterable[Path]) -> tuple[Shape, Decoder]:
-    shape = Shape(paths)
-    return shape, Decoder(shape, read_object, lambda raw: raw)
+def decoder(paths: Iterable[Path]) -> Decoder:
+    return Decoder(Shape(paths), read_object, lambda raw: raw)
 
 
 def segment_shaped(name: str) -> Format:

@@ -44,14 +44,14 @@ def names_of(values: tuple[object, ...]) -> tuple[str, ...]:
             return (kind,)
 
 
-def decoder(paths: Iterable[Path]) -> tuple[Shape, Decoder]:
+def decoder(paths: Iterable[Path]) -> Decoder:
     paths = set(paths)
     tops = {str(path.steps[0]) for path in paths}
     # The JSON of the vendor's libraries can be decoded as it is, unless a path leads to what the
     # view adds, or the record keeps its entities in columns.
     with_entities = any(top.startswith(ENTITIES) for top in tops)
     shape = Shape(paths, refused=ENTITIES if with_entities else ())
-    return shape, Decoder(shape, read_line, view, direct=not tops & {*ENTITIES})
+    return Decoder(shape, read_line, view, direct=not tops & {*ENTITIES})
 
 
 def read_line(line: bytes) -> dict[str, object]:

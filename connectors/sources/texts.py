@@ -6,48 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from connectors.sources.tokens import MISSING, NUMBER, TEXT, Tokens
 from engine.compiled import kernel
-from engine.inputs import Texts
 from engine.plan import Booleans
+from engine.texts import Texts, copy_runs
 
-_MARK = "\0"
 
-
-def read_ids(values: Sequence[object]) -> tuple[Texts, Booleans]:
+def read_ids(tokens: Tokens) -> tuple[Texts, Booleans]:
     """Ids as texts without spaces around them, and which of the values are ids at all.
 
     A text that is not blank is an id, and so is an integer; where a value is none, the text is
     empty.
     """
-    try:
-        texts = texts_of(values)  # type: ignore[arg-type]
-    except TypeError:
-        values = [one if type(one) is str else _id(one) for one in values]
-        texts = texts_of(values)  # type: ignore[arg-type]
-    plain = np.empty(len(values), dtype=np.bool_)
-    find_plain(texts.data, texts.starts, plain)
-    if plain.all():
-        return texts, plain
-    trimmed = list(values)
-    for i in np.flatnonzero(~plain).tolist():
-        trimmed[i] = _id(values[i])
-        plain[i] = trimmed[i] != ""
-    return Texts.of(trimmed), plain  # type: ignore[arg-type]
-
-
-def texts_of(texts: Sequence[str]) -> Texts:
-    """The same as `Texts.of`, faster: the texts are joined with a mark and cut apart natively.
-
-    Raises:
-        TypeError: one of them is no text.
-    """
-    data = np.frombuffer(_MARK.join(texts).encode(), dtype=np.uint8)
-    starts = np.zeros(len(texts) + 1, dtype=np.int64)
-    bare = np.empty(len(data), dtype=np.uint8)
-    found = cut_apart(data, bare, starts)
-    if found != max(len(texts) - 1, 0):  # a text has the mark in it
-        return Texts.of(texts)
-    return Texts(bare[: starts[-1]], starts)
+    starts = np.zeros(tokens.size + 1, dtype=np.int64)
+    if not measure(*tokens, starts):
+        unusual = [_id(tokens.value(i)) for i in range(tokens.size)]
+        texts = Texts.of(unusual)
+        return texts, np.diff(texts.starts) > 0
+    data = np.empty(starts[-1], dtype=np.uint8)
+    copy_runs(tokens.data, tokens.begins, np.arange(tokens.size), data, starts)
+    return Texts(data, starts), np.diff(starts) > 0
 
 
 def rebased(texts: Texts) -> Texts:
@@ -77,25 +55,25 @@ def _id(value: object) -> str:
 
 
 @kernel
-def find_plain(data, starts, plain):  # type: ignore[no-untyped-def]
-    """Which texts begin and end with a visible ASCII character: there is nothing to trim."""
-    for i in range(plain.size):
-        start, end = starts[i], starts[i + 1]
-        plain[i] = start < end and 32 < data[start] < 127 and 32 < data[end - 1] < 127
+def measure(data, kinds, begins, ends, starts):  # type: ignore[no-untyped-def]
+    """Sum up the sizes of the ids; return whether all are plain.
 
-
-@kernel
-def cut_apart(data, bare, starts):  # type: ignore[no-untyped-def]
-    """Copy what lies between the marks, note where each text begins; return the number of marks."""
-    marks = 0
-    place = 0
-    for i in range(data.size):
-        if data[i] == 0:
-            marks += 1
-            if marks < starts.size - 1:
-                starts[marks] = place
-        else:
-            bare[place] = data[i]
-            place += 1
-    starts[starts.size - 1] = place
-    return marks
+    A plain text begins and ends with a visible ASCII character: there is nothing to trim.
+    """
+    for i in range(kinds.size):
+        begin, end = begins[i], ends[i]
+        size = 0
+        if kinds[i] == TEXT:
+            if begin < end:
+                if not (32 < data[begin] < 127 and 32 < data[end - 1] < 127):
+                    return False
+                size = end - begin
+        elif kinds[i] == NUMBER:
+            for place in range(begin, end):
+                if not 48 <= data[place] <= 57:
+                    return False
+            size = end - begin
+        elif kinds[i] != MISSING:
+            return False
+        starts[i + 1] = starts[i] + size
+    return True

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from audience_dsl.instants import read_instant
 from connectors.sources.instants import NO_INSTANT, read_instants
+from connectors.sources.tokens import Tokens
 
 _digits = st.sampled_from("0123456789")
 _texts = st.one_of(
@@ -34,5 +35,7 @@ _values = st.one_of(
 @example(["1969-12-31T23:59:59.999999Z", "1970-01-01 00:00:00", "2026-03-01T10:00:00-00:01"])
 def test_a_column_is_read_like_each_of_its_values(values):
     expected = [read_instant(one) for one in values]
-    found = [None if one == NO_INSTANT else one for one in read_instants(values).tolist()]
-    assert found == expected
+    found = [
+        None if one == NO_INSTANT else one for one in read_instants(Tokens.of(values)).tolist()
+    ]
+    assert [None if one == NO_INSTANT else one for one in found] == expected
