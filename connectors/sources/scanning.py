@@ -105,7 +105,7 @@ def scan_all(  # type: ignore[no-untyped-def]
     for line in range(starts.size):
         p = starts[line]
         taken[line] = False
-        if data[p] != _OPEN_OBJECT:
+        if _at(data, p) != _OPEN_OBJECT:
             continue
         depth = 0
         container[0], element[0], whole[0] = 0, -1, -1
@@ -114,13 +114,13 @@ def scan_all(  # type: ignore[no-untyped-def]
         p += 1
         while depth >= 0:
             p = _after_spaces(data, p)
-            byte = data[p]
+            byte = _at(data, p)
 
             if expected == _AFTER_VALUE:
                 inside_object = element[depth] < 0
                 if byte == _COMMA:
                     p = _after_spaces(data, p + 1)
-                    byte = data[p]
+                    byte = _at(data, p)
                     expected = _KEY if inside_object else _VALUE
                     if not inside_object:
                         element[depth] += 1
@@ -148,9 +148,9 @@ def scan_all(  # type: ignore[no-untyped-def]
                     break
                 begin = p + 1
                 p = _plain_end(marks, begin)
-                if data[p] == _BACKSLASH and container[depth] < 0:
+                if _at(data, p) == _BACKSLASH and container[depth] < 0:
                     p = _text_end(data, marks, p)
-                if data[p] != _QUOTE:
+                if _at(data, p) != _QUOTE:
                     break
                 place = -1
                 if container[depth] >= 0:
@@ -168,10 +168,10 @@ def scan_all(  # type: ignore[no-untyped-def]
                     if place < -1:
                         break
                 p = _after_spaces(data, p + 1)
-                if data[p] != _COLON:
+                if _at(data, p) != _COLON:
                     break
                 p = _after_spaces(data, p + 1)
-                byte = data[p]
+                byte = _at(data, p)
 
             column = -1
             has_entries = False
@@ -190,10 +190,10 @@ def scan_all(  # type: ignore[no-untyped-def]
                 begin += 1
                 p = _plain_end(marks, begin)
                 kind = TEXT
-                if data[p] == _BACKSLASH:
+                if _at(data, p) == _BACKSLASH:
                     kind = ESCAPED
                     p = _text_end(data, marks, p)
-                if data[p] != _QUOTE or (column >= 0 and not _is_utf8(data, begin, p)):
+                if _at(data, p) != _QUOTE or (column >= 0 and not _is_utf8(data, begin, p)):
                     break
                 if column >= 0:
                     kinds[column, line] = kind
@@ -223,18 +223,18 @@ def scan_all(  # type: ignore[no-untyped-def]
                 if p < 0:
                     break
                 kind = NUMBER
-            elif byte == 0x74 and data[p + 1] == 0x72 and data[p + 2] == 0x75:  # tru
-                if data[p + 3] != 0x65:
+            elif byte == 0x74 and _at(data, p + 1) == 0x72 and _at(data, p + 2) == 0x75:  # tru
+                if _at(data, p + 3) != 0x65:
                     break
                 p += 4
                 kind = OTHER
-            elif byte == 0x66 and data[p + 1] == 0x61 and data[p + 2] == 0x6C:  # fal
-                if data[p + 3] != 0x73 or data[p + 4] != 0x65:
+            elif byte == 0x66 and _at(data, p + 1) == 0x61 and _at(data, p + 2) == 0x6C:  # fal
+                if _at(data, p + 3) != 0x73 or _at(data, p + 4) != 0x65:
                     break
                 p += 5
                 kind = OTHER
-            elif byte == 0x6E and data[p + 1] == 0x75 and data[p + 2] == 0x6C:  # nul
-                if data[p + 3] != 0x6C:
+            elif byte == 0x6E and _at(data, p + 1) == 0x75 and _at(data, p + 2) == 0x6C:  # nul
+                if _at(data, p + 3) != 0x6C:
                     break
                 p += 4
             else:
@@ -247,8 +247,14 @@ def scan_all(  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _at(array, place):  # type: ignore[no-untyped-def]
+    """An unsigned place tells the compiler that it does not count from the end."""
+    return array[np.uint64(place)]
+
+
+@kernel
 def _after_spaces(data, p):  # type: ignore[no-untyped-def]
-    while data[p] == 0x20 or data[p] == 0x09 or data[p] == 0x0D:
+    while _at(data, p) == 0x20 or _at(data, p) == 0x09 or _at(data, p) == 0x0D:
         p += 1
     return p
 
@@ -257,12 +263,12 @@ def _after_spaces(data, p):  # type: ignore[no-untyped-def]
 def _plain_end(marks, p):  # type: ignore[no-untyped-def]
     """The first byte from `p` on that does not simply belong to the text: the next mark."""
     word = p >> 5
-    left = int(marks[word]) >> (p & 31)
+    left = int(_at(marks, word)) >> (p & 31)
     if left == 0:
         word += 1
-        while marks[word] == 0:
+        while _at(marks, word) == 0:
             word += 1
-        left = int(marks[word])
+        left = int(_at(marks, word))
         p = word << 5
     return p + _PLACES[((left & -left) * _DE_BRUIJN & 0xFFFFFFFF) >> 27]
 
@@ -270,12 +276,12 @@ def _plain_end(marks, p):  # type: ignore[no-untyped-def]
 @kernel
 def _text_end(data, marks, p):  # type: ignore[no-untyped-def]
     """The same with sound escapes passed over; an unsound one is where it stops."""
-    while data[p] == _BACKSLASH:
-        escape = data[p + 1]
+    while _at(data, p) == _BACKSLASH:
+        escape = _at(data, p + 1)
         if escape == 0x75:  # \uXXXX
             for digit in range(p + 2, p + 6):
-                low = data[digit] | 0x20
-                if not (_ZERO <= data[digit] <= _NINE or 0x61 <= low <= 0x66):
+                low = _at(data, digit) | 0x20
+                if not (_ZERO <= _at(data, digit) <= _NINE or 0x61 <= low <= 0x66):
                     return p
             p += 6
         elif escape in (_QUOTE, _BACKSLASH, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74):  # "\/bfnrt
@@ -289,20 +295,20 @@ def _text_end(data, marks, p):  # type: ignore[no-untyped-def]
 @kernel
 def _number_end(data, p):  # type: ignore[no-untyped-def]
     """Where the number at `p` ends, -1 if it is none."""
-    if data[p] == _MINUS:
+    if _at(data, p) == _MINUS:
         p += 1
     first = p
     p = _digits_end(data, p)
-    if p == first or (data[first] == _ZERO and p - first > 1):
+    if p == first or (_at(data, first) == _ZERO and p - first > 1):
         return -1
-    if data[p] == _DOT:
+    if _at(data, p) == _DOT:
         first = p + 1
         p = _digits_end(data, first)
         if p == first:
             return -1
-    if data[p] == _SMALL_E or data[p] == _BIG_E:
+    if _at(data, p) == _SMALL_E or _at(data, p) == _BIG_E:
         p += 1
-        if data[p] == _PLUS or data[p] == _MINUS:
+        if _at(data, p) == _PLUS or _at(data, p) == _MINUS:
             p += 1
         first = p
         p = _digits_end(data, first)
@@ -313,7 +319,7 @@ def _number_end(data, p):  # type: ignore[no-untyped-def]
 
 @kernel
 def _digits_end(data, p):  # type: ignore[no-untyped-def]
-    while _ZERO <= data[p] <= _NINE:
+    while _ZERO <= _at(data, p) <= _NINE:
         p += 1
     return p
 
@@ -323,7 +329,7 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
     """Whether the bytes are sound UTF-8 (the Unicode Standard, table 3-7)."""
     p = begin
     while p < end:
-        byte = data[p]
+        byte = _at(data, p)
         p += 1
         if byte < 0x80:
             continue
@@ -334,10 +340,10 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
             return False
         lowest = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
         highest = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
-        if data[p] < lowest or data[p] > highest:
+        if _at(data, p) < lowest or _at(data, p) > highest:
             return False
         for following in range(p + 1, p + more):
-            if data[following] < 0x80 or data[following] > 0xBF:
+            if _at(data, following) < 0x80 or _at(data, following) > 0xBF:
                 return False
         p += more
     return True
@@ -354,7 +360,7 @@ def _key_place(  # type: ignore[no-untyped-def]
         if key_starts[entry + 1] - start == size and indexes[entry] < 0:
             same = True
             for i in range(size):
-                if key_bytes[start + i] != data[begin + i]:
+                if _at(key_bytes, start + i) != _at(data, begin + i):
                     same = False
                     break
             if same:
