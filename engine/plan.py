@@ -50,12 +50,16 @@ class Condition:
 
     `key` names the condition to people and across plans: it is the condition in words, and equal
     for equal conditions only.  `maximum` is `None` where the comparison has no upper bound.
+
+    `of` names the events that it counts.  Conditions of the same events share what is remembered
+    of them; an event that one of them counts must be given to all.  Left empty, nothing is shared.
     """
 
     key: str
     window: int
     minimum: int
     maximum: int | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,16 @@ CONDITION = np.dtype(
         ("window", np.int64),
         ("minimum", np.int64),
         ("maximum", np.int64),  # UNBOUNDED for none
-        ("capacity", np.int64),  # how many of the newest events decide the condition
+        ("leads", np.int64),  # number of the series of which it is the first condition, or NONE
+    ]
+)
+
+# The events that some conditions count.
+SERIES = np.dtype(
+    [
+        ("window", np.int64),  # the longest of the conditions
+        ("capacity", np.int64),  # how many of the newest events decide the conditions
+        ("reach", np.int64),  # where `PlanArrays.reach` of this series begins
     ]
 )
 
@@ -147,6 +160,10 @@ class PlanArrays(NamedTuple):
     """The plan as the kernels read it; see `Plan.arrays`."""
 
     conditions: Records  # CONDITION
+    series: Records  # SERIES
+    counting: Lists  # series -> conditions that count its events
+    reach: Int64s  # series, rank of an event, from 1 -> for how long the event matters
+    truths_at_rest: Int64s  # bits of the conditions that are true without any event
     leaves: Records  # LEAF
     entry: Int32s  # per audience: its first leaf
     readers: Lists  # condition -> audiences that look at it
@@ -155,7 +172,7 @@ class PlanArrays(NamedTuple):
     absent_words: Int64s  # predicate bits of a user whom the warehouse does not know
     absent_members: Int32s  # audiences that hold for such a user without any event, and those
     # that look at them: what to evaluate when the user is seen for the first time
-    largest_ring: int  # cells of a block that holds the largest capacity
+    largest_ring: int  # cells of a block that holds the largest capacity of a series
     longest_window: int
 
 
@@ -198,17 +215,6 @@ class Plan:
         """64-bit words that hold a user's predicate bits (bit `p` is bit `p % 64` of `p // 64`)."""
         return (len(self.absent) + 63) // 64
 
-    @property
-    def listens_to_every_event(self) -> bool:
-        """Whether an event matters even if no condition counts it.
-
-        It always does.  Somebody whom the warehouse does not know may become a member by merely
-        being seen.  And an event is an input of its user: it moves the user's clock, and what ages
-        out at its instant is judged with it.  If such events were left out, what an audience
-        reports would depend on which events other audiences count.
-        """
-        return len(self.audiences) > 0
-
     @cached_property
     def arrays(self) -> PlanArrays:
         numbers = {audience.key: number for number, audience in enumerate(self.audiences)}
@@ -226,11 +232,30 @@ class Plan:
                         predicate_readers[predicate].append(number)
                     case MemberOf(key):
                         dependents[numbers[key]].append(number)
+        counting = list(self._series())
+        leads = {counted[0]: number for number, counted in enumerate(counting)}
         conditions = np.array(
-            [_condition_record(condition) for condition in self.conditions], dtype=CONDITION
+            [
+                (one.window, one.minimum, _maximum(one), leads.get(number, -1))
+                for number, one in enumerate(self.conditions)
+            ],
+            dtype=CONDITION,
+        )
+        reaches = [_reach([self.conditions[one] for one in counted]) for counted in counting]
+        starts = np.cumsum([0, *map(len, reaches)])
+        series = np.array(
+            [
+                (reach[0], len(reach), start)
+                for reach, start in zip(reaches, starts.tolist(), strict=False)
+            ],
+            dtype=SERIES,
         )
         return PlanArrays(
             conditions=for_kernels(conditions),
+            series=for_kernels(series),
+            counting=Lists.of(counting),
+            reach=np.array([window for reach in reaches for window in reach], dtype=np.int64),
+            truths_at_rest=pack_bits([one.minimum == 0 for one in self.conditions]),
             leaves=for_kernels(np.array(graph.leaves, dtype=LEAF)),
             entry=np.array(entry, dtype=np.int32),
             readers=Lists.of(readers),
@@ -238,9 +263,16 @@ class Plan:
             predicate_readers=Lists.of(predicate_readers),
             absent_words=pack_bits(self.absent),
             absent_members=np.array(self._absent_members(), dtype=np.int32),
-            largest_ring=1 << (int(conditions["capacity"].max(initial=1)) - 1).bit_length(),
+            largest_ring=1 << (int(series["capacity"].max(initial=1)) - 1).bit_length(),
             longest_window=int(conditions["window"].max(initial=0)),
         )
+
+    def _series(self) -> Iterable[list[int]]:
+        """The conditions that share their events, ascending, by their first."""
+        shared: dict[object, list[int]] = {}
+        for number, condition in enumerate(self.conditions):
+            shared.setdefault(condition.of or number, []).append(number)
+        return shared.values()
 
     def _absent_members(self) -> list[int]:
         at_rest = [condition.minimum == 0 for condition in self.conditions]
@@ -262,10 +294,23 @@ def pack_bits(bits: Sequence[bool]) -> Int64s:
     return words.view(np.int64)
 
 
-def _condition_record(condition: Condition) -> tuple[int, int, int, int]:
-    if condition.maximum is None:
-        return condition.window, condition.minimum, UNBOUNDED, max(condition.minimum, 1)
-    return condition.window, condition.minimum, condition.maximum, condition.maximum + 1
+def _maximum(condition: Condition) -> int:
+    return UNBOUNDED if condition.maximum is None else condition.maximum
+
+
+def _capacity(condition: Condition) -> int:
+    """How many of the newest events decide a condition."""
+    return max(condition.minimum, 1) if condition.maximum is None else condition.maximum + 1
+
+
+def _reach(conditions: Sequence[Condition]) -> list[int]:
+    """For each rank of an event, the longest window of the conditions that look so far back."""
+    reach = [0] * max(map(_capacity, conditions))
+    for condition in conditions:
+        reach[_capacity(condition) - 1] = max(reach[_capacity(condition) - 1], condition.window)
+    for rank in range(len(reach) - 1, 0, -1):
+        reach[rank - 1] = max(reach[rank - 1], reach[rank])
+    return reach
 
 
 def _leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:
