@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.columns import Columns
-from engine.inputs import Texts
 from engine.plan import Int64s, Plan
+from engine.texts import Texts
 
 Array = npt.NDArray[Any]
 

@@ -16,10 +16,10 @@ from engine.ahead import ahead_due
 from engine.compiled import kernel
 from engine.growth import new_table
 from engine.hashing import stable_hashes
-from engine.inputs import Texts
 from engine.plan import Bytes, Int8s, Int32s, Int64s, Plan, PlanArrays
 from engine.pools import IN_USE, NONE, TOP
-from engine.series import NOWHERE, empty_at, flip, holds, judge
+from engine.rings import NOWHERE, ring_of
+from engine.series import empty_at, flip, holds, judge
 from engine.state import (
     AHEAD,
     AHEAD_BOOK,
@@ -49,6 +49,7 @@ from engine.state import (
     new_state,
     records,
 )
+from engine.texts import Texts
 from engine.timers import arm
 from engine.users import enter_all_in_table
 
@@ -277,11 +278,12 @@ def _derive(plan: PlanArrays, state: State) -> None:
 
 @kernel
 def _derive_series(plan: PlanArrays, state: State, user: int, cell: int, instant: int) -> int:
-    due = empty_at(plan, state, cell)
     number = int(state.series.number[cell])
-    for position in range(int(plan.counting.starts[number]), int(plan.counting.starts[number + 1])):
-        condition = int(plan.counting.items[position])
-        truth, until = judge(plan, state, cell, condition, instant, NOWHERE)
+    ring = ring_of(state, cell)
+    due = empty_at(plan, state, ring, number)
+    for position in range(int(plan.series.first[number]), int(plan.series.end[number])):
+        condition = int(plan.conditions.number[position])
+        truth, until = judge(plan, state, ring, position, instant, NOWHERE)
         due = min(due, until)
         if truth != holds(state, user, condition):
             flip(state, user, condition)

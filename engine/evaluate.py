@@ -37,17 +37,14 @@ from engine.plan import (
     PlanArrays,
 )
 from engine.pools import NONE, TOP
+from engine.rings import NOWHERE, cells_to_enlarge, contains, insert, ring_of
 from engine.series import (
-    NOWHERE,
     add_series,
     age,
-    cells_to_enlarge,
-    contains,
     empty_at,
     find_series,
     flip,
     holds,
-    insert,
     judge,
     remove_series,
 )
@@ -332,16 +329,17 @@ def _judge_series(
     The event of input `row` has just taken its `rank`.  It is the cause of what would not have
     changed without it.
     """
-    due = NEVER if state.series.count[cell] == 0 else empty_at(plan, state, cell)
     number = int(state.series.number[cell])
-    for position in range(int(plan.counting.starts[number]), int(plan.counting.starts[number + 1])):
-        condition = int(plan.counting.items[position])
-        truth, until = judge(plan, state, cell, condition, clock, NOWHERE)
+    ring = ring_of(state, cell)
+    due = empty_at(plan, state, ring, number)
+    for position in range(int(plan.series.first[number]), int(plan.series.end[number])):
+        condition = int(plan.conditions.number[position])
+        truth, until = judge(plan, state, ring, position, clock, NOWHERE)
         due = min(due, until)
         if truth == holds(state, user, condition):
             continue
         flip(state, user, condition)
-        aged, _ = judge(plan, state, cell, condition, clock, rank)
+        aged, _ = judge(plan, state, ring, position, clock, rank)
         if aged != truth:
             _mark_readers(plan, state, agenda, condition, EVENT_CAUSE, row)
         else:
@@ -378,7 +376,7 @@ def _apply_input(
     for position in range(
         int(inputs.sets.starts[conditions]), int(inputs.sets.starts[conditions + 1])
     ):
-        number = int(plan.conditions.leads[int(inputs.sets.items[position])])
+        number = int(plan.leads[int(inputs.sets.items[position])])
         if number == NONE or timestamp + plan.series.window[number] <= clock:
             continue
         cell = find_series(state, user, number, nearby)
@@ -660,7 +658,7 @@ def _room_for_input(
     if spare < 2 * (last - first) * plan.largest_ring:
         needed = 0
         for position in range(first, last):
-            number = int(plan.conditions.leads[int(inputs.sets.items[position])])
+            number = int(plan.leads[int(inputs.sets.items[position])])
             if number == NONE:
                 continue
             cell = NONE if user == NONE else find_series(state, user, number, 0)

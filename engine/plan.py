@@ -127,16 +127,18 @@ class Lists(NamedTuple):
 
 CONDITION = np.dtype(
     [
+        ("number", np.int64),
         ("window", np.int64),
-        ("minimum", np.int64),
-        ("maximum", np.int64),  # UNBOUNDED for none
-        ("leads", np.int64),  # number of the series of which it is the first condition, or NONE
+        ("enough", np.int64),  # a count from here on is enough
+        ("too_many", np.int64),  # a count from here on is not what is asked for; or UNBOUNDED
     ]
 )
 
 # The events that some conditions count.
 SERIES = np.dtype(
     [
+        ("first", np.int64),  # its conditions in `PlanArrays.conditions`: from here …
+        ("end", np.int64),  # … to before here
         ("window", np.int64),  # the longest of the conditions
         ("capacity", np.int64),  # how many of the newest events decide the conditions
         ("reach", np.int64),  # where `PlanArrays.reach` of this series begins
@@ -159,9 +161,9 @@ Records = TypingAny
 class PlanArrays(NamedTuple):
     """The plan as the kernels read it; see `Plan.arrays`."""
 
-    conditions: Records  # CONDITION
+    conditions: Records  # CONDITION; those of a series next to each other, ascending
     series: Records  # SERIES
-    counting: Lists  # series -> conditions that count its events
+    leads: Int32s  # per condition: the series of which it is the first, or -1
     reach: Int64s  # series, rank of an event, from 1 -> for how long the event matters
     truths_at_rest: Int64s  # bits of the conditions that are true without any event
     leaves: Records  # LEAF
@@ -232,28 +234,19 @@ class Plan:
                         predicate_readers[predicate].append(number)
                     case MemberOf(key):
                         dependents[numbers[key]].append(number)
-        counting = list(self._series())
-        leads = {counted[0]: number for number, counted in enumerate(counting)}
-        conditions = np.array(
-            [
-                (one.window, one.minimum, _maximum(one), leads.get(number, -1))
-                for number, one in enumerate(self.conditions)
-            ],
-            dtype=CONDITION,
-        )
-        reaches = [_reach([self.conditions[one] for one in counted]) for counted in counting]
-        starts = np.cumsum([0, *map(len, reaches)])
-        series = np.array(
-            [
-                (reach[0], len(reach), start)
-                for reach, start in zip(reaches, starts.tolist(), strict=False)
-            ],
-            dtype=SERIES,
-        )
+        series = list(self._series())
+        leads = np.full(len(self.conditions), -1, dtype=np.int32)
+        leads[[counting[0] for counting in series]] = np.arange(len(series))
+        reaches = [_reach([self.conditions[number] for number in one]) for one in series]
         return PlanArrays(
-            conditions=for_kernels(conditions),
-            series=for_kernels(series),
-            counting=Lists.of(counting),
+            conditions=for_kernels(
+                np.array(
+                    [_condition_record(n, self.conditions[n]) for one in series for n in one],
+                    dtype=CONDITION,
+                )
+            ),
+            series=for_kernels(_series_records(series, reaches)),
+            leads=leads,
             reach=np.array([window for reach in reaches for window in reach], dtype=np.int64),
             truths_at_rest=pack_bits([one.minimum == 0 for one in self.conditions]),
             leaves=for_kernels(np.array(graph.leaves, dtype=LEAF)),
@@ -263,8 +256,8 @@ class Plan:
             predicate_readers=Lists.of(predicate_readers),
             absent_words=pack_bits(self.absent),
             absent_members=np.array(self._absent_members(), dtype=np.int32),
-            largest_ring=1 << (int(series["capacity"].max(initial=1)) - 1).bit_length(),
-            longest_window=int(conditions["window"].max(initial=0)),
+            largest_ring=1 << (max(map(len, reaches), default=1) - 1).bit_length(),
+            longest_window=max((one.window for one in self.conditions), default=0),
         )
 
     def _series(self) -> Iterable[list[int]]:
@@ -294,8 +287,21 @@ def pack_bits(bits: Sequence[bool]) -> Int64s:
     return words.view(np.int64)
 
 
-def _maximum(condition: Condition) -> int:
-    return UNBOUNDED if condition.maximum is None else condition.maximum
+def _condition_record(number: int, condition: Condition) -> tuple[int, int, int, int]:
+    too_many = UNBOUNDED if condition.maximum is None else condition.maximum + 1
+    return number, condition.window, condition.minimum, too_many
+
+
+def _series_records(series: list[list[int]], reaches: list[list[int]]) -> Records:
+    records = np.empty(len(series), dtype=SERIES)
+    ends = np.cumsum([len(one) for one in series], dtype=np.int64)
+    capacities = np.array([len(reach) for reach in reaches], dtype=np.int64)
+    records["first"] = ends - [len(one) for one in series]
+    records["end"] = ends
+    records["window"] = [reach[0] for reach in reaches]
+    records["capacity"] = capacities
+    records["reach"] = np.cumsum(capacities) - capacities
+    return records
 
 
 def _capacity(condition: Condition) -> int:
