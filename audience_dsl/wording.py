@@ -33,12 +33,17 @@ Naming = Callable[[str], str]
 
 def condition_words(of: EventCondition, window: int, minimum: int, maximum: int | None) -> str:
     """`performed page_viewed where path equals /pricing at least 3 times within 10m`."""
-    events = "any event" if of.implicit else " or ".join(of.events)
-    where = f" where {filter_words(of.where)}" if of.where is not None else ""
     within = f"within {format_duration(window)}"
     if maximum == 0:
-        return f"did not perform {events}{where} {within}"
-    return f"performed {events}{where} {_count_words(minimum, maximum)} {within}"
+        return f"did not perform {event_words(of)} {within}"
+    return f"performed {event_words(of)} {_count_words(minimum, maximum)} {within}"
+
+
+def event_words(of: EventCondition) -> str:
+    """`page_viewed where path equals /pricing`."""
+    events = "any event" if of.implicit else " or ".join(of.events)
+    where = f" where {filter_words(of.where)}" if of.where is not None else ""
+    return f"{events}{where}"
 
 
 def filter_words(where: Filter, naming: Naming | None = None) -> str:

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.columns import Columns
-from engine.inputs import Texts
 from engine.plan import Int64s, Plan
+from engine.texts import Texts
 
 Array = npt.NDArray[Any]
 
-_MAGIC = b"USHERST1"
+_MAGIC = b"USHERST2"
 _DIGEST_BYTES = 16
 _LENGTH_BYTES = 4
 
@@ -167,10 +167,10 @@ def _joined(texts: list[Texts]) -> Texts:
 
 def _chosen(columns: Columns, rows: Array) -> Columns:
     """The given users' part of the columns."""
-    windows = _items(columns.window_counts, rows)
+    series = _items(columns.series_counts, rows)
     members = _items(columns.member_counts, rows)
     ahead = _items(columns.ahead_counts, rows)
-    entries = _items(columns.window_sizes, windows)
+    entries = _items(columns.series_sizes, series)
     letters = _items(np.diff(columns.ids.starts), rows)
     starts = np.zeros(rows.size + 1, dtype=np.int64)
     np.cumsum(np.diff(columns.ids.starts)[rows], out=starts[1:])
@@ -180,9 +180,9 @@ def _chosen(columns: Columns, rows: Array) -> Columns:
         marks=columns.marks[rows],
         clocks=columns.clocks[rows],
         words=columns.words[rows],
-        window_counts=columns.window_counts[rows],
-        window_conditions=columns.window_conditions[windows],
-        window_sizes=columns.window_sizes[windows],
+        series_counts=columns.series_counts[rows],
+        series_numbers=columns.series_numbers[series],
+        series_sizes=columns.series_sizes[series],
         entry_timestamps=columns.entry_timestamps[entries],
         entry_ids=columns.entry_ids[entries],
         member_counts=columns.member_counts[rows],

@@ -1,7 +1,7 @@
 """State as dense columns and back: the form in which it is stored, merged and compacted.
 
 The kernels' arrays have holes, links and spare cells.  `Columns` hold the same facts without
-them, in the order of the users: one entry a user, and for each user some windows with their
+them, in the order of the users: one entry a user, and for each user some series with their
 events, memberships and future-dated events, as counts and concatenated values.  Whatever follows
 from these facts (hashes, tables, timers) is derived anew.
 """
@@ -16,9 +16,10 @@ from engine.ahead import ahead_due
 from engine.compiled import kernel
 from engine.growth import new_table
 from engine.hashing import stable_hashes
-from engine.inputs import Texts
 from engine.plan import Bytes, Int8s, Int32s, Int64s, Plan, PlanArrays
 from engine.pools import IN_USE, NONE, TOP
+from engine.rings import NOWHERE, ring_of
+from engine.series import empty_at, flip, holds, judge
 from engine.state import (
     AHEAD,
     AHEAD_BOOK,
@@ -38,19 +39,19 @@ from engine.state import (
     NEVER,
     RELEASED,
     SENT,
+    SERIES,
+    SERIES_BOOK,
     TIMER,
     USER,
     USERS_LIVE,
     USERS_TOP,
-    WINDOW,
-    WINDOWS_BOOK,
     State,
     new_state,
     records,
 )
+from engine.texts import Texts
 from engine.timers import arm
 from engine.users import enter_all_in_table
-from engine.windows import set_due
 
 # Cells of `State.numbers` that are facts rather than bookkeeping.
 _KEPT_NUMBERS = [CLOCK, IN_FORCE, MATCHED, DUPLICATE, LATE, AHEAD]
@@ -62,9 +63,9 @@ class Columns(NamedTuple):
     marks: Int8s  # FRESH and SENT of each user
     clocks: Int64s
     words: Int64s  # shape (users, words)
-    window_counts: Int32s  # windows a user
-    window_conditions: Int32s
-    window_sizes: Int32s  # events a window
+    series_counts: Int32s  # series a user
+    series_numbers: Int32s
+    series_sizes: Int32s  # events a series
     entry_timestamps: Int64s
     entry_ids: Int64s
     member_counts: Int32s  # audiences a user
@@ -86,8 +87,8 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
     users = state.users
     flags = users["marks"][: state.numbers[USERS_TOP]]
     chosen = np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0))
-    windows = _ragged(users["windows"][chosen], users["windows_count"][chosen])
-    entries = _ring_cells(state, windows)
+    series = _ragged(users["series"][chosen], users["series_count"][chosen])
+    entries = _ring_cells(state, series)
     members = _ragged(users["members"][chosen], users["members_count"][chosen])
     ahead_counts, ahead = _ahead_cells(state, chosen)
     return Columns(
@@ -96,9 +97,9 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
         marks=(flags[chosen] & (FRESH | SENT)).astype(np.int8),
         clocks=users["clock"][chosen],
         words=state.words[chosen],
-        window_counts=users["windows_count"][chosen],
-        window_conditions=state.windows["condition"][windows],
-        window_sizes=state.windows["count"][windows],
+        series_counts=users["series_count"][chosen],
+        series_numbers=state.series["number"][series],
+        series_sizes=state.series["count"][series],
         entry_timestamps=state.entries["timestamp"][entries],
         entry_ids=state.entries["id"][entries],
         member_counts=users["members_count"][chosen],
@@ -114,14 +115,15 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
 
 def from_columns(plan: Plan, columns: Columns) -> State:
     """The state that `to_columns` described, without holes."""
-    state = new_state(plan.word_count)
+    arrays = plan.arrays
+    state = new_state(plan.word_count, arrays.truths_at_rest.size)
     count = columns.users
     numbers = state.numbers
     numbers[_KEPT_NUMBERS] = columns.numbers
     numbers[USERS_TOP] = numbers[USERS_LIVE] = count
     numbers[IDS_TOP] = columns.ids.data.size
-    window_starts, window_classes, window_cells = _laid_out(columns.window_counts)
-    ring_starts, ring_classes, ring_cells = _laid_out(columns.window_sizes)
+    series_starts, series_classes, series_cells = _laid_out(columns.series_counts)
+    ring_starts, ring_classes, ring_cells = _laid_out(columns.series_sizes)
     member_starts, member_classes, member_cells = _laid_out(columns.member_counts)
     users = records(count, USER)
     users["hash"] = stable_hashes(columns.ids)
@@ -131,19 +133,19 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     users["id_start"] = columns.ids.starts[:-1]
     users["id_length"] = np.diff(columns.ids.starts)
     users["ahead"] = NONE
-    users["windows"] = window_starts
-    users["windows_count"] = columns.window_counts
-    users["windows_class"] = window_classes
+    users["series"] = series_starts
+    users["series_count"] = columns.series_counts
+    users["series_class"] = series_classes
     users["members"] = member_starts
     users["members_count"] = columns.member_counts
     users["members_class"] = member_classes
     users["marks"] = columns.marks | LIVE
-    windows = records(window_cells.total, WINDOW)
-    windows["condition"][window_cells.places] = columns.window_conditions
-    windows["count"][window_cells.places] = columns.window_sizes
-    windows["first"][window_cells.places] = 0
-    windows["size_class"][window_cells.places] = ring_classes
-    windows["block"][window_cells.places] = ring_starts
+    series = records(series_cells.total, SERIES)
+    series["number"][series_cells.places] = columns.series_numbers
+    series["count"][series_cells.places] = columns.series_sizes
+    series["first"][series_cells.places] = 0
+    series["size_class"][series_cells.places] = ring_classes
+    series["block"][series_cells.places] = ring_starts
     entries = records(ring_cells.total, ENTRY)
     entries["timestamp"][ring_cells.places] = columns.entry_timestamps
     entries["id"][ring_cells.places] = columns.entry_ids
@@ -156,7 +158,7 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     ahead["timestamp"] = columns.ahead_timestamps
     ahead["next"] = NONE
     for book, pool in (
-        (WINDOWS_BOOK, windows),
+        (SERIES_BOOK, series),
         (ENTRIES_BOOK, entries),
         (MEMBERS_BOOK, members),
         (AHEAD_BOOK, ahead),
@@ -165,9 +167,10 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     state = state._replace(
         users=users,
         words=columns.words.copy(),
+        truths=np.tile(arrays.truths_at_rest, (count, 1)),
         table=new_table(count),
         ids=columns.ids.data.copy(),
-        windows=windows,
+        series=series,
         entries=entries,
         members=members,
         timers=records(count + 2, TIMER),
@@ -175,7 +178,7 @@ def from_columns(plan: Plan, columns: Columns) -> State:
     )
     enter_all_in_table(state.table, users, count)
     _link_ahead(state, columns.ahead_counts)
-    _set_timers(plan.arrays, state)
+    _derive(arrays, state)
     return state
 
 
@@ -205,12 +208,12 @@ def _ragged(starts: Int64s, counts: Int32s) -> Int64s:
     return cells
 
 
-def _ring_cells(state: State, windows: Int64s) -> Int64s:
-    """The entries of all windows, oldest first."""
-    counts = state.windows["count"][windows]
-    positions = _ragged(state.windows["first"][windows].astype(np.int64), counts)
-    masks = (np.int64(1) << state.windows["size_class"][windows].astype(np.int64)) - 1
-    blocks = np.repeat(state.windows["block"][windows], counts)
+def _ring_cells(state: State, series: Int64s) -> Int64s:
+    """The entries of all series, oldest first."""
+    counts = state.series["count"][series]
+    positions = _ragged(state.series["first"][series].astype(np.int64), counts)
+    masks = (np.int64(1) << state.series["size_class"][series].astype(np.int64)) - 1
+    blocks = np.repeat(state.series["block"][series], counts)
     cells: Int64s = blocks + (positions & np.repeat(masks, counts))
     return cells
 
@@ -255,17 +258,34 @@ def _released(data: Bytes) -> Texts:
 
 
 @kernel
-def _set_timers(plan: PlanArrays, state: State) -> None:
+def _derive(plan: PlanArrays, state: State) -> None:
+    """Find out what is true, when it is due to change, and set the timers."""
     users = state.users
     for user in range(users.size):
+        # Whatever fell due before the group's clock has happened.
+        instant = max(int(users.clock[user]), int(state.numbers[CLOCK]) - 1)
         due = NEVER
-        start = int(users.windows[user])
-        for cell in range(start, start + int(users.windows_count[user])):
-            set_due(plan, state, cell)
-            due = min(due, int(state.windows.due[cell]))
+        start = int(users.series[user])
+        for cell in range(start, start + int(users.series_count[user])):
+            due = min(due, _derive_series(plan, state, user, cell, instant))
         if users.ahead[user] != NONE:
             due = min(due, ahead_due(plan, state, user))
         if due == NEVER and users.members_count[user] == 0:
             due = int(users.clock[user])
         users.due[user] = due
         arm(state, user)
+
+
+@kernel
+def _derive_series(plan: PlanArrays, state: State, user: int, cell: int, instant: int) -> int:
+    number = int(state.series.number[cell])
+    ring = ring_of(state, cell)
+    due = empty_at(plan, state, ring, number)
+    for position in range(int(plan.series.first[number]), int(plan.series.end[number])):
+        condition = int(plan.conditions.number[position])
+        truth, until = judge(plan, state, ring, position, instant, NOWHERE)
+        due = min(due, until)
+        if truth != holds(state, user, condition):
+            flip(state, user, condition)
+    state.series.due[cell] = due
+    return due

@@ -37,6 +37,17 @@ from engine.plan import (
     PlanArrays,
 )
 from engine.pools import NONE, TOP
+from engine.rings import NOWHERE, cells_to_enlarge, contains, insert, ring_of
+from engine.series import (
+    add_series,
+    age,
+    empty_at,
+    find_series,
+    flip,
+    holds,
+    judge,
+    remove_series,
+)
 from engine.state import (
     AHEAD_BOOK,
     CHANGED,
@@ -56,40 +67,25 @@ from engine.state import (
     MORE_IDS,
     MORE_MEMBERS,
     MORE_RELEASED,
+    MORE_SERIES,
     MORE_TIMERS,
     MORE_TRANSITIONS,
     MORE_USERS,
-    MORE_WINDOWS,
     NEVER,
     RELEASED,
     SENT,
+    SERIES_BOOK,
     TIMERS,
     TRANSITIONS,
     USERS_FREE,
     USERS_LIVE,
     USERS_TOP,
-    WINDOWS_BOOK,
     Records,
     State,
 )
 from engine.timers import arm, pop_user
 from engine.transitions import EVENT_CAUSE, WINDOW_CAUSE
 from engine.users import add_user, find_in_snapshot, find_user, release_user
-from engine.windows import (
-    COUNTED,
-    DUPLICATED,
-    add_window,
-    age,
-    cells_to_enlarge,
-    contains,
-    find_window,
-    find_window_from,
-    holds,
-    insert,
-    is_true,
-    remove_window,
-    set_due,
-)
 
 
 class Agenda(NamedTuple):
@@ -143,7 +139,7 @@ def apply_inputs(
         if need != DONE:
             return need
         if user == NONE:
-            user = add_user(state, user_hash, data, start, end)
+            user = add_user(plan, state, user_hash, data, start, end)
             _look_up(plan, state, snapshot, user, user_hash, data, start, end)
         clock = max(int(inputs.arrivals[row]), int(users.clock[user]), int(state.numbers[CLOCK]))
         need = _settle(plan, state, agenda, emitted, user, clock)
@@ -207,7 +203,6 @@ def review_known_users(
                 return need
             users.clock[user] = clock
             _expire(plan, state, agenda, user, clock)
-            _find_due(plan, state, user)
             _take_bits(plan, state, snapshot, agenda, user, cause)
             _evaluate(plan, state, agenda, emitted, user, clock)
             _rest(plan, state, user)
@@ -254,7 +249,7 @@ def admit_unknown_users(
         if need != DONE:
             cursor[0] = row
             return need
-        user = add_user(state, user_hash, snapshot.users.data, id_start, id_end)
+        user = add_user(plan, state, user_hash, snapshot.users.data, id_start, id_end)
         clock = max(at, int(state.numbers[CLOCK]))
         users.clock[user] = clock
         users.marks[user] = LIVE | CHANGED
@@ -290,30 +285,66 @@ def _age_at(
     _expire(plan, state, agenda, user, instant)
     if state.numbers[IN_FORCE]:
         _evaluate(plan, state, agenda, emitted, user, instant)
-    _find_due(plan, state, user)
 
 
 @kernel
 def _expire(plan: PlanArrays, state: State, agenda: Agenda, user: int, instant: int) -> None:
-    """Age the windows that are due at `instant` and mark the audiences that may care."""
+    """Age the series that are due at `instant`, and find when the user is due next.
+
+    Events mostly postpone what is due, and a user's `due` is then only kept from being too late.
+    It becomes exact here, when the clock has reached it.
+    """
     users = state.users
-    windows = state.windows
+    series = state.series
     users.marks[user] |= CHANGED
-    start = int(users.windows[user])
-    for cell in range(start + int(users.windows_count[user]) - 1, start - 1, -1):
-        if windows.due[cell] > instant:
-            continue
-        condition = int(windows.condition[cell])
-        before = is_true(plan, condition, int(windows.count[cell]))
-        age(state, cell, instant - int(plan.conditions.window[condition]))
-        if before != is_true(plan, condition, int(windows.count[cell])):
-            _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
-        if windows.count[cell] == 0:
-            remove_window(state, user, cell)
-        else:
-            set_due(plan, state, cell)
+    due = NEVER
+    start = int(users.series[user])
+    for cell in range(start + int(users.series_count[user]) - 1, start - 1, -1):
+        if series.due[cell] <= instant:
+            age(plan, state, cell, instant)
+            _judge_series(plan, state, agenda, user, cell, instant, NOWHERE, NONE)
+            if series.count[cell] == 0:
+                remove_series(state, user, cell)
+                continue
+        due = min(due, int(series.due[cell]))
     if users.ahead[user] != NONE:
         forget_ahead(plan, state, user, instant)
+        due = min(due, ahead_due(plan, state, user))
+    users.due[user] = due
+
+
+@kernel
+def _judge_series(
+    plan: PlanArrays,
+    state: State,
+    agenda: Agenda,
+    user: int,
+    cell: int,
+    clock: int,
+    rank: int,
+    row: int,
+) -> None:
+    """Look at the conditions of a series anew, and mark the audiences that may care.
+
+    The event of input `row` has just taken its `rank`.  It is the cause of what would not have
+    changed without it.
+    """
+    number = int(state.series.number[cell])
+    ring = ring_of(state, cell)
+    due = empty_at(plan, state, ring, number)
+    for position in range(int(plan.series.first[number]), int(plan.series.end[number])):
+        condition = int(plan.conditions.number[position])
+        truth, until = judge(plan, state, ring, position, clock, NOWHERE)
+        due = min(due, until)
+        if truth == holds(state, user, condition):
+            continue
+        flip(state, user, condition)
+        aged, _ = judge(plan, state, ring, position, clock, rank)
+        if aged != truth:
+            _mark_readers(plan, state, agenda, condition, EVENT_CAUSE, row)
+        else:
+            _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
+    state.series.due[cell] = due
 
 
 @kernel
@@ -326,9 +357,8 @@ def _apply_input(
     user: int,
     clock: int,
 ) -> None:
-    """Count one event in the windows of its conditions, at `clock`, and age the others."""
+    """Count one event in the series of its conditions, at `clock`, and age the others."""
     users = state.users
-    windows = state.windows
     recorded = int(inputs.timestamps[row])
     arrival = int(inputs.arrivals[row])
     event_id = int(inputs.message_hashes[row])
@@ -340,48 +370,38 @@ def _apply_input(
     counted = False
     duplicated = False
     conditions = int(inputs.condition_sets[row])
-    first = int(inputs.sets.starts[conditions])
-    last = int(inputs.sets.starts[conditions + 1])
     due = int(users.due[user])
+    next_due = due
     nearby = 0
-    for position in range(first, last):
-        condition = int(inputs.sets.items[position])
-        horizon = clock - int(plan.conditions.window[condition])
-        if timestamp <= horizon:
+    for position in range(
+        int(inputs.sets.starts[conditions]), int(inputs.sets.starts[conditions + 1])
+    ):
+        number = int(plan.leads[int(inputs.sets.items[position])])
+        if number == NONE or timestamp + plan.series.window[number] <= clock:
             continue
-        cell = find_window_from(state, user, condition, nearby)
+        cell = find_series(state, user, number, nearby)
         if cell < 0:
-            before = is_true(plan, condition, 0)
-            aged = before
-            cell = add_window(state, user, condition, -1 - cell)
+            cell = add_series(state, user, number, -1 - cell)
         else:
-            before = is_true(plan, condition, int(windows.count[cell]))
-            age(state, cell, horizon)
-            aged = is_true(plan, condition, int(windows.count[cell]))
-        fate = DUPLICATED
+            age(plan, state, cell, clock)
+        rank = NOWHERE
         if timestamp == recorded or not contains(state, cell, recorded, event_id):
             # Events recorded at different instants stay different where they count at the same one.
             counted_id = event_id if timestamp == recorded else event_id ^ recorded
-            capacity = int(plan.conditions.capacity[condition])
-            fate = insert(state, cell, capacity, timestamp, counted_id)
-        if fate == COUNTED:
-            counted = True
-        else:
+            capacity = int(plan.series.capacity[number])
+            rank = insert(state, cell, capacity, timestamp, counted_id)
+        if rank == NOWHERE:
             duplicated = True
-        set_due(plan, state, cell)
-        users.due[user] = min(int(users.due[user]), int(windows.due[cell]))
-        nearby = cell + 1 - int(users.windows[user])
-        after = is_true(plan, condition, int(windows.count[cell]))
-        if before != after:
-            if aged == before:
-                _mark_readers(plan, state, agenda, condition, EVENT_CAUSE, row)
-            else:
-                _mark_readers(plan, state, agenda, condition, WINDOW_CAUSE, condition)
+        else:
+            counted = True
+        _judge_series(plan, state, agenda, user, cell, clock, rank, row)
+        next_due = min(next_due, int(state.series.due[cell]))
+        nearby = cell + 1 - int(users.series[user])
+    users.due[user] = next_due
     if inputs.tallied[row]:
         state.numbers[MATCHED if counted else DUPLICATE if duplicated else LATE] += 1
     if due <= clock:
         _expire(plan, state, agenda, user, clock)
-        _find_due(plan, state, user)
     if state.numbers[IN_FORCE] and users.marks[user] & FRESH:
         users.marks[user] = LIVE | CHANGED | SENT
         for position in range(plan.absent_members.size):
@@ -454,33 +474,16 @@ def _take_bits(
 
 
 @kernel
-def _find_due(plan: PlanArrays, state: State, user: int) -> None:
-    """Make `due` exact again.
-
-    Events mostly postpone what is due.  In between `due` is therefore only kept from being too
-    late; when the clock reaches it and nothing is due, it is looked for anew.
-    """
-    users = state.users
-    due = NEVER
-    start = int(users.windows[user])
-    for cell in range(start, start + int(users.windows_count[user])):
-        due = min(due, int(state.windows.due[cell]))
-    if users.ahead[user] != NONE:
-        due = min(due, ahead_due(plan, state, user))
-    users.due[user] = due
-
-
-@kernel
 def _rest(plan: PlanArrays, state: State, user: int) -> None:
     """Set the user's timer, or forget a user of whom nothing is left.
 
-    Nothing is left of a user without windows and without memberships, once the group's clock has
+    Nothing is left of a user without series and without memberships, once the group's clock has
     caught up with the user's: from then on the user is as good as a stranger.  Unless strangers
     may be members merely by having been seen: then those who were seen are kept, for the warehouse
     may know them now and not later.
     """
     users = state.users
-    if users.windows_count[user] == 0 and users.ahead[user] == NONE:
+    if users.series_count[user] == 0 and users.ahead[user] == NONE:
         users.due[user] = NEVER
         remembered = users.marks[user] & SENT and plan.absent_members.size > 0
         if users.members_count[user] == 0 and not remembered:
@@ -589,7 +592,7 @@ def _decide(plan: PlanArrays, state: State, user: int, audience: int) -> bool:
     while leaf >= 0:
         operand = int(plan.leaves.operand[leaf])
         if plan.leaves.kind[leaf] == EVENT:
-            truth = holds(plan, state, user, operand)
+            truth = holds(state, user, operand)
         elif plan.leaves.kind[leaf] == AUDIENCE:
             truth = is_member(state, user, operand)
         else:
@@ -646,22 +649,24 @@ def _room_for_input(
     last = int(inputs.sets.starts[conditions + 1])
     held = last - first
     if user != NONE:
-        held += int(state.users.windows_count[user])
-    if state.books[WINDOWS_BOOK, TOP] + 4 * held > state.windows.size:
-        return MORE_WINDOWS
+        held += int(state.users.series_count[user])
+    if state.books[SERIES_BOOK, TOP] + 4 * held > state.series.size:
+        return MORE_SERIES
     if state.books[AHEAD_BOOK, TOP] + 1 > state.ahead.size:
         return MORE_AHEAD
     spare = state.entries.size - int(state.books[ENTRIES_BOOK, TOP])
     if spare < 2 * (last - first) * plan.largest_ring:
         needed = 0
         for position in range(first, last):
-            condition = int(inputs.sets.items[position])
-            cell = NONE if user == NONE else find_window(state, user, condition)
+            number = int(plan.leads[int(inputs.sets.items[position])])
+            if number == NONE:
+                continue
+            cell = NONE if user == NONE else find_series(state, user, number, 0)
             if cell < 0:
                 needed += 1
             else:
-                # One at least: by the input's instant the window may have been given back.
-                more = cells_to_enlarge(state, cell, int(plan.conditions.capacity[condition]))
+                # One at least: by the input's instant the series may have been given back.
+                more = cells_to_enlarge(state, cell, int(plan.series.capacity[number]))
                 needed += max(1, more)
         if spare < needed:
             return MORE_ENTRIES

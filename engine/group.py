@@ -51,12 +51,12 @@ from engine.state import (
     MORE_TRANSITIONS,
     NEVER,
     RELEASED,
+    SERIES_BOOK,
     TIMERS,
     TRACKING,
     TRANSITIONS,
     USERS_LIVE,
     USERS_TOP,
-    WINDOWS_BOOK,
     State,
     new_state,
     records,
@@ -93,7 +93,7 @@ class KeyGroup:
     def __init__(self, plan: Plan, group: int | None = None) -> None:
         self.plan = plan
         self._group = group
-        self._state = new_state(plan.word_count)
+        self._state = new_state(plan.word_count, plan.arrays.truths_at_rest.size)
         self._snapshot = Snapshot.empty(plan.word_count).frozen()
         self._last_dump = b""  # its checksum
         audiences = len(plan.audiences)
@@ -340,10 +340,10 @@ def _texts(data: Bytes, starts: Int64s, ends: Int64s) -> list[str]:
 def _used_bytes(state: State) -> int:
     """About how much of `State.size_bytes` the live users and their cells need."""
     live = int(state.numbers[USERS_LIVE])
-    used: int = live * (state.users.itemsize + 8 * state.words.shape[1])
+    used: int = live * (state.users.itemsize + 8 * (state.words.shape[1] + state.truths.shape[1]))
     used += int(state.numbers[IDS_TOP]) * live // max(int(state.numbers[USERS_TOP]), 1)
     for book, pool in (
-        (WINDOWS_BOOK, state.windows),
+        (SERIES_BOOK, state.series),
         (ENTRIES_BOOK, state.entries),
         (MEMBERS_BOOK, state.members),
         (AHEAD_BOOK, state.ahead),

@@ -16,9 +16,9 @@ from engine.state import (
     MORE_IDS,
     MORE_MEMBERS,
     MORE_RELEASED,
+    MORE_SERIES,
     MORE_TIMERS,
     MORE_USERS,
-    MORE_WINDOWS,
     USERS_LIVE,
     USERS_TOP,
     State,
@@ -30,7 +30,7 @@ _LARGE_BYTES = 1 << 20
 
 _ARRAY_OF_NEED = {
     MORE_IDS: "ids",
-    MORE_WINDOWS: "windows",
+    MORE_SERIES: "series",
     MORE_ENTRIES: "entries",
     MORE_MEMBERS: "members",
     MORE_TIMERS: "timers",
@@ -60,7 +60,11 @@ def _with_more_users(state: State) -> State:
     live = int(state.numbers[USERS_LIVE])
     top = int(state.numbers[USERS_TOP])
     if top >= state.users.size:
-        state = state._replace(users=_enlarged(state.users), words=_enlarged(state.words))
+        state = state._replace(
+            users=_enlarged(state.users),
+            words=_enlarged(state.words),
+            truths=_enlarged(state.truths),
+        )
     if 2 * (live + 1) > state.table.size:
         state = state._replace(table=new_table(live + 1))
         enter_all_in_table(state.table, state.users, top)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.compiled import kernel
-from engine.inputs import Texts
 from engine.plan import Bytes, Int64s
+from engine.texts import Texts
 
 GROUP_BITS = 6
 GROUPS = 1 << GROUP_BITS

@@ -8,7 +8,7 @@ entry must go on counting.
 from __future__ import annotations
 
 from engine.compiled import kernel
-from engine.pools import NONE, give_back_block, take_block
+from engine.pools import first_not_below, make_place, size_class_of
 from engine.state import MEMBERS_BOOK, State
 
 
@@ -30,18 +30,12 @@ def turn(state: State, user: int, audience: int) -> int:
 
 @kernel
 def _find(state: State, user: int, audience: int) -> int:
-    low = int(state.users.members[user])
-    high = low + int(state.users.members_count[user])
-    end = high
-    while low < high:
-        middle = (low + high) >> 1
-        if state.members.audience[middle] < audience:
-            low = middle + 1
-        else:
-            high = middle
-    if low < end and state.members.audience[low] == audience:
-        return low
-    return -1 - low
+    start = int(state.users.members[user])
+    end = start + int(state.users.members_count[user])
+    cell = first_not_below(state.members.audience, start, end, audience)
+    if cell < end and state.members.audience[cell] == audience:
+        return cell
+    return -1 - cell
 
 
 @kernel
@@ -51,21 +45,13 @@ def _add(state: State, user: int, audience: int, cell: int) -> int:
     start = int(users.members[user])
     count = int(users.members_count[user])
     size_class = int(users.members_class[user])
-    position = cell - start if count > 0 else 0
-    if size_class == NONE or count == 1 << size_class:
-        larger = take_block(state.books[MEMBERS_BOOK], members.audience, size_class + 1)
-        for offset in range(count):
-            members.audience[larger + offset] = members.audience[start + offset]
-            members.sequence[larger + offset] = members.sequence[start + offset]
-        if size_class != NONE:
-            give_back_block(state.books[MEMBERS_BOOK], members.audience, size_class, start)
-        users.members[user] = larger
-        users.members_class[user] = size_class + 1
-        start = larger
-    for offset in range(count, position, -1):
-        members.audience[start + offset] = members.audience[start + offset - 1]
-        members.sequence[start + offset] = members.sequence[start + offset - 1]
+    position = cell - start
+    start = make_place(
+        state.books[MEMBERS_BOOK], members, members.audience, start, count, size_class, position
+    )
+    users.members[user] = start
     users.members_count[user] = count + 1
+    users.members_class[user] = max(size_class, size_class_of(count + 1))
     cell = start + position
     members.audience[cell] = audience
     members.sequence[cell] = 0

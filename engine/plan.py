@@ -50,12 +50,16 @@ class Condition:
 
     `key` names the condition to people and across plans: it is the condition in words, and equal
     for equal conditions only.  `maximum` is `None` where the comparison has no upper bound.
+
+    `of` names the events that it counts.  Conditions of the same events share what is remembered
+    of them; an event that one of them counts must be given to all.  Left empty, nothing is shared.
     """
 
     key: str
     window: int
     minimum: int
     maximum: int | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +127,21 @@ class Lists(NamedTuple):
 
 CONDITION = np.dtype(
     [
+        ("number", np.int64),
         ("window", np.int64),
-        ("minimum", np.int64),
-        ("maximum", np.int64),  # UNBOUNDED for none
-        ("capacity", np.int64),  # how many of the newest events decide the condition
+        ("enough", np.int64),  # a count from here on is enough
+        ("too_many", np.int64),  # a count from here on is not what is asked for; or UNBOUNDED
+    ]
+)
+
+# The events that some conditions count.
+SERIES = np.dtype(
+    [
+        ("first", np.int64),  # its conditions in `PlanArrays.conditions`: from here …
+        ("end", np.int64),  # … to before here
+        ("window", np.int64),  # the longest of the conditions
+        ("capacity", np.int64),  # how many of the newest events decide the conditions
+        ("reach", np.int64),  # where `PlanArrays.reach` of this series begins
     ]
 )
 
@@ -146,7 +161,11 @@ Records = TypingAny
 class PlanArrays(NamedTuple):
     """The plan as the kernels read it; see `Plan.arrays`."""
 
-    conditions: Records  # CONDITION
+    conditions: Records  # CONDITION; those of a series next to each other, ascending
+    series: Records  # SERIES
+    leads: Int32s  # per condition: the series of which it is the first, or -1
+    reach: Int64s  # series, rank of an event, from 1 -> for how long the event matters
+    truths_at_rest: Int64s  # bits of the conditions that are true without any event
     leaves: Records  # LEAF
     entry: Int32s  # per audience: its first leaf
     readers: Lists  # condition -> audiences that look at it
@@ -155,7 +174,7 @@ class PlanArrays(NamedTuple):
     absent_words: Int64s  # predicate bits of a user whom the warehouse does not know
     absent_members: Int32s  # audiences that hold for such a user without any event, and those
     # that look at them: what to evaluate when the user is seen for the first time
-    largest_ring: int  # cells of a block that holds the largest capacity
+    largest_ring: int  # cells of a block that holds the largest capacity of a series
     longest_window: int
 
 
@@ -198,17 +217,6 @@ class Plan:
         """64-bit words that hold a user's predicate bits (bit `p` is bit `p % 64` of `p // 64`)."""
         return (len(self.absent) + 63) // 64
 
-    @property
-    def listens_to_every_event(self) -> bool:
-        """Whether an event matters even if no condition counts it.
-
-        It always does.  Somebody whom the warehouse does not know may become a member by merely
-        being seen.  And an event is an input of its user: it moves the user's clock, and what ages
-        out at its instant is judged with it.  If such events were left out, what an audience
-        reports would depend on which events other audiences count.
-        """
-        return len(self.audiences) > 0
-
     @cached_property
     def arrays(self) -> PlanArrays:
         numbers = {audience.key: number for number, audience in enumerate(self.audiences)}
@@ -226,11 +234,21 @@ class Plan:
                         predicate_readers[predicate].append(number)
                     case MemberOf(key):
                         dependents[numbers[key]].append(number)
-        conditions = np.array(
-            [_condition_record(condition) for condition in self.conditions], dtype=CONDITION
-        )
+        series = list(self._series())
+        leads = np.full(len(self.conditions), -1, dtype=np.int32)
+        leads[[counting[0] for counting in series]] = np.arange(len(series))
+        reaches = [_reach([self.conditions[number] for number in one]) for one in series]
         return PlanArrays(
-            conditions=for_kernels(conditions),
+            conditions=for_kernels(
+                np.array(
+                    [_condition_record(n, self.conditions[n]) for one in series for n in one],
+                    dtype=CONDITION,
+                )
+            ),
+            series=for_kernels(_series_records(series, reaches)),
+            leads=leads,
+            reach=np.array([window for reach in reaches for window in reach], dtype=np.int64),
+            truths_at_rest=pack_bits([one.minimum == 0 for one in self.conditions]),
             leaves=for_kernels(np.array(graph.leaves, dtype=LEAF)),
             entry=np.array(entry, dtype=np.int32),
             readers=Lists.of(readers),
@@ -238,9 +256,16 @@ class Plan:
             predicate_readers=Lists.of(predicate_readers),
             absent_words=pack_bits(self.absent),
             absent_members=np.array(self._absent_members(), dtype=np.int32),
-            largest_ring=1 << (int(conditions["capacity"].max(initial=1)) - 1).bit_length(),
-            longest_window=int(conditions["window"].max(initial=0)),
+            largest_ring=1 << (max(map(len, reaches), default=1) - 1).bit_length(),
+            longest_window=max((one.window for one in self.conditions), default=0),
         )
+
+    def _series(self) -> Iterable[list[int]]:
+        """The conditions that share their events, ascending, by their first."""
+        shared: dict[object, list[int]] = {}
+        for number, condition in enumerate(self.conditions):
+            shared.setdefault(condition.of or number, []).append(number)
+        return shared.values()
 
     def _absent_members(self) -> list[int]:
         at_rest = [condition.minimum == 0 for condition in self.conditions]
@@ -262,10 +287,36 @@ def pack_bits(bits: Sequence[bool]) -> Int64s:
     return words.view(np.int64)
 
 
-def _condition_record(condition: Condition) -> tuple[int, int, int, int]:
-    if condition.maximum is None:
-        return condition.window, condition.minimum, UNBOUNDED, max(condition.minimum, 1)
-    return condition.window, condition.minimum, condition.maximum, condition.maximum + 1
+def _condition_record(number: int, condition: Condition) -> tuple[int, int, int, int]:
+    too_many = UNBOUNDED if condition.maximum is None else condition.maximum + 1
+    return number, condition.window, condition.minimum, too_many
+
+
+def _series_records(series: list[list[int]], reaches: list[list[int]]) -> Records:
+    records = np.empty(len(series), dtype=SERIES)
+    ends = np.cumsum([len(one) for one in series], dtype=np.int64)
+    capacities = np.array([len(reach) for reach in reaches], dtype=np.int64)
+    records["first"] = ends - [len(one) for one in series]
+    records["end"] = ends
+    records["window"] = [reach[0] for reach in reaches]
+    records["capacity"] = capacities
+    records["reach"] = np.cumsum(capacities) - capacities
+    return records
+
+
+def _capacity(condition: Condition) -> int:
+    """How many of the newest events decide a condition."""
+    return max(condition.minimum, 1) if condition.maximum is None else condition.maximum + 1
+
+
+def _reach(conditions: Sequence[Condition]) -> list[int]:
+    """For each rank of an event, the longest window of the conditions that look so far back."""
+    reach = [0] * max(map(_capacity, conditions))
+    for condition in conditions:
+        reach[_capacity(condition) - 1] = max(reach[_capacity(condition) - 1], condition.window)
+    for rank in range(len(reach) - 1, 0, -1):
+        reach[rank - 1] = max(reach[rank - 1], reach[rank])
+    return reach
 
 
 def _leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:

@@ -12,6 +12,8 @@ need at most, and ask their caller for a larger pool.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from engine.compiled import kernel
@@ -57,3 +59,41 @@ def give_back_block(book: Int64s, link: Int64s | Int32s, size_class: int, start:
     book[IN_USE] -= 1 << size_class
     link[start] = book[size_class]
     book[size_class] = start
+
+
+@kernel
+def first_not_below(keys: Int32s, low: int, high: int, key: int) -> int:
+    """The first of the ascending cells `low` … `high - 1` whose key is not below, or `high`."""
+    while low < high:
+        middle = (low + high) >> 1
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def make_place(
+    book: Int64s,
+    cells: Any,
+    link: Int64s | Int32s,
+    start: int,
+    count: int,
+    size_class: int,
+    position: int,
+) -> int:
+    """Move the cells of a block from `position` on up by one; return where the block starts.
+
+    A block that is full, or none (class NONE), is exchanged for one of the next class.
+    """
+    if size_class == NONE or count == 1 << size_class:
+        larger = take_block(book, link, size_class + 1)
+        for offset in range(count):
+            cells[larger + offset] = cells[start + offset]
+        if size_class != NONE:
+            give_back_block(book, link, size_class, start)
+        start = larger
+    for offset in range(count, position, -1):
+        cells[start + offset] = cells[start + offset - 1]
+    return start

@@ -31,7 +31,7 @@ def _evaluate_at_rest(plan: PlanArrays, patterns: Int64s, holding: Int8s) -> Non
             while leaf >= 0:
                 operand = int(plan.leaves.operand[leaf])
                 if plan.leaves.kind[leaf] == EVENT:
-                    truth = plan.conditions.minimum[operand] == 0
+                    truth = ((int(plan.truths_at_rest[operand >> 6]) >> (operand & 63)) & 1) == 1
                 elif plan.leaves.kind[leaf] == AUDIENCE:
                     truth = holding[row, operand] == 1
                 else:

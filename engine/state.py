@@ -4,9 +4,10 @@ Everything that the core remembers about the users of one parent model in one ke
 of records keep what belongs together in one cache line; kernels read `state.users.clock[user]`.
 All arrays have spare cells at their end, and `engine.growth` makes more.
 
-What a user costs: a row of `users` with its id, a cell of `windows` and the newest events in
-`entries` for each condition whose window holds something, a cell of `members` for each audience
-that the user has ever entered (sequences must go on counting), and an entry among the timers.
+What a user costs: a row of `users` with its id, a bit for each predicate and each condition, a cell
+of `series` and the newest events in `entries` for each series that holds something, a cell of
+`members` for each audience that the user has ever entered (sequences must go on counting), and an
+entry among the timers.
 """
 
 from __future__ import annotations
@@ -56,23 +57,23 @@ USER = np.dtype(
         ("id_start", np.int64),  # in `State.ids`
         ("id_length", np.int32),
         ("ahead", np.int32),  # first of the user's list in `State.ahead`
-        ("windows", np.int64),  # block of `State.windows`, ascending by condition
+        ("series", np.int64),  # block of `State.series`, ascending by number
         ("members", np.int64),  # block of `State.members`, ascending by audience
-        ("windows_count", np.int32),
+        ("series_count", np.int32),
         ("members_count", np.int32),
-        ("windows_class", np.int8),  # size class of the block, NONE without block
+        ("series_class", np.int8),  # size class of the block, NONE without block
         ("members_class", np.int8),
         ("marks", np.int8),
     ],
     align=True,
 )
 
-# One cell a user and condition whose window holds events.
-WINDOW = np.dtype(
+# One cell a user and series that holds events, see `engine.series`.
+SERIES = np.dtype(
     [
-        ("due", np.int64),  # when time alone changes the condition's truth, or empties the window
+        ("due", np.int64),  # when time alone changes a condition's truth, or empties the series
         ("block", np.int64),  # of the ring in `State.entries`
-        ("condition", np.int32),
+        ("number", np.int32),  # in `PlanArrays.series`
         ("count", np.int32),  # events in the ring
         ("first", np.int32),  # position of the oldest in the ring
         ("size_class", np.int32),  # of the ring's block
@@ -80,7 +81,7 @@ WINDOW = np.dtype(
     align=True,
 )
 
-# Events in rings: the newest of a window, ascending by (timestamp, id).
+# Events in rings: the newest of a series, ascending by (timestamp, id).
 ENTRY = np.dtype([("timestamp", np.int64), ("id", np.int64)], align=True)
 
 # One cell a user and audience entered at least once; a member while the sequence is odd.
@@ -101,7 +102,7 @@ AHEAD_EVENT = np.dtype(
 )
 
 # Rows of `State.books`: one pool each.
-WINDOWS_BOOK, ENTRIES_BOOK, MEMBERS_BOOK, AHEAD_BOOK = range(4)
+SERIES_BOOK, ENTRIES_BOOK, MEMBERS_BOOK, AHEAD_BOOK = range(4)
 
 # Field access as in `users.clock[user]`, which type checkers cannot follow.
 Records = Any
@@ -112,9 +113,10 @@ class State(NamedTuple):
     books: Int64s  # one row a pool, see `engine.pools`
     users: Records  # USER
     words: Int64s  # shape (users, words): outcomes of the warehouse predicates
+    truths: Int64s  # the same for the conditions
     table: Int32s  # user numbers, open addressing with linear probing; NONE where empty
     ids: Bytes
-    windows: Records  # WINDOW
+    series: Records  # SERIES
     entries: Records  # ENTRY
     members: Records  # MEMBER
     timers: Records  # TIMER
@@ -130,7 +132,7 @@ class State(NamedTuple):
 DONE = 0
 MORE_USERS = 1
 MORE_IDS = 2
-MORE_WINDOWS = 3
+MORE_SERIES = 3
 MORE_ENTRIES = 4
 MORE_MEMBERS = 5
 MORE_TIMERS = 6
@@ -143,8 +145,13 @@ MORE_RELEASED = 9
 _CELLS = 64
 
 
-def new_state(word_count: int) -> State:
-    """The state of a group that has seen nobody."""
+def new_state(word_count: int, truth_count: int) -> State:
+    """The state of a group that has seen nobody.
+
+    Args:
+        word_count: Words a user for the predicates.
+        truth_count: Words a user for the conditions.
+    """
     numbers = np.zeros(NUMBERS, dtype=np.int64)
     numbers[CLOCK] = -NEVER
     numbers[USERS_FREE] = NONE
@@ -153,9 +160,10 @@ def new_state(word_count: int) -> State:
         books=np.array([new_book() for _ in range(4)]),
         users=records(_CELLS, USER),
         words=np.empty((_CELLS, word_count), dtype=np.int64),
+        truths=np.empty((_CELLS, truth_count), dtype=np.int64),
         table=np.full(2 * _CELLS, NONE, dtype=np.int32),
         ids=np.empty(16 * _CELLS, dtype=np.uint8),
-        windows=records(4 * _CELLS, WINDOW),
+        series=records(4 * _CELLS, SERIES),
         entries=records(4 * _CELLS, ENTRY),
         members=records(4 * _CELLS, MEMBER),
         timers=records(_CELLS, TIMER),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine.compiled import kernel
 from engine.inputs import Snapshot
-from engine.plan import Bytes, Int32s
+from engine.plan import Bytes, Int32s, PlanArrays
 from engine.pools import NONE
 from engine.state import (
     CHANGED,
@@ -45,7 +45,9 @@ def find_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -
 
 
 @kernel
-def add_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -> int:
+def add_user(
+    plan: PlanArrays, state: State, user_hash: int, data: Bytes, start: int, end: int
+) -> int:
     """Give an unknown user a number.  The caller has made sure that there is room."""
     users = state.users
     user = int(state.numbers[USERS_FREE])
@@ -66,13 +68,15 @@ def add_user(state: State, user_hash: int, data: Bytes, start: int, end: int) ->
     users.clock[user] = -NEVER
     users.due[user] = NEVER
     users.armed[user] = NEVER
-    users.windows[user] = 0
-    users.windows_count[user] = 0
-    users.windows_class[user] = NONE
+    users.series[user] = 0
+    users.series_count[user] = 0
+    users.series_class[user] = NONE
     users.members[user] = 0
     users.members_count[user] = 0
     users.members_class[user] = NONE
     users.ahead[user] = NONE
+    for word in range(plan.truths_at_rest.size):
+        state.truths[user, word] = plan.truths_at_rest[word]
     enter_in_table(state.table, users, user)
     return user
 

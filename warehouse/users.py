@@ -9,8 +9,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from engine.hashing import stable_hashes
-from engine.inputs import Texts
 from engine.plan import Int64s
+from engine.texts import Texts
 from warehouse.errors import WarehouseError
 
 

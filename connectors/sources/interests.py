@@ -72,7 +72,7 @@ def interests(
             ),
             [(n, one.where) for n, one in enumerate(plan.conditions) if model.key in one.events],
         )
-        if interest.conditions or plan.plan.listens_to_every_event:
+        if interest.conditions or plan.plan.audiences:
             found.append(interest)
     return found
 

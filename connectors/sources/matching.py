@@ -35,7 +35,7 @@ class ConditionSets:
 
     def __init__(self, plan: ParentPlan) -> None:
         self._implicit = {n for n, one in enumerate(plan.conditions) if one.implicit}
-        self._emits_empty = plan.plan.listens_to_every_event
+        self._emits_empty = len(plan.plan.audiences) > 0
         self._numbers: dict[tuple[int, ...], int] = {(): 0}
         self._described = 0
 

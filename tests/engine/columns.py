@@ -54,9 +54,13 @@ def plan_of(
     audiences: Mapping[str, Tree],
     conditions: Sequence[tuple[int, int, int | None]] = (),
     absent: Sequence[bool] = (),
+    of: Sequence[str] = (),
 ) -> Plan:
-    """Conditions are (window, minimum, maximum)."""
-    named = [Condition(f"c{i}", *condition) for i, condition in enumerate(conditions)]
+    """Conditions are (window, minimum, maximum); `of` names the events of each, if they share."""
+    named = [
+        Condition(f"c{i}", *condition, of[i] if of else "")
+        for i, condition in enumerate(conditions)
+    ]
     return Plan.build(
         "users", named, absent, [Audience(key, "v1", tree) for key, tree in audiences.items()]
     )
