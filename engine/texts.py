@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -29,8 +30,48 @@ class Texts(NamedTuple):
         np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=starts[1:])
         return cls(np.frombuffer(data, dtype=np.uint8), starts)
 
+    @classmethod
+    def cut(cls, data: Bytes, begins: Int64s, lengths: Int64s) -> Texts:
+        """Copies of the texts that lie in some bytes; nothing is read where a length is 0."""
+        starts = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        bare = np.empty(starts[-1], dtype=np.uint8)
+        copy_runs(read_only(data), begins, bare, starts)
+        return cls(bare, starts)
+
+    @classmethod
+    def concatenated(cls, columns: Sequence[Texts]) -> Texts:
+        """One column after the other; the bytes begin at 0."""
+        firsts = [int(column.starts[0]) for column in columns]
+        ends = [int(column.starts[-1]) for column in columns]
+        shifts = np.cumsum([0, *(end - first for first, end in zip(firsts, ends, strict=True))])
+        parts = zip(columns, firsts, ends, shifts, strict=False)
+        data, starts = zip(
+            *(
+                (one.data[first:end], one.starts[:-1] + (shift - first))
+                for one, first, end, shift in parts
+            ),
+            strict=True,
+        )
+        return cls(np.concatenate(data), np.concatenate([*starts, shifts[-1:]]))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all texts together."""
+        return int(self.starts[-1] - self.starts[0])
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest text."""
+        return int(np.diff(self.starts).max(initial=0))
+
     def text(self, i: int) -> str:
         return self.data[self.starts[i] : self.starts[i + 1]].tobytes().decode()
+
+    def tolist(self) -> list[str]:
+        data = self.data.tobytes()
+        bounds = pairwise(self.starts.tolist())
+        return [data[start:end].decode() for start, end in bounds]
 
     def between(self, first: int, end: int) -> Texts:
         """Texts `first` … `end - 1`, sharing memory."""
@@ -38,11 +79,8 @@ class Texts(NamedTuple):
 
     def taken(self, rows: Int64s) -> Texts:
         """The texts of some rows, in the order of `rows`."""
-        starts = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum(self.starts[rows + 1] - self.starts[rows], out=starts[1:])
-        data = np.empty(starts[-1], dtype=np.uint8)
-        copy_runs(self.data, self.starts, rows, data, starts)
-        return Texts(data, starts)
+        begins = self.starts[rows]
+        return Texts.cut(self.data, begins, self.starts[rows + 1] - begins)
 
     def frozen(self) -> Texts:
         return Texts(read_only(self.data), read_only(self.starts))
@@ -59,15 +97,13 @@ def read_only(array: _Array) -> _Array:
 
 
 @kernel
-def copy_runs(
-    source: Bytes, from_starts: Int64s, rows: Int64s, target: Bytes, to_starts: Int64s
-) -> None:
-    """Copy the bytes of some rows one after the other.
+def copy_runs(source: Bytes, begins: Int64s, target: Bytes, starts: Int64s) -> None:
+    """Fill run `i` of the target, from `starts[i]` to `starts[i + 1]`, with bytes of the source.
 
     Unsigned places tell the compiler that no index counts from the end, so it copies in bulk.
     """
-    for i in range(rows.size):
-        begin = np.uint64(from_starts[rows[i]])
-        place = np.uint64(to_starts[i])
-        for step in range(to_starts[i + 1] - to_starts[i]):
+    for i in range(begins.size):
+        begin = np.uint64(begins[i])
+        place = np.uint64(starts[i])
+        for step in range(starts[i + 1] - starts[i]):
             target[place + np.uint64(step)] = source[begin + np.uint64(step)]

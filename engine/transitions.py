@@ -14,6 +14,8 @@ from enum import IntEnum
 import numpy as np
 
 from engine.plan import Int8s, Int32s, Int64s
+from engine.state import Records, State
+from engine.texts import Texts
 
 
 class Cause(IntEnum):
@@ -40,16 +42,16 @@ NO_CONDITION = -1
 class Transitions:
     """One entry a transition in every column; for one user in the order in which they happened."""
 
-    user_ids: list[str]
+    users: Texts
     audiences: Int32s  # numbers of `Plan.audiences`
     effective_at: Int64s  # microseconds since 1970 UTC
     sequences: Int32s  # odd: entered, even: exited
     causes: Int8s
     conditions: Int32s  # what expired, number of `Plan.conditions`, or NO_CONDITION
-    message_ids: list[str]  # of the event that caused it, or ""
+    message_ids: Texts  # of the event that caused it, or empty
 
     def __len__(self) -> int:
-        return len(self.user_ids)
+        return len(self.effective_at)
 
     @classmethod
     def concatenated(cls, parts: Sequence[Transitions]) -> Transitions:
@@ -58,35 +60,70 @@ class Transitions:
         if not parts:
             return NO_TRANSITIONS
         return cls(
-            [user_id for part in parts for user_id in part.user_ids],
+            Texts.concatenated([part.users for part in parts]),
             np.concatenate([part.audiences for part in parts]),
             np.concatenate([part.effective_at for part in parts]),
             np.concatenate([part.sequences for part in parts]),
             np.concatenate([part.causes for part in parts]),
             np.concatenate([part.conditions for part in parts]),
-            [message_id for part in parts for message_id in part.message_ids],
+            Texts.concatenated([part.message_ids for part in parts]),
         )
 
     def taken(self, rows: Int64s) -> Transitions:
         """The given rows, in the given order."""
-        wanted = rows.tolist()
         return Transitions(
-            [self.user_ids[row] for row in wanted],
+            self.users.taken(rows),
             self.audiences[rows],
             self.effective_at[rows],
             self.sequences[rows],
             self.causes[rows],
             self.conditions[rows],
-            [self.message_ids[row] for row in wanted],
+            self.message_ids.taken(rows),
+        )
+
+    def between(self, first: int, end: int) -> Transitions:
+        """Rows `first` … `end - 1`, sharing memory."""
+        return Transitions(
+            self.users.between(first, end),
+            self.audiences[first:end],
+            self.effective_at[first:end],
+            self.sequences[first:end],
+            self.causes[first:end],
+            self.conditions[first:end],
+            self.message_ids.between(first, end),
         )
 
 
 NO_TRANSITIONS = Transitions(
-    [],
+    Texts.of([]),
     np.empty(0, dtype=np.int32),
     np.empty(0, dtype=np.int64),
     np.empty(0, dtype=np.int32),
     np.empty(0, dtype=np.int8),
     np.empty(0, dtype=np.int32),
-    [],
+    Texts.of([]),
 )
+
+
+def transitions_of(emitted: Records, state: State, message_ids: Texts) -> Transitions:
+    """What kernels have written down (`engine.evaluate.EMITTED`), as columns of their own.
+
+    Args:
+        message_ids: Of the inputs that the kernels have been given.
+    """
+    causes = emitted["cause"].copy()
+    references = emitted["reference"]
+    by_event = causes == EVENT_CAUSE
+    users = emitted["user"]
+    rows = np.where(by_event, references, 0)
+    begins = message_ids.starts[rows]
+    lengths = np.where(by_event, message_ids.starts[rows + by_event] - begins, 0)
+    return Transitions(
+        Texts.cut(state.ids, state.users["id_start"][users], state.users["id_length"][users]),
+        emitted["audience"].copy(),
+        emitted["effective_at"].copy(),
+        emitted["sequence"].copy(),
+        causes,
+        np.where(by_event, NO_CONDITION, references).astype(np.int32),
+        Texts.cut(message_ids.data, begins, lengths),
+    )

@@ -109,7 +109,7 @@ def read(plan: Plan, *parts: Transitions) -> list[Out]:
         Out(user, plan.audiences[audience].key, effective_at, sequence)
         for part in parts
         for user, audience, effective_at, sequence in zip(
-            part.user_ids,
+            part.users.tolist(),
             part.audiences.tolist(),
             part.effective_at.tolist(),
             part.sequences.tolist(),

@@ -65,7 +65,7 @@ def test_any_text_can_be_a_user() -> None:
     group.take_force(snapshot_of(PLAN, {user: [True] for user in STRANGE_IDS}), 0)
     group.apply(inputs_of(Seen(user, SECOND, (0,), id=f"a{user}") for user in STRANGE_IDS))
     found = group.apply(inputs_of(Seen(user, SECOND, (0,), id=f"b{user}") for user in STRANGE_IDS))
-    assert found.user_ids == STRANGE_IDS
+    assert found.users.tolist() == STRANGE_IDS
     restored = KeyGroup.load(PLAN, group.dump())
     assert restored.members() == sorted(
         Member(user, audience, 1)
