@@ -83,14 +83,16 @@ class Summary:
 
     def add(self, transitions: Transitions) -> None:
         users = self._numbered(transitions.users)
-        by_audience = np.argsort(transitions.audiences, kind="stable")
-        audiences = transitions.audiences[by_audience]
-        edges = np.flatnonzero(np.diff(audiences, prepend=-1, append=-1)).tolist()
-        for first, end in pairwise(edges):
-            turns = by_audience[first:end]
-            self.audiences[self._keys[audiences[first]]].add(
-                users[turns], transitions.sequences[turns], transitions.effective_at[turns]
-            )
+        # Numbers of a byte or two are sorted in linear time.
+        audiences = transitions.audiences.astype(np.min_scalar_type(len(self._keys)))
+        by_audience = np.argsort(audiences, kind="stable")
+        edges = np.searchsorted(audiences[by_audience], np.arange(len(self._keys) + 1))
+        for key, (first, end) in zip(self._keys, pairwise(edges.tolist()), strict=True):
+            if first < end:
+                turns = by_audience[first:end]
+                self.audiences[key].add(
+                    users[turns], transitions.sequences[turns], transitions.effective_at[turns]
+                )
 
     def _numbered(self, users: Texts) -> Int64s:
         found = to_arrow(users).dictionary_encode()

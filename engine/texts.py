@@ -31,29 +31,23 @@ class Texts(NamedTuple):
         return cls(np.frombuffer(data, dtype=np.uint8), starts)
 
     @classmethod
-    def cut(cls, data: Bytes, begins: Int64s, lengths: Int64s) -> Texts:
-        """Copies of the texts that lie in some bytes; nothing is read where a length is 0."""
-        starts = np.zeros(len(lengths) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=starts[1:])
-        bare = np.empty(starts[-1], dtype=np.uint8)
-        copy_runs(read_only(data), begins, bare, starts)
-        return cls(bare, starts)
+    def cut(cls, source: Bytes, begins: Int64s, starts: Int64s) -> Texts:
+        """Copies of texts that lie in some bytes: text `i` of the column from `begins[i]` on."""
+        data = np.empty(starts[-1], dtype=np.uint8)
+        copy_runs(read_only(source), begins, data, starts)
+        return cls(data, starts)
 
     @classmethod
     def concatenated(cls, columns: Sequence[Texts]) -> Texts:
         """One column after the other; the bytes begin at 0."""
-        firsts = [int(column.starts[0]) for column in columns]
-        ends = [int(column.starts[-1]) for column in columns]
-        shifts = np.cumsum([0, *(end - first for first, end in zip(firsts, ends, strict=True))])
-        parts = zip(columns, firsts, ends, shifts, strict=False)
-        data, starts = zip(
-            *(
-                (one.data[first:end], one.starts[:-1] + (shift - first))
-                for one, first, end, shift in parts
-            ),
-            strict=True,
-        )
-        return cls(np.concatenate(data), np.concatenate([*starts, shifts[-1:]]))
+        data, starts = [], [np.zeros(1, dtype=np.int64)]
+        end = 0
+        for column in columns:
+            first, last = int(column.starts[0]), int(column.starts[-1])
+            data.append(column.data[first:last])
+            starts.append(column.starts[1:] + (end - first))
+            end += last - first
+        return cls(np.concatenate(data), np.concatenate(starts))
 
     @property
     def size(self) -> int:
@@ -80,7 +74,9 @@ class Texts(NamedTuple):
     def taken(self, rows: Int64s) -> Texts:
         """The texts of some rows, in the order of `rows`."""
         begins = self.starts[rows]
-        return Texts.cut(self.data, begins, self.starts[rows + 1] - begins)
+        starts = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(self.starts[rows + 1] - begins, out=starts[1:])
+        return Texts.cut(self.data, begins, starts)
 
     def frozen(self) -> Texts:
         return Texts(read_only(self.data), read_only(self.starts))

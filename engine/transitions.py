@@ -13,6 +13,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from engine.compiled import kernel
 from engine.plan import Int8s, Int32s, Int64s
 from engine.state import Records, State
 from engine.texts import Texts
@@ -111,19 +112,64 @@ def transitions_of(emitted: Records, state: State, message_ids: Texts) -> Transi
     Args:
         message_ids: Of the inputs that the kernels have been given.
     """
-    causes = emitted["cause"].copy()
-    references = emitted["reference"]
-    by_event = causes == EVENT_CAUSE
-    users = emitted["user"]
-    rows = np.where(by_event, references, 0)
-    begins = message_ids.starts[rows]
-    lengths = np.where(by_event, message_ids.starts[rows + by_event] - begins, 0)
-    return Transitions(
-        Texts.cut(state.ids, state.users["id_start"][users], state.users["id_length"][users]),
-        emitted["audience"].copy(),
-        emitted["effective_at"].copy(),
-        emitted["sequence"].copy(),
+    count = emitted.size
+    audiences, sequences, conditions = (np.empty(count, dtype=np.int32) for _ in range(3))
+    effective_at, user_begins, id_begins = (np.empty(count, dtype=np.int64) for _ in range(3))
+    user_starts, id_starts = (np.zeros(count + 1, dtype=np.int64) for _ in range(2))
+    causes = np.empty(count, dtype=np.int8)
+    _fill_columns(
+        emitted,
+        state.users,
+        message_ids.starts,
+        audiences,
+        effective_at,
+        sequences,
         causes,
-        np.where(by_event, NO_CONDITION, references).astype(np.int32),
-        Texts.cut(message_ids.data, begins, lengths),
+        conditions,
+        user_begins,
+        user_starts,
+        id_begins,
+        id_starts,
     )
+    return Transitions(
+        Texts.cut(state.ids, user_begins, user_starts),
+        audiences,
+        effective_at,
+        sequences,
+        causes,
+        conditions,
+        Texts.cut(message_ids.data, id_begins, id_starts),
+    )
+
+
+@kernel
+def _fill_columns(
+    emitted: Records,
+    users: Records,
+    message_starts: Int64s,
+    audiences: Int32s,
+    effective_at: Int64s,
+    sequences: Int32s,
+    causes: Int8s,
+    conditions: Int32s,
+    user_begins: Int64s,
+    user_starts: Int64s,
+    id_begins: Int64s,
+    id_starts: Int64s,
+) -> None:
+    for row in range(audiences.size):
+        audiences[row] = emitted.audience[row]
+        effective_at[row] = emitted.effective_at[row]
+        sequences[row] = emitted.sequence[row]
+        causes[row] = emitted.cause[row]
+        user = emitted.user[row]
+        user_begins[row] = users.id_start[user]
+        user_starts[row + 1] = user_starts[row] + users.id_length[user]
+        conditions[row] = emitted.reference[row]
+        id_begins[row] = 0
+        id_starts[row + 1] = id_starts[row]
+        if emitted.cause[row] == EVENT_CAUSE:
+            conditions[row] = NO_CONDITION
+            event = emitted.reference[row]
+            id_begins[row] = message_starts[event]
+            id_starts[row + 1] += message_starts[event + 1] - message_starts[event]

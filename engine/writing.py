@@ -28,9 +28,9 @@ BEGINNING, BEFORE_INSTANT, BEFORE_SEQUENCE, BEFORE_CAUSE, AFTER_EVENT, END = ran
 )
 
 _DAY = 86_400_000_000
-_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _CONTROL = np.frombuffer(b"uuuuuuuubtnufruuuuuuuuuuuuuuuuuu", dtype=np.uint8)
-_QUOTE, _BACKSLASH, _ZERO, _MINUS = 34, 92, 48, 45
+_QUOTE, _BACKSLASH, _MINUS = 34, 92, 45
 _COLON, _T, _Z, _POINT, _U = 58, 84, 90, 46, 117
 
 
@@ -64,7 +64,7 @@ def write_ids(
         for digit in range(ID_DIGITS):
             word = chain[digit >> 4] >> np.uint64(8 * ((digit & 15) >> 1))
             shift = np.uint64(0 if digit & 1 else 4)
-            ids[row, digit] = _HEX[int((word >> shift) & np.uint64(15))]
+            ids[row, digit] = _DIGITS[int((word >> shift) & np.uint64(15))]
 
 
 @kernel
@@ -150,8 +150,8 @@ def _put_escaped(data: Bytes, place: int, texts: Texts, i: int) -> int:
         place += 2
         if _CONTROL[byte] == _U:
             place = _put_number(data, place, 0, 2)
-            data[place] = _HEX[byte >> 4]
-            data[place + 1] = _HEX[byte & 15]
+            data[place] = _DIGITS[byte >> 4]
+            data[place + 1] = _DIGITS[byte & 15]
             place += 2
     return place
 
@@ -162,16 +162,16 @@ def _put_number(data: Bytes, place: int, value: int, width: int) -> int:
     if value < 0:
         data[place] = _MINUS
         place += 1
-        value = -value
+    left = np.uint64(abs(value))  # division is faster without a sign
     digits = 1
-    bound = 10
-    while digits < width or (digits < 19 and value >= bound):
+    bound = np.uint64(10)
+    while digits < width or left >= bound:
         digits += 1
-        bound *= 10
+        bound *= np.uint64(10)
     for position in range(place + digits - 1, place - 1, -1):
-        quotient = value // 10
-        data[position] = _ZERO + value - 10 * quotient
-        value = quotient
+        quotient = left // np.uint64(10)
+        data[position] = _DIGITS[left - quotient * np.uint64(10)]
+        left = quotient
     return place + digits
 
 
