@@ -15,8 +15,9 @@ import numpy as np
 from dataflows.steps import Step, split_by_group
 from engine.group import KeyGroup
 from engine.hashing import GROUPS, stable_hashes
-from engine.inputs import Inputs, Snapshot, Texts
+from engine.inputs import Inputs, Snapshot
 from engine.plan import Audience, Condition, Lists, Performed, Plan
+from engine.texts import Texts
 
 USERS = 1_000_000
 _BATCH = 10_000

@@ -53,7 +53,8 @@ def compile_core() -> None:
         loaded = load_project(root, {}).loaded
         assert loaded is not None
         files = find_files([root / "events.jsonl"])
-        run_backtest(loaded, Request([Recording(file, None, "segment") for file in files]))
+        recordings = [Recording(file, None, "segment") for file in files]
+        run_backtest(loaded, Request(recordings, output=root / "transitions.jsonl"))
     with suppress(OSError):  # where nothing can be kept, every start is the first
         _DONE.touch()
     click.echo(f"usher: compiled in {time.monotonic() - started:.0f} s", err=True)

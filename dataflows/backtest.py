@@ -108,11 +108,12 @@ def run_backtest(
     keys = project.audiences.keys() if request.audiences is None else request.audiences
     records = RecordCounts()
     dead_letters: dict[str, int] = {}
-    summary = Summary(project.plans, keys)
+    plans = [parent.plan for parent in project.plans.values()]
+    summary = Summary(plans, keys)
     with ExitStack() as resources:
         resources.enter_context(_without_cycle_search())
         ordering = resources.enter_context(Ordering())
-        output = request.output and resources.enter_context(open_output(request.output))
+        output = request.output and resources.enter_context(open_output(request.output, plans))
         span = _read(loaded, request, ordering, records, dead_letters, progress)
         start = span.earliest if request.start is None else request.start
         if start is None or (request.until is not None and request.until < start):
@@ -124,7 +125,7 @@ def run_backtest(
             parent: pull(loaded.root, project.warehouse, plan, start, store=store)
             for parent, plan in project.plans.items()
         }
-        chronicle = Chronicle(project.plans, request.audiences)
+        chronicle = Chronicle(plans, request.audiences)
         clock = VirtualClock(start, until)
 
         def steps() -> Iterator[Step]:
@@ -134,11 +135,11 @@ def run_backtest(
 
         def take(transitions: GroupTransitions) -> None:
             records.add_evaluated(transitions.counts)
-            stretch = chronicle.add(transitions)
-            if stretch is not None:
-                summary.add(stretch)
+            complete = chronicle.add(transitions)
+            if complete is not None:
+                summary.add(complete)
                 if output:
-                    output.write(stretch.records(project.plans))
+                    output.write(complete)
 
         flow = backtest_flow(steps(), Audiences(project.plans, snapshots, live=False), take)
         run_flow(flow, workers=request.workers, epoch=_EPOCH)

@@ -10,108 +10,95 @@ The order is (effective_at, parent model, user, audience, sequence), texts by co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from audience_dsl.definitions import ParentPlan
+from connectors.arrow import to_arrow
 from dataflows.steps import GroupTransitions
 from engine.hashing import GROUPS
-from engine.plan import Int64s
-from engine.records import TransitionRecord, transition_records
-from engine.transitions import Transitions
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Transitions of a stretch of time, in order: place i is `rows[i]` of part `parts[i]`."""
-
-    columns: tuple[tuple[str, Transitions], ...]  # parent model and its transitions
-    parts: Int64s
-    rows: Int64s
-
-    def records(self, plans: Mapping[str, ParentPlan]) -> list[TransitionRecord]:
-        by_part = [
-            transition_records(plans[parent].plan, transitions)
-            for parent, transitions in self.columns
-        ]
-        if len(by_part) == 1:
-            (records,) = by_part
-            return [records[row] for row in self.rows.tolist()]
-        return [
-            by_part[part][row]
-            for part, row in zip(self.parts.tolist(), self.rows.tolist(), strict=True)
-        ]
+from engine.plan import Int32s, Int64s, Plan
+from engine.transitions import NO_CONDITION, Transitions
 
 
 class Chronicle:
     """Collects the transitions of some audiences and gives them back in order.
 
+    What comes back numbers audiences and conditions as if those of the plans stood one after the
+    other.
+
     Args:
         audiences: Keys of those that are asked for; all if `None`.
     """
 
-    def __init__(
-        self, plans: Mapping[str, ParentPlan], audiences: Collection[str] | None = None
-    ) -> None:
-        self._plans = plans
-        self._reached = {(parent, group): -(1 << 62) for parent in plans for group in range(GROUPS)}
-        self._waiting: dict[str, list[Transitions]] = {parent: [] for parent in plans}
-        self._wanted = {
-            parent: np.array(
-                [audiences is None or audience.key in audiences for audience in one.plan.audiences],
-                dtype=np.bool_,
-            )
-            for parent, one in plans.items()
+    def __init__(self, plans: Sequence[Plan], audiences: Collection[str] | None = None) -> None:
+        parents = [plan.parent_model for plan in plans]
+        self._reached = {
+            (parent, group): -(1 << 62) for parent in parents for group in range(GROUPS)
         }
+        self._waiting: list[Transitions] = []
+        firsts = accumulate((len(plan.audiences) for plan in plans), initial=0)
+        self._first_audience = dict(zip(parents, firsts, strict=False))
+        firsts = accumulate((len(plan.conditions) for plan in plans), initial=0)
+        self._first_condition = dict(zip(parents, firsts, strict=False))
+        keys = [(plan.parent_model, one.key) for plan in plans for one in plan.audiences]
+        self._wanted = np.array(
+            [audiences is None or key in audiences for _, key in keys], dtype=np.bool_
+        )
+        self._audience_ranks = _ranks([key for _, key in keys])
+        self._parent_ranks = _ranks([parent for parent, _ in keys])
 
-    def add(self, one: GroupTransitions) -> Stretch | None:
+    def add(self, one: GroupTransitions) -> Transitions | None:
         """Take in a group's transitions; return what is complete thereby, if anything is."""
-        transitions = one.transitions
-        if len(transitions):
-            wanted = self._wanted[one.parent_model][transitions.audiences]
+        if len(one.transitions):
+            numbered = self._numbered(one.transitions, one.parent_model)
+            wanted = self._wanted[numbered.audiences]
             if not wanted.all():
-                transitions = transitions.taken(np.flatnonzero(wanted))
-            if len(transitions):
-                self._waiting[one.parent_model].append(transitions)
+                numbered = numbered.taken(np.flatnonzero(wanted))
+            self._waiting.append(numbered)
         before = min(self._reached.values())
         self._reached[one.parent_model, one.group] = one.tick
         after = min(self._reached.values())
         return self._complete(after) if after > before else None
 
-    def _complete(self, instant: int) -> Stretch | None:
-        columns = []
-        for parent, waiting in self._waiting.items():
-            together = Transitions.concatenated(waiting)
-            ready = together.effective_at < instant
-            if not ready.any():
-                continue
-            if ready.all():
-                waiting.clear()
-            else:
-                waiting[:] = [together.taken(np.flatnonzero(~ready))]
-                together = together.taken(np.flatnonzero(ready))
-            columns.append((parent, together))
-        return self._ordered(columns) if columns else None
+    def _numbered(self, transitions: Transitions, parent: str) -> Transitions:
+        conditions = transitions.conditions
+        expired = conditions != NO_CONDITION
+        return replace(
+            transitions,
+            audiences=transitions.audiences + np.int32(self._first_audience[parent]),
+            conditions=conditions + expired * np.int32(self._first_condition[parent]),
+        )
 
-    def _ordered(self, columns: Iterable[tuple[str, Transitions]]) -> Stretch:
-        columns = tuple(columns)
-        parts = np.repeat(np.arange(len(columns)), [len(one) for _, one in columns])
-        rows = np.concatenate([np.arange(len(one)) for _, one in columns])
-        instants = np.concatenate([one.effective_at for _, one in columns])
-        order = np.argsort(instants, kind="stable")
-        instants = instants[order]
-        edges = np.flatnonzero(np.diff(instants, prepend=instants[0] - 1, append=instants[-1] + 1))
+    def _complete(self, instant: int) -> Transitions | None:
+        together = Transitions.concatenated(self._waiting)
+        count = int((together.effective_at < instant).sum())
+        if not count:
+            return None
+        order = self._order(together)
+        self._waiting = [together.taken(order[count:])] if count < len(order) else []
+        return together.taken(order[:count])
 
-        def key(place: int) -> tuple[str, str, str, int]:
-            parent, transitions = columns[parts[place]]
-            row = rows[place]
-            audience = self._plans[parent].plan.audiences[transitions.audiences[row]].key
-            return parent, transitions.user_ids[row], audience, int(transitions.sequences[row])
+    def _order(self, transitions: Transitions) -> Int64s:
+        columns = {
+            "effective_at": transitions.effective_at,
+            "parent_model": self._parent_ranks[transitions.audiences],
+            # As bytes of UTF-8 texts have the order of their code points.
+            "user": to_arrow(transitions.users, pa.large_binary()),
+            "audience": self._audience_ranks[transitions.audiences],
+            "sequence": transitions.sequences,
+        }
+        batch = pa.RecordBatch.from_pydict(columns)
+        keys = [(name, "ascending") for name in columns]
+        order: Int64s = pc.sort_indices(batch, sort_keys=keys).to_numpy().astype(np.int64)
+        return order
 
-        for first, end in pairwise(edges.tolist()):
-            if end - first > 1:
-                order[first:end] = sorted(order[first:end].tolist(), key=key)
-        return Stretch(columns, parts[order], rows[order])
+
+def _ranks(texts: Sequence[str]) -> Int32s:
+    """The place of each text among them all; of equal texts, the same."""
+    ranks = {text: rank for rank, text in enumerate(sorted(set(texts)))}
+    return np.array([ranks[text] for text in texts], dtype=np.int32)

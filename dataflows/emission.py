@@ -7,9 +7,10 @@ are refused before the job starts, so that nobody waits for deliveries that neve
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
+import numpy as np
 
 from audience_dsl.definitions import Project, Sync
 from audience_dsl.instants import format_instant
@@ -21,7 +22,9 @@ from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
-from engine.records import TransitionRecord, transition_records
+from engine.plan import Int64s, Plan
+from engine.records import ENTERED, EXITED, RecordWriter, format_instants, kind_of
+from engine.transitions import Cause, Transitions
 from project.folder import LoadedProject
 
 _DATE = len("2026-03-01")
@@ -40,7 +43,10 @@ class Emission:
     ) -> None:
         self._project = loaded.project
         self._show = show
-        self._line = _json_line if json else _text_line
+        self._json = json
+        self._records = {
+            parent: RecordWriter([one.plan]) for parent, one in loaded.project.plans.items()
+        }
         self._files = {
             key: FileDestination(str(loaded.root / str(destination.options["path"])))
             for key, destination in loaded.project.destinations.items()
@@ -55,17 +61,19 @@ class Emission:
             self._files[key].open(today)
 
     def take(self, found: GroupTransitions) -> None:
+        transitions = found.transitions
+        if not len(transitions):
+            return
         now = wall_clock()
-        date = _date(now)
+        lines = self._records[found.parent_model].lines(transitions, found.pull, now)
         plan = self._project.plans[found.parent_model].plan
-        records = transition_records(plan, found.transitions, found.pull, now)
         for sync in self._syncs:
-            self._files[sync.destination].write(
-                [one for one in records if one.audience == sync.audience and one.type in sync.on],
-                date,
-            )
-        for record in records:
-            self._show(self._line(record))
+            rows = _rows_for(sync, plan, transitions)
+            if len(rows):
+                self._files[sync.destination].write(lines.taken(rows).data.data, _date(now))
+        shown = lines.tolist() if self._json else _text_lines(plan, transitions, found.pull)
+        for line in shown:
+            self._show(line.rstrip("\n"))
 
     def bury(self, letter: DeadLetter) -> None:
         now = wall_clock()
@@ -76,7 +84,7 @@ class Emission:
             "reason": letter.reason,
             "excerpt": letter.excerpt,
         }
-        self._dead_letters.write([record], _date(now))
+        self._dead_letters.write(msgspec.json.encode(record) + b"\n", _date(now))
 
     def count(self, batch: Batch) -> None:
         self.counts.read += batch.received
@@ -117,17 +125,40 @@ def _date(instant: int) -> str:
     return format_instant(instant)[:_DATE]
 
 
-def _json_line(record: TransitionRecord) -> str:
-    return msgspec.json.encode(record).decode()
+def _rows_for(sync: Sync, plan: Plan, transitions: Transitions) -> Int64s:
+    """The transitions that a sync delivers."""
+    numbers = [number for number, one in enumerate(plan.audiences) if one.key == sync.audience]
+    types = [sequence for sequence, type_ in enumerate((EXITED, ENTERED)) if type_ in sync.on]
+    ours = np.isin(transitions.audiences, numbers) & np.isin(transitions.sequences & 1, types)
+    return np.flatnonzero(ours)
 
 
-def _text_line(record: TransitionRecord) -> str:
-    cause = record.cause
-    why = cause.get("message_id") or cause.get("condition") or cause.get("pull") or ""
-    return (
-        f"{record.effective_at}  {record.type:<7}  {record.audience}  {_visible(record.user_id)}  "
-        f"{cause['kind']}{' ' + _visible(why) if why else ''}"
+def _text_lines(plan: Plan, transitions: Transitions, pull: str) -> Iterator[str]:
+    columns = zip(
+        format_instants(transitions.effective_at),
+        transitions.sequences.tolist(),
+        transitions.audiences.tolist(),
+        transitions.users.tolist(),
+        map(Cause, transitions.causes.tolist()),
+        transitions.conditions.tolist(),
+        transitions.message_ids.tolist(),
+        strict=True,
     )
+    for effective_at, sequence, audience, user, cause, condition, message_id in columns:
+        match cause:
+            case Cause.EVENT:
+                why = message_id
+            case Cause.WINDOW_EXPIRED:
+                why = plan.conditions[condition].key
+            case Cause.WAREHOUSE_PULL:
+                why = pull
+            case _:
+                why = ""
+        yield (
+            f"{effective_at}  {ENTERED if sequence & 1 else EXITED:<7}  "
+            f"{plan.audiences[audience].key}  {_visible(user)}  "
+            f"{kind_of(cause)}{' ' + _visible(why) if why else ''}"
+        )
 
 
 def _visible(text: str) -> str:

@@ -8,24 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
-import msgspec
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from engine.records import TransitionRecord
+from connectors.arrow import to_arrow
+from engine.plan import Plan
+from engine.records import ENTERED, EXITED, RecordWriter, kind_of
+from engine.texts import Texts
+from engine.transitions import EVENT_CAUSE, NO_CONDITION, Cause, Transitions
 
 SUFFIXES = (".jsonl", ".parquet")
 
 
 class Output(Protocol):
-    def write(self, records: Sequence[TransitionRecord]) -> None: ...
+    def write(self, transitions: Transitions) -> None: ...
 
 
 @contextmanager
-def open_output(path: Path) -> Iterator[Output]:
+def open_output(path: Path, plans: Sequence[Plan]) -> Iterator[Output]:
     """An output of the kind that the file's name asks for.
+
+    Transitions number audiences and conditions as if those of the plans stood one after the other.
 
     Raises:
         OSError: the file cannot be written.
@@ -34,7 +40,8 @@ def open_output(path: Path) -> Iterator[Output]:
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("wb") as file:
-            output = _Parquet(file) if path.suffix == ".parquet" else _JsonLines(file)
+            kind = _Parquet if path.suffix == ".parquet" else _JsonLines
+            output = kind(file, plans)
             try:
                 yield output
             finally:
@@ -44,13 +51,20 @@ def open_output(path: Path) -> Iterator[Output]:
         aside.unlink(missing_ok=True)
 
 
-class _JsonLines:
-    def __init__(self, file: object) -> None:
-        self._file = file
-        self._encoder = msgspec.json.Encoder()
+# Transitions that are written at once: their lines stay in the processor's cache.
+_STRETCH = 4096
 
-    def write(self, records: Sequence[TransitionRecord]) -> None:
-        self._file.write(self._encoder.encode_lines(records))  # type: ignore[attr-defined]
+
+class _JsonLines:
+    def __init__(self, file: BinaryIO, plans: Sequence[Plan]) -> None:
+        self._file = file
+        self._records = RecordWriter(plans)
+
+    def write(self, transitions: Transitions) -> None:
+        count = len(transitions)
+        for first in range(0, count, _STRETCH):
+            some = transitions.between(first, min(first + _STRETCH, count))
+            self._file.write(self._records.lines(some).data.data)
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -82,19 +96,50 @@ _SCHEMA = pa.schema(
 
 
 class _Parquet:
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: BinaryIO, plans: Sequence[Plan]) -> None:
         self._writer = pq.ParquetWriter(file, _SCHEMA, compression="zstd")
+        self._records = RecordWriter(plans)
+        audiences = [(plan.parent_model, one) for plan in plans for one in plan.audiences]
+        self._parents = pa.array([parent for parent, _ in audiences], pa.string())
+        self._audiences = pa.array([one.key for _, one in audiences], pa.string())
+        self._versions = pa.array([one.version for _, one in audiences], pa.string())
+        conditions = [one.key for plan in plans for one in plan.conditions]
+        self._conditions = pa.array(conditions, pa.string())
 
-    def write(self, records: Sequence[TransitionRecord]) -> None:
-        columns = {}
-        for field in _SCHEMA:
-            values = pa.array([getattr(record, field.name) for record in records], _read_as(field))
-            columns[field.name] = values.cast(field.type)
-        self._writer.write_table(pa.table(columns, schema=_SCHEMA))
+    def write(self, transitions: Transitions) -> None:
+        ids = self._records.ids(transitions)
+        starts = np.arange(len(transitions) + 1) * ids.shape[1]
+        columns = [
+            to_arrow(Texts(ids.reshape(-1), starts)),
+            _TYPES.take(transitions.sequences & 1),
+            self._audiences.take(transitions.audiences),
+            self._versions.take(transitions.audiences),
+            self._parents.take(transitions.audiences),
+            to_arrow(transitions.users),
+            pa.array(transitions.effective_at),
+            pa.array(transitions.sequences),
+            self._causes(transitions),
+        ]
+        arrays = [one.cast(field.type) for one, field in zip(columns, _SCHEMA, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA))
+
+    def _causes(self, transitions: Transitions) -> Any:
+        rows = np.arange(len(transitions))
+        by_event = pa.array(rows, mask=transitions.causes != EVENT_CAUSE)
+        expired = pa.array(transitions.conditions, mask=transitions.conditions == NO_CONDITION)
+        return pa.StructArray.from_arrays(
+            [
+                _KINDS.take(transitions.causes),
+                to_arrow(transitions.message_ids).take(by_event).cast(pa.string()),
+                self._conditions.take(expired),
+                pa.nulls(len(transitions), pa.string()),  # a backtest pulls once, to begin with
+            ],
+            fields=list(_SCHEMA.field("cause").type),
+        )
 
     def close(self) -> None:
         self._writer.close()
 
 
-def _read_as(field: pa.Field) -> pa.DataType:
-    return pa.string() if field.name == "effective_at" else field.type
+_TYPES = pa.array([EXITED, ENTERED])
+_KINDS = pa.array([kind_of(cause) for cause in Cause])

@@ -69,7 +69,7 @@ def _parts(inputs: Inputs | None) -> list[Inputs | None]:
     """
     if inputs is None:
         return [None] * GROUPS
-    groups = groups_of(inputs.user_hashes)
+    groups = groups_of(inputs.user_hashes).astype(np.uint8)
     if (groups[1:] < groups[:-1]).any():
         order = np.argsort(groups, kind="stable")
         groups, inputs = groups[order], inputs.taken(order)

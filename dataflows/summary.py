@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
-from audience_dsl.definitions import ParentPlan
-from dataflows.chronicle import Stretch
+from connectors.arrow import to_arrow
 from engine.group import Counts
-from engine.plan import Int32s, Int64s
+from engine.plan import Int32s, Int64s, Plan
+from engine.texts import Texts
+from engine.transitions import Transitions
 
 
 @dataclass(slots=True)
@@ -41,11 +42,11 @@ class AudienceFigures:
     exits: int = 0
     members: int = 0
     peak_members: int = 0
-    # Of all transitions, stretch by stretch: number of the user, sequence, effective_at.
+    # Of all transitions, as they came: number of the user, sequence, effective_at.
     _turns: list[tuple[Int64s, Int32s, Int64s]] = field(default_factory=list, repr=False)
 
     def add(self, users: Int64s, sequences: Int32s, instants: Int64s) -> None:
-        """Take in the audience's transitions of a stretch, at least one, in order."""
+        """Take in the audience's transitions, at least one, in order."""
         entered = (sequences & 1) == 1
         sizes = self.members + np.cumsum(np.where(entered, 1, -1))
         last_of_instant = np.append(instants[1:] != instants[:-1], True)
@@ -70,31 +71,32 @@ class AudienceFigures:
 
 
 class Summary:
-    """Figures of each audience, by key, from transitions in order."""
+    """Figures of each audience, by key, from transitions in order.
 
-    def __init__(self, plans: Mapping[str, ParentPlan], audiences: Iterable[str]) -> None:
-        self._plans = plans
+    Transitions number audiences as if those of the plans stood one after the other.
+    """
+
+    def __init__(self, plans: Iterable[Plan], audiences: Iterable[str]) -> None:
         self.audiences = {key: AudienceFigures() for key in sorted(audiences)}
-        self._numbers: dict[str, dict[str, int]] = {parent: {} for parent in plans}
+        self._keys = [audience.key for plan in plans for audience in plan.audiences]
+        self._numbers: dict[str, int] = {}  # of users
 
-    def add(self, stretch: Stretch) -> None:
-        for part, (parent, transitions) in enumerate(stretch.columns):
-            rows = stretch.rows[stretch.parts == part]
-            keys = [audience.key for audience in self._plans[parent].plan.audiences]
-            users = self._numbered(parent, transitions.user_ids)[rows]
-            audiences = transitions.audiences[rows]
-            by_audience = np.argsort(audiences, kind="stable")
-            edges = np.searchsorted(audiences[by_audience], np.arange(len(keys) + 1))
-            for key, (first, end) in zip(keys, pairwise(edges.tolist()), strict=True):
-                if first < end:
-                    chosen = by_audience[first:end]
-                    turns = rows[chosen]
-                    self.audiences[key].add(
-                        users[chosen], transitions.sequences[turns], transitions.effective_at[turns]
-                    )
+    def add(self, transitions: Transitions) -> None:
+        users = self._numbered(transitions.users)
+        # Numbers of a byte or two are sorted in linear time.
+        audiences = transitions.audiences.astype(np.min_scalar_type(len(self._keys)))
+        by_audience = np.argsort(audiences, kind="stable")
+        edges = np.searchsorted(audiences[by_audience], np.arange(len(self._keys) + 1))
+        for key, (first, end) in zip(self._keys, pairwise(edges.tolist()), strict=True):
+            if first < end:
+                turns = by_audience[first:end]
+                self.audiences[key].add(
+                    users[turns], transitions.sequences[turns], transitions.effective_at[turns]
+                )
 
-    def _numbered(self, parent: str, user_ids: list[str]) -> Int64s:
-        numbers = self._numbers[parent]
-        return np.array(
-            [numbers.setdefault(user_id, len(numbers)) for user_id in user_ids], dtype=np.int64
-        )
+    def _numbered(self, users: Texts) -> Int64s:
+        found = to_arrow(users).dictionary_encode()
+        numbers = self._numbers
+        distinct = [numbers.setdefault(user, len(numbers)) for user in found.dictionary.to_pylist()]
+        by_row: Int64s = np.array(distinct, dtype=np.int64)[found.indices.to_numpy()]
+        return by_row

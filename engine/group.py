@@ -30,8 +30,8 @@ from engine.evaluate import (
 )
 from engine.growth import enlarged_state
 from engine.hashing import GROUP_BITS, GROUPS
-from engine.inputs import Inputs, Snapshot, Texts
-from engine.plan import Bytes, Int64s, Plan
+from engine.inputs import Inputs, Snapshot
+from engine.plan import Plan
 from engine.pools import IN_USE
 from engine.rest import members_at_rest
 from engine.state import (
@@ -61,10 +61,13 @@ from engine.state import (
     new_state,
     records,
 )
-from engine.transitions import EVENT_CAUSE, NO_CONDITION, NO_TRANSITIONS, Cause, Transitions
+from engine.texts import Texts
+from engine.transitions import NO_TRANSITIONS, Cause, Transitions, transitions_of
 
 # Transitions that the kernels may collect before they are carried off.
-_EMITTED_ROWS = 512
+_EMITTED_ROWS = 2048
+
+_NO_TEXTS = Texts.of([])
 
 # State is rebuilt compactly when less than a quarter of what it holds is in use, unless it is
 # small anyway.
@@ -272,7 +275,7 @@ class KeyGroup:
         self._state.numbers[RELEASED] = 0
         self._state.numbers[TRACKING] = 1
 
-    def _drive(self, step: Callable[[], int], message_ids: Texts | None = None) -> Transitions:
+    def _drive(self, step: Callable[[], int], message_ids: Texts = _NO_TEXTS) -> Transitions:
         """Run a kernel to its end, making room whenever it asks."""
         parts = []
         while (need := step()) != DONE:
@@ -284,34 +287,10 @@ class KeyGroup:
             parts.append(self._carry_off(message_ids))
         return Transitions.concatenated(parts)
 
-    def _carry_off(self, message_ids: Texts | None) -> Transitions:
+    def _carry_off(self, message_ids: Texts) -> Transitions:
         count = int(self._state.numbers[TRANSITIONS])
         self._state.numbers[TRANSITIONS] = 0
-        emitted = self._emitted[:count]
-        causes = emitted["cause"].copy()
-        references = emitted["reference"]
-        by_event = causes == EVENT_CAUSE
-        users = emitted["user"]
-        starts = self._state.users["id_start"][users]
-        user_ids = _texts(self._state.ids, starts, starts + self._state.users["id_length"][users])
-        events = [""] * count
-        if message_ids is not None:
-            rows = np.flatnonzero(by_event)
-            which = references[rows]
-            texts = _texts(
-                message_ids.data, message_ids.starts[which], message_ids.starts[which + 1]
-            )
-            for row, text in zip(rows.tolist(), texts, strict=True):
-                events[row] = text
-        return Transitions(
-            user_ids,
-            emitted["audience"].copy(),
-            emitted["effective_at"].copy(),
-            emitted["sequence"].copy(),
-            causes,
-            np.where(by_event, NO_CONDITION, references).astype(np.int32),
-            events,
-        )
+        return transitions_of(self._emitted[:count], self._state, message_ids)
 
     def _compact_if_wasteful(self) -> None:
         """Rebuild the arrays without their free cells once most of them are free."""
@@ -327,14 +306,6 @@ class KeyGroup:
         for number in (TRACKING, RELEASED):
             state.numbers[number] = old.numbers[number]
         return state._replace(released=old.released)
-
-
-def _texts(data: Bytes, starts: Int64s, ends: Int64s) -> list[str]:
-    view = data.data
-    return [
-        str(view[start:end], "utf-8")
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
 
 
 def _used_bytes(state: State) -> int:

@@ -109,6 +109,3 @@ class Snapshot(NamedTuple):
             read_only(self.pattern_of),
             read_only(self.patterns),
         )
-
-
-__all__ = ["Inputs", "Lists", "Snapshot", "Texts"]

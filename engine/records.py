@@ -1,43 +1,125 @@
 """Transition records: how the world sees a transition.
 
-One record is one JSON object whose keys keep their order.  Its `id` is a digest of what makes the
-transition this one and no other (parent model, user, audience, sequence and instant), so the same
-transition has the same id whenever and wherever it is computed.
+A record is one JSON object whose keys keep their order: `id`, `type`, `audience`,
+`audience_version`, `parent_model`, `user_id`, `effective_at`, `sequence`, `cause`.  Instants are
+ISO 8601 in UTC with microseconds.  A cause has its `kind`, and the `message_id` of the event, the
+`condition` whose window expired, or the `pull` that took force.  `emitted_at`, when the record was
+written, comes last; a backtest, whose output is the same in every run, has none.
+
+There may be as many records as events, so none is an object: what all transitions of an audience
+have in common is rendered once, and kernels (`engine.writing`) put lines together from there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
 import numpy as np
 
-from engine.plan import Int64s, Plan
-from engine.transitions import EVENT_CAUSE, NO_CONDITION, Cause, Transitions
+from engine.digests import BLOCK, DIGEST
+from engine.plan import Bytes, Int64s, Plan
+from engine.texts import Texts, read_only
+from engine.transitions import Cause, Transitions
+from engine.writing import ID_DIGITS, LONGEST_ESCAPE, LONGEST_NUMBERS, write_ids, write_lines
 
 ENTERED = "entered"
 EXITED = "exited"
 
-_ID_BYTES = 16
+
+def transition_id(
+    parent_model: str, user_id: str, audience: str, sequence: int, effective_at: int
+) -> str:
+    """32 hexadecimal digits: the same whenever and wherever the transition is computed.
+
+    They digest what makes the transition this one and no other; different transitions are
+    different texts before they are digested.
+    """
+    text = f"{_identity(parent_model, audience)}{sequence}:{effective_at}:{user_id}"
+    return blake2b(text.encode(), digest_size=DIGEST).hexdigest()
 
 
-class TransitionRecord(msgspec.Struct, frozen=True, gc=False):
-    """Instants are ISO 8601 in UTC with microseconds.
+def _identity(parent_model: str, audience: str) -> str:
+    return f"{len(parent_model)}:{parent_model}{len(audience)}:{audience}"
 
-    `emitted_at` is when the record was written; a backtest, whose output is the same in every
-    run, has none.
+
+class RecordWriter:
+    """Writes transitions of some plans.
+
+    Audiences and conditions are numbered as if those of the plans stood one after the other.
     """
 
-    id: str
-    type: str
-    audience: str
-    audience_version: str
-    parent_model: str
-    user_id: str
-    effective_at: str
-    sequence: int
-    cause: dict[str, str]
-    emitted_at: str | msgspec.UnsetType = msgspec.UNSET
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        audiences = [(plan.parent_model, one) for plan in plans for one in plan.audiences]
+        self._identities = Texts.of([_identity(parent, one.key) for parent, one in audiences])
+        self._heads = Texts.of(
+            [
+                f'","type":"{type_}","audience":{_json(one.key)},"audience_version":'
+                f'{_json(one.version)},"parent_model":{_json(parent)},"user_id":"'
+                for parent, one in audiences
+                for type_ in (EXITED, ENTERED)
+            ]
+        )
+        self._expired = Texts.of(
+            [
+                _json({"kind": kind_of(Cause.WINDOW_EXPIRED), "condition": condition.key})
+                for plan in plans
+                for condition in plan.conditions
+            ]
+        )
+
+    def ids(self, transitions: Transitions) -> Bytes:
+        """Every `transition_id` as a row of ASCII digits: shape (transitions, 32)."""
+        ids = np.empty((len(transitions), ID_DIGITS), dtype=np.uint8)
+        longest = self._identities.longest + LONGEST_NUMBERS + transitions.users.longest
+        message = np.empty((longest // BLOCK + 1) * BLOCK // 8, dtype=np.uint64)
+        with np.errstate(over="ignore"):
+            write_ids(
+                self._identities,
+                transitions.users.frozen(),
+                read_only(transitions.audiences),
+                read_only(transitions.effective_at),
+                read_only(transitions.sequences),
+                message,
+                message.view(np.uint8),
+                np.empty(8, dtype=np.uint64),
+                ids,
+            )
+        return ids
+
+    def lines(
+        self, transitions: Transitions, pull: str = "", emitted_at: int | None = None
+    ) -> Texts:
+        """Every transition as a line of JSON, in their order.
+
+        Args:
+            pull: The id of the warehouse pull that was taking force, for those it caused.
+            emitted_at: The wall clock, in microseconds; none in a backtest.
+        """
+        count = len(transitions)
+        phrases = Texts.of(_phrases(pull, emitted_at))
+        fixed = self._heads.longest + self._expired.longest + phrases.size + ID_DIGITS
+        texts = transitions.users.size + transitions.message_ids.size
+        room = count * (fixed + LONGEST_NUMBERS) + LONGEST_ESCAPE * texts
+        data = np.empty(room, dtype=np.uint8)
+        starts = np.empty(count + 1, dtype=np.int64)
+        write_lines(
+            self._heads,
+            self._expired,
+            phrases,
+            self.ids(transitions),
+            transitions.users.frozen(),
+            read_only(transitions.audiences),
+            read_only(transitions.effective_at),
+            read_only(transitions.sequences),
+            read_only(transitions.causes),
+            read_only(transitions.conditions),
+            transitions.message_ids.frozen(),
+            data,
+            starts,
+        )
+        return Texts(data[: starts[-1]], starts)
 
 
 def format_instants(instants: Int64s) -> list[str]:
@@ -46,78 +128,29 @@ def format_instants(instants: Int64s) -> list[str]:
     return texts
 
 
-def transition_records(
-    plan: Plan, transitions: Transitions, pull: str = "", emitted_at: int | None = None
-) -> list[TransitionRecord]:
-    """The records of some transitions, in their order.
+def kind_of(cause: Cause) -> str:
+    return cause.name.lower()
 
-    Args:
-        pull: The id of the warehouse pull that was taking force, for those it caused.
-        emitted_at: The wall clock, in microseconds; none in a backtest.
-    """
-    keys = [audience.key for audience in plan.audiences]
-    versions = [audience.version for audience in plan.audiences]
-    prefixes = [_id_prefix(plan.parent_model, key) for key in keys]
-    causes = _causes(plan, pull)
-    written = (
-        msgspec.UNSET
-        if emitted_at is None
-        else format_instants(np.array([emitted_at], dtype=np.int64))[0]
-    )
-    parent_model = plan.parent_model
+
+def _phrases(pull: str, emitted_at: int | None) -> list[str]:
+    """In the order of their numbers in `engine.writing`: causes, then what joins columns."""
+    causes = {cause: _json({"kind": kind_of(cause)}) for cause in Cause}
+    causes[Cause.EVENT] = '{"kind":"event","message_id":"'
+    causes[Cause.WAREHOUSE_PULL] = _json({"kind": kind_of(Cause.WAREHOUSE_PULL), "pull": pull})
+    emitted = ""
+    if emitted_at is not None:
+        (instant,) = format_instants(np.array([emitted_at]))
+        emitted = f',"emitted_at":"{instant}"'
     return [
-        TransitionRecord(
-            _digest(f"{prefixes[audience]}{sequence}:{instant}:{user_id}"),
-            ENTERED if sequence & 1 else EXITED,
-            keys[audience],
-            versions[audience],
-            parent_model,
-            user_id,
-            effective_at,
-            sequence,
-            {"kind": "event", "message_id": message_id}
-            if cause == EVENT_CAUSE
-            else causes[cause, condition],
-            written,
-        )
-        for user_id, audience, instant, effective_at, sequence, cause, condition, message_id in zip(
-            transitions.user_ids,
-            transitions.audiences.tolist(),
-            transitions.effective_at.tolist(),
-            format_instants(transitions.effective_at),
-            transitions.sequences.tolist(),
-            transitions.causes.tolist(),
-            transitions.conditions.tolist(),
-            transitions.message_ids,
-            strict=True,
-        )
+        *(causes[cause] for cause in Cause),
+        '{"id":"',
+        '","effective_at":"',
+        '","sequence":',
+        ',"cause":',
+        '"}',
+        emitted + "}\n",
     ]
 
 
-def transition_id(
-    parent_model: str, user_id: str, audience: str, sequence: int, effective_at: int
-) -> str:
-    """32 hexadecimal digits; different transitions are different texts before they are digested."""
-    return _digest(f"{_id_prefix(parent_model, audience)}{sequence}:{effective_at}:{user_id}")
-
-
-def _id_prefix(parent_model: str, audience: str) -> str:
-    return f"{len(parent_model)}:{parent_model}{len(audience)}:{audience}"
-
-
-def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
-
-
-def _causes(plan: Plan, pull: str) -> dict[tuple[int, int], dict[str, str]]:
-    """What to write for each cause other than an event, by cause and condition."""
-    causes = {
-        (int(cause), NO_CONDITION): {"kind": cause.name.lower()}
-        for cause in Cause
-        if cause not in (Cause.EVENT, Cause.WINDOW_EXPIRED)
-    }
-    causes[Cause.WAREHOUSE_PULL, NO_CONDITION]["pull"] = pull
-    for number, condition in enumerate(plan.conditions):
-        kind = Cause.WINDOW_EXPIRED.name.lower()
-        causes[Cause.WINDOW_EXPIRED, number] = {"kind": kind, "condition": condition.key}
-    return causes
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

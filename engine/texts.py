@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -29,8 +30,42 @@ class Texts(NamedTuple):
         np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=starts[1:])
         return cls(np.frombuffer(data, dtype=np.uint8), starts)
 
+    @classmethod
+    def cut(cls, source: Bytes, begins: Int64s, starts: Int64s) -> Texts:
+        """Copies of texts that lie in some bytes: text `i` of the column from `begins[i]` on."""
+        data = np.empty(starts[-1], dtype=np.uint8)
+        copy_runs(read_only(source), begins, data, starts)
+        return cls(data, starts)
+
+    @classmethod
+    def concatenated(cls, columns: Sequence[Texts]) -> Texts:
+        """One column after the other; the bytes begin at 0."""
+        data, starts = [], [np.zeros(1, dtype=np.int64)]
+        end = 0
+        for column in columns:
+            first, last = int(column.starts[0]), int(column.starts[-1])
+            data.append(column.data[first:last])
+            starts.append(column.starts[1:] + (end - first))
+            end += last - first
+        return cls(np.concatenate(data), np.concatenate(starts))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all texts together."""
+        return int(self.starts[-1] - self.starts[0])
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest text."""
+        return int(np.diff(self.starts).max(initial=0))
+
     def text(self, i: int) -> str:
         return self.data[self.starts[i] : self.starts[i + 1]].tobytes().decode()
+
+    def tolist(self) -> list[str]:
+        data = self.data.tobytes()
+        bounds = pairwise(self.starts.tolist())
+        return [data[start:end].decode() for start, end in bounds]
 
     def between(self, first: int, end: int) -> Texts:
         """Texts `first` … `end - 1`, sharing memory."""
@@ -38,11 +73,10 @@ class Texts(NamedTuple):
 
     def taken(self, rows: Int64s) -> Texts:
         """The texts of some rows, in the order of `rows`."""
+        begins = self.starts[rows]
         starts = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum(self.starts[rows + 1] - self.starts[rows], out=starts[1:])
-        data = np.empty(starts[-1], dtype=np.uint8)
-        copy_runs(self.data, self.starts, rows, data, starts)
-        return Texts(data, starts)
+        np.cumsum(self.starts[rows + 1] - begins, out=starts[1:])
+        return Texts.cut(self.data, begins, starts)
 
     def frozen(self) -> Texts:
         return Texts(read_only(self.data), read_only(self.starts))
@@ -59,15 +93,13 @@ def read_only(array: _Array) -> _Array:
 
 
 @kernel
-def copy_runs(
-    source: Bytes, from_starts: Int64s, rows: Int64s, target: Bytes, to_starts: Int64s
-) -> None:
-    """Copy the bytes of some rows one after the other.
+def copy_runs(source: Bytes, begins: Int64s, target: Bytes, starts: Int64s) -> None:
+    """Fill run `i` of the target, from `starts[i]` to `starts[i + 1]`, with bytes of the source.
 
     Unsigned places tell the compiler that no index counts from the end, so it copies in bulk.
     """
-    for i in range(rows.size):
-        begin = np.uint64(from_starts[rows[i]])
-        place = np.uint64(to_starts[i])
-        for step in range(to_starts[i + 1] - to_starts[i]):
+    for i in range(begins.size):
+        begin = np.uint64(begins[i])
+        place = np.uint64(starts[i])
+        for step in range(starts[i + 1] - starts[i]):
             target[place + np.uint64(step)] = source[begin + np.uint64(step)]

@@ -117,12 +117,12 @@ class Rig:
     def _transitions(self, part: Transitions) -> Iterator[oracle.Transition]:
         columns = zip(
             part.effective_at.tolist(),
-            part.user_ids,
+            part.users.tolist(),
             part.audiences.tolist(),
             part.sequences.tolist(),
             part.causes.tolist(),
             part.conditions.tolist(),
-            part.message_ids,
+            part.message_ids.tolist(),
             strict=True,
         )
         for effective_at, user, audience, sequence, cause, condition, message_id in columns:

@@ -91,8 +91,13 @@ def reading(column: str, stored: str, declared: ColumnType) -> Reading | None:
 
 
 def stripped(sql: str) -> str:
-    """The text without the spaces around it, of whatever kind."""
-    return f"trim({sql}, {quoted_text(_SPACES)})"
+    """The text without the spaces around it, of whatever kind.
+
+    Trimming many kinds takes DuckDB long, and a text between visible ASCII needs none.
+    """
+    ends = [f"ascii(left({sql}, 1))", f"ascii(right({sql}, 1))"]
+    bare = " AND ".join(f"{end} BETWEEN 33 AND 126" for end in ends)
+    return f"CASE WHEN {bare} THEN {sql} ELSE trim({sql}, {quoted_text(_SPACES)}) END"
 
 
 def _is_text(stored: str) -> bool:

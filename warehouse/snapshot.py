@@ -17,8 +17,9 @@ import numpy as np
 
 from audience_dsl.definitions import ColumnType, Comparison
 from engine.hashing import stable_hashes
-from engine.inputs import Snapshot, Texts
+from engine.inputs import Snapshot
 from engine.plan import Int64s
+from engine.texts import Texts
 from warehouse.errors import WarehouseError
 from warehouse.versions import Versions, default_store
 

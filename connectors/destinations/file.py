@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
+from typing_extensions import Buffer
 
 DATE = "{date}"
 
@@ -34,7 +33,6 @@ class FileDestination:
         self._pattern = path
         self._path: Path | None = None
         self._file: BinaryIO | None = None
-        self._encoder = msgspec.json.Encoder()
 
     def open(self, date: str) -> None:
         """Create or open the file of a date, so that what stands in the way shows at once.
@@ -44,16 +42,16 @@ class FileDestination:
         """
         self._opened(date)
 
-    def write(self, records: Sequence[object], date: str) -> None:
-        """Append records on a date.
+    def write(self, lines: Buffer, date: str) -> None:
+        """Append whole lines on a date.
 
         Raises:
             OSError: the file cannot be written.
         """
-        if not records:
+        if not memoryview(lines).nbytes:
             return
         file = self._opened(date)
-        file.write(self._encoder.encode_lines(records))
+        file.write(lines)
         file.flush()
 
     def settle(self) -> None:

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from connectors.sources.matching import ConditionSets
-from connectors.sources.texts import join
-from engine.inputs import Texts
 from engine.plan import Int32s, Int64s
+from engine.texts import Texts
 
 
 class Events(NamedTuple):
@@ -33,9 +32,9 @@ def merge(parts: Sequence[Events], sets: ConditionSets) -> Events:
         return parts[0]
     events = Events(
         np.concatenate([part.rows for part in parts]),
-        join([part.users for part in parts]),
+        Texts.concatenated([part.users for part in parts]),
         np.concatenate([part.instants for part in parts]),
-        join([part.message_ids for part in parts]),
+        Texts.concatenated([part.message_ids for part in parts]),
         np.concatenate([part.sets for part in parts]),
     )
     first_of: dict[tuple[int, str, int, str], int] = {}

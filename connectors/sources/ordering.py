@@ -18,13 +18,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from connectors.sources.texts import join, rebased
+from connectors.arrow import from_arrow, to_arrow
 from engine.hashing import groups_of
-from engine.inputs import Inputs, Texts
+from engine.inputs import Inputs
 from engine.plan import Booleans, Int8s, Int32s, Int64s, Lists
+from engine.texts import Texts
 
 MEMORY = 256_000_000
-_STRETCH = 32_000_000  # bytes that are joined, or handed to the database, at once
+_STRETCH = 32_000_000  # bytes that are handed to the database at once
+_RESERVED = 1 << 25  # bytes a column, of which the system gives only those that are used
 
 
 class _Rows(NamedTuple):
@@ -41,12 +43,6 @@ class _Rows(NamedTuple):
     sets: Int32s
     tallied: Booleans
 
-    @property
-    def size(self) -> int:
-        """Bytes of memory."""
-        arrays = [part for one in self for part in (one if isinstance(one, Texts) else (one,))]
-        return sum(array.nbytes for array in arrays)
-
     def take(self, rows: Int64s) -> _Rows:
         columns: list[Any] = [
             one.taken(rows) if isinstance(one, Texts) else one[rows] for one in self
@@ -54,42 +50,77 @@ class _Rows(NamedTuple):
         return _Rows(*columns)
 
 
-class _Pieces:
-    """Rows that have come one after the other.
+class _Column:
+    """An array that grows at its end, where it lies: a large one is not copied."""
 
-    Small arrays, once freed, leave holes in the heap; so pieces are joined to large ones as they
-    come, whose memory goes back to the system.
-    """
+    def __init__(self, layout: np.dtype[Any]) -> None:
+        self._array = np.empty(_RESERVED // layout.itemsize, dtype=layout)
+        self.length = 0
+
+    def add(self, part: Any) -> None:
+        first, end = self.length, self.length + part.size
+        if end > self._array.size:
+            self._array.resize(end + end // 4, refcheck=False)
+        self._array[first:end] = part
+        self.length = end
+
+    @property
+    def array(self) -> Any:
+        """What has been added; nothing may be added afterwards."""
+        return self._array[: self.length]
+
+    @property
+    def size(self) -> int:
+        return self.length * self._array.itemsize
+
+
+class _TextColumn:
+    """The same for texts."""
 
     def __init__(self) -> None:
-        self._columns: list[list[Any]] = [[] for _ in _Rows._fields]
-        self._settled = 0  # how many pieces are large
-        self._loose_size = 0
-        self.size = 0
+        self._data = _Column(np.dtype(np.uint8))
+        self._starts = _Column(np.dtype(np.int64))
+        self._starts.add(np.zeros(1, dtype=np.int64))
+
+    def add(self, texts: Texts) -> None:
+        first, end = int(texts.starts[0]), int(texts.starts[-1])
+        self._starts.add(texts.starts[1:] + (self._data.length - first))
+        self._data.add(texts.data[first:end])
+
+    @property
+    def array(self) -> Texts:
+        return Texts(self._data.array, self._starts.array)
+
+    @property
+    def size(self) -> int:
+        return self._data.size + self._starts.size
+
+
+class _Held:
+    """Rows that have come one after the other."""
+
+    def __init__(self) -> None:
+        self._columns: list[_Column | _TextColumn] = []
 
     def add(self, rows: _Rows) -> None:
-        for column, piece in zip(self._columns, rows, strict=True):
-            column.append(piece)
-        self.size += rows.size
-        self._loose_size += rows.size
-        if self._loose_size > _STRETCH:
-            for column in self._columns:
-                column[self._settled :] = [_joined(column[self._settled :])]
-            self._settled += 1
-            self._loose_size = 0
+        if not self._columns:
+            self._columns = [
+                _TextColumn() if isinstance(one, Texts) else _Column(one.dtype) for one in rows
+            ]
+        parts: tuple[Any, ...] = rows
+        for column, part in zip(self._columns, parts, strict=True):
+            column.add(part)
 
-    def joined(self) -> _Rows:
-        """All rows; the pieces are given up column by column, so that none is there twice."""
-        whole: list[Any] = []
-        for column in self._columns:
-            whole.append(_joined(column))
-            column.clear()
-        self._settled = self._loose_size = self.size = 0
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return sum(column.size for column in self._columns)
+
+    def rows(self) -> _Rows:
+        """All rows, which are given up."""
+        columns, self._columns = self._columns, []
+        whole: list[Any] = [column.array for column in columns]
         return _Rows(*whole)
-
-
-def _joined(pieces: list[Any]) -> Any:
-    return join(pieces) if isinstance(pieces[0], Texts) else np.concatenate(pieces)
 
 
 class Ordering:
@@ -105,7 +136,7 @@ class Ordering:
         self._parents: list[str] = []
         self._numbers: dict[tuple[int, ...], int] = {}
         self._last_sets: dict[str, tuple[Lists, Int32s]] = {}
-        self._held = _Pieces()
+        self._held = _Held()
         self._spilled: _Spilled | None = None
         self.count = 0
 
@@ -118,10 +149,10 @@ class Ordering:
                 parents=np.full(one.size, self._parents.index(parent), dtype=np.int8),
                 arrivals=one.arrivals,
                 positions=positions[parent],
-                users=rebased(one.users),
+                users=one.users,
                 user_hashes=one.user_hashes,
                 timestamps=one.timestamps,
-                message_ids=rebased(one.message_ids),
+                message_ids=one.message_ids,
                 message_hashes=one.message_hashes,
                 sets=self._renumbered(parent, one.sets)[one.condition_sets],
                 tallied=one.tallied,
@@ -141,9 +172,7 @@ class Ordering:
             return
         if self._spilled and self._held.size:
             self._spill()
-        ordered = (
-            self._spilled.blocks(rows) if self._spilled else _sorted(self._held.joined(), rows)
-        )
+        ordered = self._spilled.blocks(rows) if self._spilled else _sorted(self._held.rows(), rows)
         for block in ordered:
             if len(self._parents) == 1:
                 inputs = {self._parents[0]: _inputs(block, sets)}
@@ -157,7 +186,7 @@ class Ordering:
 
     def close(self) -> None:
         """Forget everything."""
-        self._held = _Pieces()
+        self._held = _Held()
         if self._spilled:
             self._spilled.close()
 
@@ -187,20 +216,22 @@ class Ordering:
     def _spill(self) -> None:
         if self._spilled is None:
             self._spilled = _Spilled(self._folder)
-        self._spilled.add(self._held.joined())
+        self._spilled.add(self._held.rows())
 
 
 def _sorted(rows: _Rows, count: int) -> Iterator[_Rows]:
-    # Both sorts are stable, and fast because what they sort is nearly in order.
-    order = np.argsort(rows.positions, kind="stable")
-    order = order[np.argsort(rows.arrivals[order], kind="stable")]
+    order = np.arange(len(rows.arrivals))
+    for column in (rows.positions, rows.arrivals):
+        # Both sorts are stable, and fast because what they sort is nearly in order.
+        order = order[np.argsort(column[order], kind="stable")]
     for start in range(0, len(order), count):
         yield rows.take(_by_group(rows.user_hashes, order[start : start + count]))
 
 
 def _by_group(user_hashes: Int64s, rows: Int64s) -> Int64s:
     """The given rows with those of a key group next to each other, else in their order."""
-    return rows[np.argsort(groups_of(user_hashes[rows]), kind="stable")]
+    groups = groups_of(user_hashes[rows]).astype(np.uint8)  # which are sorted in linear time
+    return rows[np.argsort(groups, kind="stable")]
 
 
 def _inputs(rows: _Rows, sets: Lists) -> Inputs:
@@ -243,10 +274,10 @@ class _Spilled:
             "parent": rows.parents,
             "arrival": rows.arrivals,
             "position": rows.positions,
-            "user_id": _to_arrow(rows.users),
+            "user_id": to_arrow(rows.users, pa.large_binary()),
             "user_hash": rows.user_hashes,
             "timestamp": rows.timestamps,
-            "message_id": _to_arrow(rows.message_ids),
+            "message_id": to_arrow(rows.message_ids, pa.large_binary()),
             "message_hash": rows.message_hashes,
             "conditions": rows.sets,
             "tallied": rows.tallied,
@@ -263,7 +294,7 @@ class _Spilled:
             """
         )
         for batch in ordered.to_arrow_reader(count):
-            rows = _Rows(*map(_from_arrow, batch.columns))
+            rows = _Rows(*map(_column, batch.columns))
             yield rows.take(_by_group(rows.user_hashes, np.arange(len(rows.arrivals))))
 
     def close(self) -> None:
@@ -271,15 +302,7 @@ class _Spilled:
         self._files.cleanup()
 
 
-def _to_arrow(texts: Texts) -> pa.Array:
-    buffers = [None, pa.py_buffer(texts.starts), pa.py_buffer(texts.data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(texts.starts) - 1, buffers)
-
-
-def _from_arrow(column: pa.Array) -> Any:
-    if not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type):
-        return column.to_numpy(zero_copy_only=False)
-    column = column.cast(pa.large_binary())
-    _, starts, data = column.buffers()
-    bounds = np.frombuffer(starts, dtype=np.int64)[column.offset :][: len(column) + 1]
-    return rebased(Texts(np.frombuffer(data or b"", dtype=np.uint8), bounds))
+def _column(array: pa.Array) -> Any:
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+        return from_arrow(array.cast(pa.large_binary()))
+    return array.to_numpy(zero_copy_only=False)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from connectors.sources.tokens import MISSING, NUMBER, TEXT, Tokens
 from engine.compiled import kernel
 from engine.plan import Booleans
-from engine.texts import Texts, copy_runs
+from engine.texts import Texts
 
 
 def read_ids(tokens: Tokens) -> tuple[Texts, Booleans]:
@@ -23,27 +21,7 @@ def read_ids(tokens: Tokens) -> tuple[Texts, Booleans]:
         unusual = [_id(tokens.value(i)) for i in range(tokens.size)]
         texts = Texts.of(unusual)
         return texts, np.diff(texts.starts) > 0
-    data = np.empty(starts[-1], dtype=np.uint8)
-    copy_runs(tokens.data, tokens.begins, np.arange(tokens.size), data, starts)
-    return Texts(data, starts), np.diff(starts) > 0
-
-
-def rebased(texts: Texts) -> Texts:
-    """The same texts with only their own bytes, which begin at 0."""
-    first, end = int(texts.starts[0]), int(texts.starts[-1])
-    if first == 0 and end == len(texts.data):
-        return texts
-    return Texts(texts.data[first:end], texts.starts - first)
-
-
-def join(columns: Sequence[Texts]) -> Texts:
-    """One column after the other; each begins at 0."""
-    sizes = [len(column.data) for column in columns]
-    shifts = np.cumsum([0, *sizes])
-    starts = [column.starts[:-1] + shift for column, shift in zip(columns, shifts, strict=False)]
-    return Texts(
-        np.concatenate([column.data for column in columns]), np.concatenate([*starts, shifts[-1:]])
-    )
+    return Texts.cut(tokens.data, tokens.begins, starts), np.diff(starts) > 0
 
 
 def _id(value: object) -> str:

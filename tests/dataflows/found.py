@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from audience_dsl import compile_project
-from audience_dsl.definitions import ParentPlan
-from dataflows.chronicle import Stretch
 from dataflows.steps import GroupTransitions
 from engine.group import Counts
+from engine.plan import Plan
+from engine.texts import Texts
 from engine.transitions import Cause, Transitions
 
 PROJECT = """
@@ -30,27 +30,25 @@ audiences:
 Row = tuple[str, str, int, int]  # user, audience, instant, sequence
 
 
-def plans() -> dict[str, ParentPlan]:
+def plans() -> list[Plan]:
     compiled = compile_project({"project.yml": PROJECT}, {}, lambda _warehouse, _model: None)
     assert compiled.project is not None, compiled.diagnostics
-    return dict(compiled.project.plans)
+    return [parent.plan for parent in compiled.project.plans.values()]
 
 
-def group_transitions(
-    plan: ParentPlan, group: int, rows: Sequence[Row], tick: int
-) -> GroupTransitions:
-    numbers = {audience.key: number for number, audience in enumerate(plan.plan.audiences)}
+def group_transitions(plan: Plan, group: int, rows: Sequence[Row], tick: int) -> GroupTransitions:
+    numbers = {audience.key: number for number, audience in enumerate(plan.audiences)}
     return GroupTransitions(
-        plan.plan.parent_model,
+        plan.parent_model,
         group,
         Transitions(
-            [user for user, *_ in rows],
+            Texts.of([user for user, *_ in rows]),
             np.array([numbers[audience] for _, audience, *_ in rows], dtype=np.int32),
             np.array([instant for *_, instant, _ in rows], dtype=np.int64),
             np.array([sequence for *_, sequence in rows], dtype=np.int32),
             np.full(len(rows), Cause.INITIAL, dtype=np.int8),
             np.full(len(rows), -1, dtype=np.int32),
-            [""] * len(rows),
+            Texts.of([""] * len(rows)),
         ),
         Counts(0, 0, 0, 0),
         "",
@@ -58,13 +56,17 @@ def group_transitions(
     )
 
 
-def rows_of(stretch: Stretch | None, of: dict[str, ParentPlan]) -> list[Row]:
-    if stretch is None:
+def rows_of(transitions: Transitions | None, of: Sequence[Plan]) -> list[Row]:
+    if transitions is None:
         return []
-    found = []
-    for part, row in zip(stretch.parts.tolist(), stretch.rows.tolist(), strict=True):
-        parent, columns = stretch.columns[part]
-        audience = of[parent].plan.audiences[columns.audiences[row]].key
-        instant, sequence = int(columns.effective_at[row]), int(columns.sequences[row])
-        found.append((columns.user_ids[row], audience, instant, sequence))
-    return found
+    keys = [audience.key for plan in of for audience in plan.audiences]
+    return [
+        (user, keys[audience], instant, sequence)
+        for user, audience, instant, sequence in zip(
+            transitions.users.tolist(),
+            transitions.audiences.tolist(),
+            transitions.effective_at.tolist(),
+            transitions.sequences.tolist(),
+            strict=True,
+        )
+    ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dataflows.chronicle import Chronicle
 from engine.hashing import GROUPS
 from tests.dataflows.found import Row, group_transitions, plans, rows_of
@@ -15,13 +18,12 @@ def report(
     chronicle: Chronicle, found: dict[tuple[str, int], list[Row]], tick: int, random: Random
 ) -> list[Row]:
     """All groups reach `tick`, in any order."""
-    places = [(parent, group) for parent in PLANS for group in range(GROUPS)]
+    places = [(plan, group) for plan in PLANS for group in range(GROUPS)]
     random.shuffle(places)
     told = []
-    for parent, group in places:
-        rows = found.get((parent, group), [])
-        stretch = chronicle.add(group_transitions(PLANS[parent], group, rows, tick))
-        told += rows_of(stretch, PLANS)
+    for plan, group in places:
+        rows = found.get((plan.parent_model, group), [])
+        told += rows_of(chronicle.add(group_transitions(plan, group, rows, tick)), PLANS)
     return told
 
 
@@ -53,13 +55,14 @@ def test_what_lies_at_or_after_the_tick_waits() -> None:
 
 def test_a_group_that_lags_behind_holds_everybody_back() -> None:
     chronicle = Chronicle(PLANS)
-    for parent in PLANS:
+    for plan in PLANS:
         for group in range(GROUPS):
-            if (parent, group) != ("users", 7):
-                rows = [("early", "a", 1, 1)] if (parent, group) == ("users", 0) else []
-                one = group_transitions(PLANS[parent], group, rows, 100)
-                assert chronicle.add(one) is None
-    late = group_transitions(PLANS["users"], 7, [("late", "b", 0, 1)], 100)
+            place = plan.parent_model, group
+            if place != ("users", 7):
+                rows = [("early", "a", 1, 1)] if place == ("users", 0) else []
+                assert chronicle.add(group_transitions(plan, group, rows, 100)) is None
+    users = next(plan for plan in PLANS if plan.parent_model == "users")
+    late = group_transitions(users, 7, [("late", "b", 0, 1)], 100)
     told = rows_of(chronicle.add(late), PLANS)
     assert told == [("late", "b", 0, 1), ("early", "a", 1, 1)]
 
@@ -73,17 +76,13 @@ def test_audiences_that_are_not_asked_for_are_left_out() -> None:
     assert report(Chronicle(PLANS, set()), found, 2, Random(0)) == []
 
 
-def test_records_come_in_the_order_of_the_stretch() -> None:
+@given(
+    st.lists(st.tuples(st.text(max_size=2), st.sampled_from("ab"), st.integers(0, 3)), max_size=30),
+    st.integers(0, 4),
+)
+def test_any_transitions_are_put_in_order(found: list[tuple[str, str, int]], tick: int) -> None:
+    rows = [(*one, sequence) for sequence, one in enumerate(found, 1)]
     chronicle = Chronicle(PLANS)
-    stretches = [
-        chronicle.add(group_transitions(PLANS[parent], group, rows, 10))
-        for parent in PLANS
-        for group in range(GROUPS)
-        for rows in [[(f"{parent}-{group}", "a" if parent == "users" else "paying", 1, 1)]]
-    ]
-    (stretch,) = [one for one in stretches if one is not None]
-    records = [(one.user_id, one.audience, one.sequence) for one in stretch.records(PLANS)]
-    assert records == [
-        (user, audience, number) for user, audience, _, number in rows_of(stretch, PLANS)
-    ]
-    assert len(records) == 2 * GROUPS
+    told = report(chronicle, {("users", 0): rows}, tick, Random(0))
+    told += report(chronicle, {}, 9, Random(0))
+    assert told == sorted(rows, key=lambda row: (row[2], row[0], row[1], row[3]))

@@ -13,7 +13,7 @@ from dataflows.evaluation import Audiences, KeyGroupLogic
 from dataflows.steps import GroupStep, GroupTransitions
 from engine.codec import DamagedState
 from engine.hashing import groups_of, stable_hashes
-from engine.inputs import Texts
+from engine.texts import Texts
 from project.folder import LoadedProject, load_project
 from tests.cli.projects import write_project
 from tests.engine.columns import Out, Seen, inputs_of, read

@@ -25,10 +25,10 @@ def destination(path: Path) -> Iterator[FileDestination]:
 def test_a_record_can_be_read_as_soon_as_it_is_written(
     destination: FileDestination, path: Path
 ) -> None:
-    destination.write([{"a": 1}, {"a": "é"}], "2026-03-01")
+    destination.write('{"a":1}\n{"a":"é"}\n'.encode(), "2026-03-01")
     assert path.read_text() == '{"a":1}\n{"a":"é"}\n'
-    destination.write([], "2026-03-01")
-    destination.write([{"a": 2}], "2026-03-01")
+    destination.write(b"", "2026-03-01")
+    destination.write(b'{"a":2}\n', "2026-03-01")
     destination.settle()
     assert path.read_text().splitlines()[2:] == ['{"a":2}']
 
@@ -40,7 +40,7 @@ def test_a_torn_line_is_removed(
 ) -> None:
     path.parent.mkdir()
     path.write_text(before + "x" * size)
-    destination.write([{"new": 1}], "2026-03-01")
+    destination.write(b'{"new":1}\n', "2026-03-01")
     assert path.read_text() == before + '{"new":1}\n'
 
 
@@ -53,9 +53,9 @@ def test_nothing_is_removed_from_whole_lines(destination: FileDestination, path:
 
 def test_a_file_a_day(tmp_path: Path) -> None:
     destination = FileDestination(str(tmp_path / "{date}" / "t-{date}.jsonl"))
-    destination.write([1], "2026-03-01")
-    destination.write([2], "2026-03-02")
-    destination.write([3], "2026-03-02")
+    destination.write(b"1\n", "2026-03-01")
+    destination.write(b"2\n", "2026-03-02")
+    destination.write(b"3\n", "2026-03-02")
     destination.close()
     destination.close()
     found = {path.name: path.read_text() for path in tmp_path.rglob("*.jsonl")}

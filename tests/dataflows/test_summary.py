@@ -16,10 +16,10 @@ PLANS = plans()
 def summary_of(*stretches: list[Row]) -> Summary:
     chronicle, summary = Chronicle(PLANS), Summary(PLANS, ["a", "b", "paying"])
     for number, rows in enumerate(stretches, 1):
-        for parent in PLANS:
+        for plan in PLANS:
             for group in range(GROUPS):
-                mine = rows if (parent, group) == ("users", 0) else []
-                done = chronicle.add(group_transitions(PLANS[parent], group, mine, 1000 * number))
+                mine = rows if (plan.parent_model, group) == ("users", 0) else []
+                done = chronicle.add(group_transitions(plan, group, mine, 1000 * number))
                 if done is not None:
                     summary.add(done)
     return summary

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.hashing import stable_hashes
-from engine.inputs import Inputs, Snapshot, Texts
+from engine.inputs import Inputs, Snapshot
 from engine.plan import (
     All,
     Any,
@@ -23,6 +23,7 @@ from engine.plan import (
     Tree,
     pack_bits,
 )
+from engine.texts import Texts
 from engine.transitions import Transitions
 
 SECOND = 1_000_000
@@ -113,7 +114,7 @@ def read(plan: Plan, *parts: Transitions) -> list[Out]:
         Out(user, plan.audiences[audience].key, effective_at, sequence)
         for part in parts
         for user, audience, effective_at, sequence in zip(
-            part.user_ids,
+            part.users.tolist(),
             part.audiences.tolist(),
             part.effective_at.tolist(),
             part.sequences.tolist(),

@@ -6,7 +6,7 @@ from random import Random
 
 from engine.group import KeyGroup
 from engine.hashing import stable_hashes
-from engine.inputs import Texts
+from engine.texts import Texts
 from tests.engine.columns import (
     SECOND,
     All,
@@ -67,13 +67,13 @@ def tell() -> str:
         lines += map(
             str,
             zip(
-                found.user_ids,
+                found.users.tolist(),
                 found.audiences.tolist(),
                 found.effective_at.tolist(),
                 found.sequences.tolist(),
                 found.causes.tolist(),
                 found.conditions.tolist(),
-                found.message_ids,
+                found.message_ids.tolist(),
                 strict=True,
             ),
         )

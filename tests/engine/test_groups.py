@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.group import KeyGroup, Member
 from engine.hashing import GROUPS, groups_of, stable_hashes
-from engine.inputs import Texts
+from engine.texts import Texts
 from tests.engine.columns import (
     HOUR,
     MINUTE,
@@ -65,7 +65,7 @@ def test_any_text_can_be_a_user() -> None:
     group.take_force(snapshot_of(PLAN, {user: [True] for user in STRANGE_IDS}), 0)
     group.apply(inputs_of(Seen(user, SECOND, (0,), id=f"a{user}") for user in STRANGE_IDS))
     found = group.apply(inputs_of(Seen(user, SECOND, (0,), id=f"b{user}") for user in STRANGE_IDS))
-    assert found.user_ids == STRANGE_IDS
+    assert found.users.tolist() == STRANGE_IDS
     restored = KeyGroup.load(PLAN, group.dump())
     assert restored.members() == sorted(
         Member(user, audience, 1)

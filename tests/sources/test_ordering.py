@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from connectors.sources.ordering import Ordering
 from engine.hashing import groups_of, stable_hashes
-from engine.inputs import Inputs, Texts
+from engine.inputs import Inputs
 from engine.plan import Lists
+from engine.texts import Texts
 
 _events = st.tuples(st.integers(0, 5), st.text(max_size=3), st.text(max_size=3), st.integers(0, 2))
 _batches = st.lists(

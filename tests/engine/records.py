@@ -1,0 +1,65 @@
+"""Transition records, written slowly: an object each, encoded by msgspec."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from engine.plan import Plan
+from engine.records import transition_id
+from engine.transitions import Cause, Transitions
+
+
+class Record(msgspec.Struct):
+    id: str
+    type: str
+    audience: str
+    audience_version: str
+    parent_model: str
+    user_id: str
+    effective_at: str
+    sequence: int
+    cause: dict[str, str]
+    emitted_at: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def records_of(
+    plans: list[Plan], transitions: Transitions, pull: str = "", emitted_at: int | None = None
+) -> list[Record]:
+    """Audiences and conditions are numbered as if those of the plans stood one after the other."""
+    audiences = [(plan.parent_model, one) for plan in plans for one in plan.audiences]
+    conditions = [one.key for plan in plans for one in plan.conditions]
+    found = []
+    for row, user in enumerate(transitions.users.tolist()):
+        parent, audience = audiences[transitions.audiences[row]]
+        sequence = int(transitions.sequences[row])
+        effective_at = int(transitions.effective_at[row])
+        match Cause(transitions.causes[row]):
+            case Cause.EVENT:
+                cause = {"kind": "event", "message_id": transitions.message_ids.text(row)}
+            case Cause.WINDOW_EXPIRED:
+                condition = conditions[transitions.conditions[row]]
+                cause = {"kind": "window_expired", "condition": condition}
+            case Cause.WAREHOUSE_PULL:
+                cause = {"kind": "warehouse_pull", "pull": pull}
+            case other:
+                cause = {"kind": other.name.lower()}
+        found.append(
+            Record(
+                transition_id(parent, user, audience.key, sequence, effective_at),
+                "entered" if sequence % 2 else "exited",
+                audience.key,
+                audience.version,
+                parent,
+                user,
+                _instant(effective_at),
+                sequence,
+                cause,
+                msgspec.UNSET if emitted_at is None else _instant(emitted_at),
+            )
+        )
+    return found
+
+
+def _instant(instant: int) -> str:
+    return str(np.datetime64(instant, "us")) + "Z"
