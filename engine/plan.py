@@ -124,6 +124,14 @@ class Lists(NamedTuple):
         items = np.array([item for one in materialized for item in one], dtype=np.int32)
         return cls(starts, items)
 
+    def extended(self, lists: Iterable[Iterable[int]]) -> Lists:
+        """These lists and more behind them."""
+        more = Lists.of(lists)
+        return Lists(
+            np.concatenate([self.starts, more.starts[1:] + self.starts[-1]]),
+            np.concatenate([self.items, more.items]),
+        )
+
 
 CONDITION = np.dtype(
     [

@@ -38,6 +38,8 @@ class ConditionSets:
         self._emits_empty = len(plan.plan.audiences) > 0
         self._numbers: dict[tuple[int, ...], int] = {(): 0}
         self._described = 0
+        self._lists = Lists.of([])
+        self._tallied = np.empty(0, dtype=np.bool_)
 
     def number(self, conditions: tuple[int, ...]) -> int:
         return self._numbers.setdefault(conditions, len(self._numbers))
@@ -61,12 +63,14 @@ class ConditionSets:
         return self._emitted
 
     def _describe(self) -> None:
-        """Make the arrays anew if there are more sets than before."""
+        """Add the sets that are new to the arrays."""
         if self._described == len(self._numbers):
             return
+        new = list(islice(self._numbers, self._described, None))
         self._described = len(self._numbers)
-        self._lists = Lists.of(self._numbers)
-        self._tallied = np.array([not self._implicit.issuperset(one) for one in self._numbers])
+        self._lists = self._lists.extended(new)
+        tallied = np.array([not self._implicit.issuperset(one) for one in new])
+        self._tallied = np.concatenate([self._tallied, tallied])
         self._emitted = np.ones(self._described, dtype=np.bool_)
         self._emitted[0] = self._emits_empty
 
