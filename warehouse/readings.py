@@ -12,7 +12,6 @@ faster.
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 
 from audience_dsl.definitions import ColumnType
@@ -41,7 +40,7 @@ _DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)")
 _LIST = re.compile(r"(?s)(.*)\[\d*\]")
 
 # What Python's `str.strip` strips.
-_SPACES = "".join(one for one in map(chr, range(sys.maxunicode + 1)) if one.isspace())
+_SPACES = "".join(one for one in map(chr, range(0x10000)) if one.isspace())  # none lies beyond
 _NUMBER = r"[+-]?([0-9]+|([0-9]+\.[0-9]*|\.?[0-9]+)([eE][+-]?[0-9]+)?)"
 
 

@@ -16,7 +16,7 @@ from connectors.sources.chunks import (
 )
 from engine.plan import Bytes
 
-BLOCK = 1_000_000
+BLOCK = 2_000_000
 _WINDOW = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
