@@ -9,19 +9,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-import msgspec
-
 from audience_dsl.definitions import Project, Sync
 from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
+from dataflows.lines import json_line, text_line
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
-from engine.records import TransitionRecord, transition_records
+from engine.records import transition_records
 from project.folder import LoadedProject
 
 _DATE = len("2026-03-01")
@@ -40,7 +39,7 @@ class Emission:
     ) -> None:
         self._project = loaded.project
         self._show = show
-        self._line = _json_line if json else _text_line
+        self._line = json_line if json else text_line
         self._files = {
             key: FileDestination(str(loaded.root / str(destination.options["path"])))
             for key, destination in loaded.project.destinations.items()
@@ -115,25 +114,3 @@ def _file_syncs(project: Project) -> list[Sync]:
 
 def _date(instant: int) -> str:
     return format_instant(instant)[:_DATE]
-
-
-def _json_line(record: TransitionRecord) -> str:
-    return msgspec.json.encode(record).decode()
-
-
-def _text_line(record: TransitionRecord) -> str:
-    cause = record.cause
-    why = cause.get("message_id") or cause.get("condition") or cause.get("pull") or ""
-    return (
-        f"{record.effective_at}  {record.type:<7}  {record.audience}  {_visible(record.user_id)}  "
-        f"{cause['kind']}{' ' + _visible(why) if why else ''}"
-    )
-
-
-def _visible(text: str) -> str:
-    """Whoever sends events does not get to control the terminal that shows them."""
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )
