@@ -9,8 +9,8 @@ Rows of one table that are looked up, inserted or upserted are tuples in the ord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,3 +76,13 @@ class Database(Protocol):
     def has_table(self, name: str) -> bool: ...
 
     def close(self) -> None: ...
+
+
+@contextmanager
+def handed_over(database: Database) -> Iterator[None]:
+    """Who is given a connection closes it, also when it turns out to be of no use."""
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise

@@ -125,6 +125,12 @@ class PostgresDatabase:
             connection = psycopg.connect(
                 self._url, autocommit=True, connect_timeout=PATIENCE, application_name="usher"
             )
+        except psycopg.ProgrammingError as error:
+            # The driver's own words would repeat the URL, and the password in it.
+            raise StoreUnavailable(
+                "the url under store is none that PostgreSQL understands; write it as "
+                "postgresql://user:password@host:5432/database, with %40 for an @ in the password"
+            ) from error
         except psycopg.Error as error:
             raise self._failure(error) from error
         for name, value in (

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from engine.hashing import groups_of, stable_hashes
 from engine.inputs import Texts
 from membership.audiences import AudienceNumbers
-from membership.database import Database, Row
+from membership.database import Database, Row, handed_over
 from membership.errors import PositionPruned
 from membership.facts import (
     JournalEntry,
@@ -39,7 +39,8 @@ class MembershipReader:
     """
 
     def __init__(self, database: Database) -> None:
-        check_readable(database)
+        with handed_over(database):
+            check_readable(database)
         self._database = database
         self._numbers = AudienceNumbers(database)
 

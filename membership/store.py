@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from membership.audiences import AudienceNumbers
 from membership.cursors import Cursors
-from membership.database import Database
+from membership.database import Database, handed_over
 from membership.errors import OwnerChanged
 from membership.facts import Recorded
 from membership.proposals import Proposals
@@ -31,7 +31,8 @@ class MembershipStore:
     """
 
     def __init__(self, database: Database) -> None:
-        migrate(database)
+        with handed_over(database):
+            migrate(database)
         self._database = database
         self._numbers = AudienceNumbers(database)
         self._epochs: dict[KeyGroup, int] = {}

@@ -26,12 +26,7 @@ def open_store(loaded: LoadedProject) -> MembershipStore:
     Raises:
         StoreError: it cannot be written, is damaged, or belongs to a later release.
     """
-    database = _database(loaded, writable=True)
-    try:
-        return MembershipStore(database)
-    except BaseException:
-        database.close()
-        raise
+    return MembershipStore(_database(loaded, writable=True))
 
 
 def open_reader(loaded: LoadedProject) -> MembershipReader:
@@ -41,12 +36,7 @@ def open_reader(loaded: LoadedProject) -> MembershipReader:
         StoreMissing: nothing has been recorded yet.
         StoreError: it cannot be read.
     """
-    database = _database(loaded, writable=False)
-    try:
-        return MembershipReader(database)
-    except BaseException:
-        database.close()
-        raise
+    return MembershipReader(_database(loaded, writable=False))
 
 
 def retention_of(loaded: LoadedProject) -> Retention:
