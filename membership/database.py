@@ -66,8 +66,11 @@ class Database(Protocol):
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """How many rows a statement changed."""
 
-    def look_up(self, table: Table, keys: Sequence[Row]) -> list[Row]:
-        """The rows that have those keys, in any order."""
+    def look_up(self, table: Table, names: Sequence[str], keys: Sequence[Row]) -> list[Row | None]:
+        """Those columns of the rows that have the keys, in their order; `None` for who has none.
+
+        None of the columns may be null.
+        """
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None: ...
 

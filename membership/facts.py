@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.records import ENTERED, EXITED, TransitionRecord, format_instants, transition_id
 from engine.transitions import Cause
-from membership.succession import Entry
+from membership.succession import Entry, EntryRow
 
 # What a cause's detail is called where the cause is shown; the other causes have none.
 _DETAILS = {
@@ -65,7 +65,7 @@ class Recorded:
     """What a batch of proposals added to the journal, at position `first` and the following."""
 
     first: int  # 0 if there is none
-    entries: Sequence[Entry]
+    entries: Sequence[EntryRow]
     names: Sequence[AudienceName]  # of the entries
     emitted_at: int
 
@@ -81,10 +81,11 @@ class Recorded:
 
 def journal_entries(
     positions: Sequence[int],
-    entries: Sequence[Entry],
+    rows: Sequence[EntryRow],
     names: Sequence[AudienceName],
     emitted_at: Sequence[int],
 ) -> list[JournalEntry]:
+    entries = [Entry(*row) for row in rows]
     return [
         JournalEntry(
             position,

@@ -85,16 +85,16 @@ class PostgresDatabase:
         with self._connected() as connection:
             return connection.execute(_translated(sql), _values(parameters)).rowcount
 
-    def look_up(self, table: Table, keys: Sequence[Row]) -> list[Row]:
+    def look_up(self, table: Table, names: Sequence[str], keys: Sequence[Row]) -> list[Row | None]:
         if not keys:
             return []
-        listed = ", ".join(f"{table.name}.{name}" for name in table.columns)
         statement = (
-            f"SELECT {listed} FROM {_unnested(table, table.key)} "
-            f"JOIN {table.name} USING ({', '.join(table.key)})"
+            f"SELECT {', '.join(names)} FROM {_unnested(table, table.key)} "
+            f"LEFT JOIN {table.name} USING ({', '.join(table.key)}) ORDER BY nth"
         )
         with self._connected() as connection:
-            return _rows(connection.execute(statement, _columns(keys)).fetchall())
+            found = _rows(connection.execute(statement, _columns(keys)).fetchall())
+        return [None if row[0] is None else row for row in found]
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         self._insert(table, rows, "")
@@ -186,9 +186,9 @@ def _translated(sql: str) -> str:
 
 @cache
 def _unnested(table: Table, names: tuple[str, ...]) -> str:
-    """Arrays, one a column, as a relation of the same name as nothing else."""
+    """Arrays, one a column, as a relation whose rows are numbered in their order."""
     arrays = ", ".join(f"%s::{table.columns[name]}[]" for name in names)
-    return f"unnest({arrays}) AS given ({', '.join(names)})"
+    return f"unnest({arrays}) WITH ORDINALITY AS given ({', '.join(names)}, nth)"
 
 
 def _columns(rows: Sequence[Row]) -> list[list[Any]]:

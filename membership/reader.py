@@ -22,7 +22,6 @@ from membership.facts import (
     memberships,
 )
 from membership.schema import JOURNAL, check_readable
-from membership.succession import Entry
 
 PAGE = 1_000
 
@@ -188,7 +187,7 @@ class MembershipReader:
     def _entries(self, rows: Sequence[Row]) -> list[JournalEntry]:
         return journal_entries(
             [row[0] for row in rows],
-            [Entry(*row[1:-1]) for row in rows],
+            [row[1:-1] for row in rows],
             self._numbers.names(row[1] for row in rows),
             [row[-1] for row in rows],
         )

@@ -86,12 +86,11 @@ class SqliteDatabase:
         with self._lock, self._failures(), closing(self._connection.cursor()) as cursor:
             return cursor.execute(sql, parameters).rowcount
 
-    def look_up(self, table: Table, keys: Sequence[Row]) -> list[Row]:
+    def look_up(self, table: Table, names: Sequence[str], keys: Sequence[Row]) -> list[Row | None]:
         condition = " AND ".join(f"{name} = ?" for name in table.key)
-        sql = f"SELECT {table.listed} FROM {table.name} WHERE {condition}"
+        sql = f"SELECT {', '.join(names)} FROM {table.name} WHERE {condition}"
         with self._lock, self._failures(), closing(self._connection.cursor()) as cursor:
-            found = [cursor.execute(sql, key).fetchone() for key in keys]
-        return [row for row in found if row is not None]
+            return [cursor.execute(sql, key).fetchone() for key in keys]
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         self._many(_insertion(table), rows)

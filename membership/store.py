@@ -18,7 +18,7 @@ from membership.facts import Recorded
 from membership.proposals import Proposals
 from membership.retention import Retention, prune
 from membership.schema import HEADS, JOURNAL, PROGRESS, migrate
-from membership.succession import Entry, Head, Key, Succession
+from membership.succession import EntryRow, Key, Succession
 
 KeyGroup = tuple[str, int]  # parent model and number
 
@@ -71,8 +71,11 @@ class MembershipStore:
         numbers = [self._numbers.given(one.parent_model, one.keys) for one in batch]
         with self._database.transaction():
             self._check_claims(sorted({(one.parent_model, one.key_group) for one in batch}))
-            found = self._database.look_up(HEADS, _keys(batch, numbers))
-            succession = Succession(Head(*row) for row in found)
+            keys = _keys(batch, numbers)
+            found = self._database.look_up(HEADS, ("sequence", "effective_at", "proposed"), keys)
+            succession = Succession(
+                {key: head for key, head in zip(keys, found, strict=True) if head is not None}
+            )
             entries = [
                 entry
                 for one, numbered in zip(batch, numbers, strict=True)
@@ -82,7 +85,7 @@ class MembershipStore:
             self._database.upsert(PROGRESS, list((progress or {}).items()))
             # Last, because from here to the commit all other writers wait.
             first = self._append(entries, emitted_at)
-        names = self._numbers.names(entry.audience for entry in entries)
+        names = self._numbers.names(entry[0] for entry in entries)
         return Recorded(first, entries, names, emitted_at)
 
     def prune(self, retention: Retention, now: int) -> int:
@@ -113,7 +116,7 @@ class MembershipStore:
                 numbers.remove(number)
             assert not numbers, "key groups are claimed before they are written"
 
-    def _append(self, entries: Sequence[Entry], emitted_at: int) -> int:
+    def _append(self, entries: Sequence[EntryRow], emitted_at: int) -> int:
         """Write the entries behind the journal's end; return the first one's position."""
         if not entries:
             return 0

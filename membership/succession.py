@@ -15,7 +15,7 @@ follows any head of the other kind, at the head's instant at the earliest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from engine.transitions import Cause
@@ -24,21 +24,19 @@ from membership.proposals import Proposals
 Key = tuple[int, str, int]  # key group, user and audience, whose numbers are the store's
 
 
-class Head(NamedTuple):
-    """The last transition of a user and audience: a row of `heads`."""
+# The last transition of a user and audience: sequence, instant, and the proposer's sequence.
+Head = tuple[int, int, int]
+_NOBODY = (0, -(1 << 63), 0)
 
-    key_group: int
-    user_id: str
-    audience: int
-    sequence: int
-    effective_at: int
-    proposed: int
-    cause: int
-    detail: str
+# A row of `heads`, and one of `journal` without its position and when it is written.  Plain
+# tuples: by the hundred thousand, named ones would take as long to make as the database takes,
+# and then longer still, as the garbage collector goes through them again and again.
+HeadRow = tuple[int, str, int, int, int, int, int, str]
+EntryRow = tuple[int, str, str, int, int, int, str]
 
 
 class Entry(NamedTuple):
-    """An accepted transition: a row of `journal`, but for its position and when it is written."""
+    """An `EntryRow`, for where there are few of them."""
 
     audience: int
     version: str
@@ -52,16 +50,16 @@ class Entry(NamedTuple):
 class Succession:
     """The heads of some users, as they become while proposals are judged one after another."""
 
-    def __init__(self, heads: Iterable[Head]) -> None:
-        self._heads = {(head.key_group, head.user_id, head.audience): head for head in heads}
-        self._changed: dict[Key, Head] = {}
+    def __init__(self, heads: Mapping[Key, Head]) -> None:
+        self._heads = dict(heads)
+        self._changed: dict[Key, HeadRow] = {}
 
     @property
-    def changed(self) -> list[Head]:
+    def changed(self) -> list[HeadRow]:
         """The heads that are no more what they were."""
         return list(self._changed.values())
 
-    def accept(self, proposals: Proposals, numbers: Sequence[int]) -> list[Entry]:
+    def accept(self, proposals: Proposals, numbers: Sequence[int]) -> list[EntryRow]:
         """The proposals that follow, in their order.
 
         Args:
@@ -69,8 +67,8 @@ class Succession:
         """
         heads, changed = self._heads, self._changed
         versions, key_group = proposals.versions, proposals.key_group
-        accepted = []
-        for user_id, proposed_audience, effective_at, proposed, cause, detail in zip(
+        accepted: list[EntryRow] = []
+        for user_id, own_audience, effective_at, proposed, cause, detail in zip(
             proposals.user_ids,
             proposals.audiences,
             proposals.effective_at,
@@ -79,31 +77,23 @@ class Succession:
             proposals.details,
             strict=True,
         ):
-            audience = numbers[proposed_audience]
+            audience = numbers[own_audience]
             key = (key_group, user_id, audience)
-            head = heads.get(key)
-            sequence = 1 if head is None else head.sequence + 1
+            last, since, last_proposed = heads.get(key, _NOBODY)
+            sequence = last + 1
             if (sequence ^ proposed) & 1:  # of the head's kind; or nobody has entered yet
                 continue
             instant = effective_at
-            if head is not None:
-                if cause == _RECONCILED:
-                    instant = max(instant, head.effective_at)
-                elif (instant, proposed) <= (head.effective_at, head.proposed):
-                    continue
-            changed[key] = heads[key] = Head(
-                key_group, user_id, audience, sequence, instant, proposed, cause, detail
-            )
+            if cause == _RECONCILED:
+                instant = max(instant, since)
+            elif instant < since or (instant == since and proposed <= last_proposed):
+                continue
+            heads[key] = (sequence, instant, proposed)
+            changed[key] = (
+                key_group, user_id, audience, sequence, instant, proposed, cause, detail,
+            )  # fmt: skip
             accepted.append(
-                Entry(
-                    audience,
-                    versions[proposed_audience],
-                    user_id,
-                    sequence,
-                    instant,
-                    cause,
-                    detail,
-                )
+                (audience, versions[own_audience], user_id, sequence, instant, cause, detail)
             )
         return accepted
 
