@@ -14,9 +14,11 @@ from audience_dsl.definitions import ColumnType
 from audience_dsl.shapes import (
     Anything,
     Choice,
+    Duration,
     Either,
     Field,
     Flag,
+    Integer,
     ListOf,
     MapOf,
     Name,
@@ -155,15 +157,51 @@ DESTINATION = Tagged(
     },
 )
 
+_RETENTION = (
+    Field(
+        "keep_for",
+        Duration(),
+        "How long a transition stays in the journal. What a sync has still to deliver stays "
+        "longer; who is a member, and since when, stays in any case.",
+        default="for ever",
+    ),
+    Field(
+        "keep_rows",
+        Integer(0, 10**12),
+        "How many transitions stay in the journal at most.",
+        default="all",
+    ),
+)
 STORE = Tagged(
     "store",
     {
         "sqlite": Record(
             "sqlite",
             "A file, for one machine.",
-            (Field("path", FILE, "The file.", default="`.usher/state.db`"),),
+            (Field("path", FILE, "The file.", default="`.usher/state.db`"), *_RETENTION),
         ),
-        "postgres": Record("postgres", "A database, for several machines.", (), open=True),
+        "postgres": Record(
+            "postgres",
+            "A PostgreSQL database, for several machines.",
+            (
+                Field(
+                    "url",
+                    Text("a URL such as postgresql://user@host/database", r"postgres(ql)?://\S+"),
+                    "The database, with user and password; best as `${VAR}`.",
+                    required=True,
+                ),
+                Field(
+                    "schema",
+                    Text(
+                        "a name of at most 63 letters, digits and '_'",
+                        r"[A-Za-z_][A-Za-z0-9_]{0,62}",
+                    ),
+                    "The schema of the tables.",
+                    default="`usher`",
+                ),
+                *_RETENTION,
+            ),
+        ),
     },
 )
 

@@ -13,6 +13,7 @@ from benchmarks.live import latencies
 from benchmarks.memory import bytes_a_user
 from benchmarks.process import Failed
 from benchmarks.results import Result
+from benchmarks.store import store_costs
 from benchmarks.suites import SUITES
 from benchmarks.workload import CACHE, Workload, workload
 
@@ -44,6 +45,11 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     yield Result("live: event appended to entry written, p50", live.entry(50), "ms")
     yield Result("live: event appended to entry written, p99", live.entry(99), "ms", 250)
     yield Result("live: lateness of exits while idle, p99", live.exit(99), "ms", 250)
+    _tell("the membership store")
+    store = store_costs(100_000 if quick else 500_000, rounds=1 if quick else 3)
+    # Fifty thousand a second are 20 µs each.
+    yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
+    yield Result("store: to a bare executemany", store.recording / store.bare, "×")
     _tell("memory of a million users")
     yield Result("memory a user with one matched condition", bytes_a_user(), "bytes", 400)
     if not quick:

@@ -11,6 +11,7 @@ import click
 
 from connectors.sources.errors import SourceError
 from dataflows.preparation import JobRefused
+from membership.errors import StoreError
 from warehouse.errors import WarehouseError
 
 MISTAKE = 2
@@ -27,7 +28,7 @@ def environment_failures() -> Iterator[None]:
     """Turn what the world around us does wrong into a sentence and exit code 3."""
     try:
         yield
-    except (SourceError, WarehouseError, JobRefused) as error:
+    except (SourceError, WarehouseError, StoreError, JobRefused) as error:
         fail(str(error), ENVIRONMENT)
     except OSError as error:
         fail(_sentence(error), ENVIRONMENT)

@@ -21,6 +21,9 @@ _VERBS = {
     "schema": "schema",
     "run": "run",
     "backtest": "backtest",
+    "members": "members",
+    "user": "user",
+    "transitions": "transitions",
 }
 
 

@@ -6,7 +6,7 @@ iterator, and each key's items reach the function in the order in which they wer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -53,14 +53,21 @@ def _nothing() -> None:
 
 
 class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
-    """Hands each item's value to a function.
+    """Hands items' values to a function, some at a time.
 
-    Before the state that knows of these items is stored, `settle` is called.
+    Before the first, `begin` is called; and `settle` before the state that knows of the items is
+    stored.
     """
 
-    def __init__(self, take: Callable[[_X], None], settle: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        take: Callable[[Sequence[_X]], None],
+        settle: Callable[[], None] = _nothing,
+        begin: Callable[[], None] = _nothing,
+    ) -> None:
         self._take = take
         self._settle = settle
+        self._begin = begin
 
     @override
     def list_parts(self) -> list[str]:
@@ -74,18 +81,18 @@ class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[_X, None]:
+        self._begin()
         return _CallbackPartition(self._take, self._settle)
 
 
 class _CallbackPartition(StatefulSinkPartition[_X, None]):
-    def __init__(self, take: Callable[[_X], None], settle: Callable[[], None]) -> None:
+    def __init__(self, take: Callable[[Sequence[_X]], None], settle: Callable[[], None]) -> None:
         self._take = take
         self._settle = settle
 
     @override
     def write_batch(self, values: list[_X]) -> None:
-        for value in values:
-            self._take(value)
+        self._take(values)
 
     @override
     def snapshot(self) -> None:

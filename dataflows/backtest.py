@@ -80,7 +80,7 @@ class Result:
 
 
 def backtest_flow(
-    steps: Iterator[Step], audiences: Audiences, take: Callable[[GroupTransitions], None]
+    steps: Iterator[Step], audiences: Audiences, take: Callable[[Sequence[GroupTransitions]], None]
 ) -> Dataflow:
     flow = Dataflow("usher-backtest")
     stream = op.input("recording", flow, IteratorSource(steps))
@@ -133,13 +133,14 @@ def run_backtest(
                 yield from clock.steps(inputs, reached)
             yield from clock.last_step()
 
-        def take(transitions: GroupTransitions) -> None:
-            records.add_evaluated(transitions.counts)
-            complete = chronicle.add(transitions)
-            if complete is not None:
-                summary.add(complete)
-                if output:
-                    output.write(complete)
+        def take(found: Sequence[GroupTransitions]) -> None:
+            for transitions in found:
+                records.add_evaluated(transitions.counts)
+                complete = chronicle.add(transitions)
+                if complete is not None:
+                    summary.add(complete)
+                    if output:
+                        output.write(complete)
 
         flow = backtest_flow(steps(), Audiences(project.plans, snapshots, live=False), take)
         run_flow(flow, workers=request.workers, epoch=_EPOCH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -32,9 +32,12 @@ class JobRefused(Exception):
 class Outputs(Protocol):
     """Where what the job finds goes."""
 
-    def take(self, found: GroupTransitions) -> None: ...
+    def begin(self) -> None:
+        """Get ready; nothing is taken before."""
 
-    def bury(self, letter: DeadLetter) -> None: ...
+    def take(self, found: Sequence[GroupTransitions]) -> None: ...
+
+    def bury(self, letters: Sequence[DeadLetter]) -> None: ...
 
     def count(self, batch: Batch) -> None: ...
 

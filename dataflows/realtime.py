@@ -50,7 +50,11 @@ def realtime_flow(job: Job) -> Dataflow:
     op.output("bury", broken, CallbackSink(job.outputs.bury, job.outputs.settle))
     steps = op.flat_map("tell_time", readings, Time(job).steps)
     transitions = evaluate_audiences("audiences", steps, job.audiences)
-    op.output("transitions", transitions, CallbackSink(job.outputs.take, job.outputs.settle))
+    op.output(
+        "transitions",
+        transitions,
+        CallbackSink(job.outputs.take, job.outputs.settle, job.outputs.begin),
+    )
     return flow
 
 

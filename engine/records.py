@@ -6,8 +6,9 @@ ISO 8601 in UTC with microseconds.  A cause has its `kind`, and the `message_id`
 `condition` whose window expired, or the `pull` that took force.  `emitted_at`, when the record was
 written, comes last; a backtest, whose output is the same in every run, has none.
 
-There may be as many records as events, so none is an object: what all transitions of an audience
-have in common is rendered once, and kernels (`engine.writing`) put lines together from there.
+A backtest may have as many records as events, so there none is an object: what all transitions of
+an audience have in common is rendered once, and kernels (`engine.writing`) put lines together from
+there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,21 @@ from engine.writing import ID_DIGITS, LONGEST_ESCAPE, LONGEST_NUMBERS, write_ids
 
 ENTERED = "entered"
 EXITED = "exited"
+
+
+class TransitionRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record as an object, as the journal gives it out."""
+
+    id: str
+    type: str
+    audience: str
+    audience_version: str
+    parent_model: str
+    user_id: str
+    effective_at: str
+    sequence: int
+    cause: dict[str, str]
+    emitted_at: str
 
 
 def transition_id(

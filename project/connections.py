@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from audience_dsl.definitions import Settings
 from project.folder import LoadedProject
+from project.stores import store_problem
 from warehouse.columns import read_columns
 from warehouse.errors import WarehouseError
 
@@ -31,7 +32,7 @@ class Connection:
 
 
 def check_connections(loaded: LoadedProject) -> Iterator[Connection]:
-    """Try all parent models, sources and destinations, one after the other."""
+    """Try all parent models, sources, destinations and the store, one after the other."""
     root, project = loaded.root, loaded.project
     for model in project.parent_models.values():
         try:
@@ -44,6 +45,8 @@ def check_connections(loaded: LoadedProject) -> Iterator[Connection]:
         yield Connection(f"source {source.key}", _source_problem(root, source))
     for destination in project.destinations.values():
         yield Connection(f"destination {destination.key}", _destination_problem(root, destination))
+    if project.store is not None:
+        yield Connection("store", store_problem(loaded))
 
 
 def _source_problem(root: Path, source: Settings) -> str:

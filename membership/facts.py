@@ -1,0 +1,143 @@
+"""What the store tells: memberships, and transitions with their positions in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from engine.records import ENTERED, EXITED, TransitionRecord, format_instants, transition_id
+from engine.transitions import Cause
+from membership.succession import Entry, EntryRow
+
+# What a cause's detail is called where the cause is shown; the other causes have none.
+_DETAILS = {
+    Cause.EVENT: "message_id",
+    Cause.WINDOW_EXPIRED: "condition",
+    Cause.WAREHOUSE_PULL: "pull",
+}
+
+
+class Membership(msgspec.Struct, frozen=True, gc=False):
+    """`since` is the instant of the entry, ISO 8601 in UTC with microseconds."""
+
+    parent_model: str
+    user_id: str
+    audience: str
+    since: str
+    sequence: int
+    cause: dict[str, str]
+
+
+class RecordedHead(NamedTuple):
+    """The last recorded transition of a user and audience; a member if the sequence is odd."""
+
+    user_id: str
+    audience: str
+    sequence: int
+    effective_at: int
+
+
+class JournalEntry(NamedTuple):
+    """`position` orders the whole journal: 1, 2, 3 … without gaps."""
+
+    position: int
+    record: TransitionRecord
+
+
+class JournalPage(NamedTuple):
+    """`position` is how far the journal was looked through: the `after` of the next page."""
+
+    entries: list[JournalEntry]
+    position: int
+
+
+class AudienceName(NamedTuple):
+    parent_model: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a batch of proposals added to the journal, at position `first` and the following."""
+
+    first: int  # 0 if there is none
+    entries: Sequence[EntryRow]
+    names: Sequence[AudienceName]  # of the entries
+    emitted_at: int
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def journal_entries(self) -> list[JournalEntry]:
+        """As any reader of the journal will see them."""
+        positions = range(self.first, self.first + len(self.entries))
+        written = [self.emitted_at] * len(self.entries)
+        return journal_entries(positions, self.entries, self.names, written)
+
+
+def journal_entries(
+    positions: Sequence[int],
+    rows: Sequence[EntryRow],
+    names: Sequence[AudienceName],
+    emitted_at: Sequence[int],
+) -> list[JournalEntry]:
+    entries = [Entry(*row) for row in rows]
+    return [
+        JournalEntry(
+            position,
+            TransitionRecord(
+                transition_id(
+                    name.parent_model,
+                    entry.user_id,
+                    name.audience,
+                    entry.sequence,
+                    entry.effective_at,
+                ),
+                ENTERED if entry.sequence & 1 else EXITED,
+                name.audience,
+                entry.version,
+                name.parent_model,
+                entry.user_id,
+                effective_at,
+                entry.sequence,
+                shown_cause(entry.cause, entry.detail),
+                written,
+            ),
+        )
+        for position, entry, name, effective_at, written in zip(
+            positions,
+            entries,
+            names,
+            _instants([entry.effective_at for entry in entries]),
+            _instants(emitted_at),
+            strict=True,
+        )
+    ]
+
+
+def memberships(rows: Sequence[tuple[AudienceName, str, int, int, int, str]]) -> list[Membership]:
+    """Of (audience, user, sequence, effective_at, cause, detail)."""
+    return [
+        Membership(
+            name.parent_model, user_id, name.audience, since, sequence, shown_cause(cause, detail)
+        )
+        for (name, user_id, sequence, _, cause, detail), since in zip(
+            rows, _instants([row[3] for row in rows]), strict=True
+        )
+    ]
+
+
+def shown_cause(cause: int, detail: str) -> dict[str, str]:
+    kind = Cause(cause)
+    shown = {"kind": kind.name.lower()}
+    if kind in _DETAILS:
+        shown[_DETAILS[kind]] = detail
+    return shown
+
+
+def _instants(instants: Sequence[int]) -> list[str]:
+    return format_instants(np.array(instants, dtype=np.int64))

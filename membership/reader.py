@@ -1,0 +1,204 @@
+"""The store's reading side, for the command line, APIs, deliveries and reconciliation.
+
+A reader has a connection of its own and never holds up the writer: it asks for one page after the
+other, each of them the state as of one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.hashing import groups_of, stable_hashes
+from engine.texts import Texts
+from membership.audiences import AudienceNumbers
+from membership.database import Database, Row, handed_over
+from membership.errors import PositionPruned
+from membership.facts import (
+    JournalEntry,
+    JournalPage,
+    Membership,
+    RecordedHead,
+    journal_entries,
+    memberships,
+)
+from membership.schema import JOURNAL, check_readable
+
+PAGE = 1_000
+
+# A search for rare rows looks at so many positions before it lets go of the database.
+_POSITIONS_AT_ONCE = 50_000
+
+
+class MembershipReader:
+    """To be closed when it is done with.
+
+    Raises:
+        StoreMissing: nothing has been recorded yet.
+        StoreError: by all methods; the store cannot be read.
+    """
+
+    def __init__(self, database: Database) -> None:
+        with handed_over(database):
+            check_readable(database)
+        self._database = database
+        self._numbers = AudienceNumbers(database)
+
+    def members(
+        self, parent_model: str, audience: str, after: str | None = None, limit: int = PAGE
+    ) -> list[Membership]:
+        """The next members of an audience, ordered by user id.
+
+        Args:
+            after: The user id that the page before ended with; `None` for the first page.
+        """
+        number = self._numbers.number(parent_model, audience)
+        further = "" if after is None else "AND user_id > ? "
+        rows = self._database.query(
+            f"{_MEMBERS} AND audience = ? {further}ORDER BY user_id LIMIT ?",
+            (number or 0, *([] if after is None else [after]), limit),
+        )
+        return self._memberships(rows)
+
+    def memberships(self, user_id: str, parent_model: str | None = None) -> list[Membership]:
+        """The audiences that a user is in, ordered by parent model and audience."""
+        rows = self._database.query(
+            f"{_MEMBERS} AND key_group = ? AND user_id = ?", (_key_group(user_id), user_id)
+        )
+        found = [
+            one
+            for one in self._memberships(rows)
+            if parent_model is None or one.parent_model == parent_model
+        ]
+        return sorted(found, key=lambda one: (one.parent_model, one.audience))
+
+    def counts(self, parent_model: str) -> dict[str, int]:
+        """How many members each audience has, by key; those that have none are left out."""
+        wanted = set(self._numbers.of_parent_model(parent_model))
+        rows = self._database.query(
+            "SELECT audience, count(*) FROM heads WHERE (sequence & 1) = 1 GROUP BY audience"
+        )
+        counted = [(number, count) for number, count in rows if number in wanted]
+        names = self._numbers.names(number for number, _ in counted)
+        return {
+            name.audience: count for name, (_, count) in sorted(zip(names, counted, strict=True))
+        }
+
+    def heads(self, parent_model: str, key_group: int) -> Iterator[RecordedHead]:
+        """The last transition of every user and audience of a key group, ordered by user id.
+
+        Those who have left are among them.  It is one consistent view only while nobody records
+        for the key group; whoever has claimed it can see to that.
+        """
+        wanted = set(self._numbers.of_parent_model(parent_model))
+        place: tuple[str, int] | None = None
+        while True:
+            further = "" if place is None else "AND (user_id, audience) > (?, ?) "
+            rows = self._database.query(
+                "SELECT user_id, audience, sequence, effective_at FROM heads "
+                f"WHERE key_group = ? {further}ORDER BY user_id, audience LIMIT ?",
+                (key_group, *(place or ()), PAGE),
+            )
+            names = self._numbers.names(row[1] for row in rows)
+            for name, (user_id, number, sequence, effective_at) in zip(names, rows, strict=True):
+                if number in wanted:
+                    yield RecordedHead(user_id, name.audience, sequence, effective_at)
+            if len(rows) < PAGE:
+                return
+            place = rows[-1][:2]
+
+    def end(self) -> int:
+        """The position of the last transition recorded; 0 before the first."""
+        ((position,),) = self._database.query("SELECT position FROM journal_end")
+        return int(position)
+
+    def position_before(self, last: int) -> int:
+        """The position that so many of the transitions still kept follow, or all there are."""
+        oldest, end = self._bounds()
+        return max(oldest - 1, end - last)
+
+    def transitions(
+        self,
+        after: int | None = None,
+        limit: int = PAGE,
+        *,
+        audience: str | None = None,
+        user_id: str | None = None,
+    ) -> JournalPage:
+        """The next transitions in the order of their positions.
+
+        Args:
+            after: The last position that the reader knows; `None` begins with the oldest kept.
+            audience, user_id: Only these.
+
+        Raises:
+            PositionPruned: transitions after that position are no longer kept.
+        """
+        oldest, end = self._bounds()
+        start = position = oldest - 1 if after is None else after
+        conditions, values = self._conditions(audience, user_id)
+        found: list[Row] = []
+        while position < end and len(found) < limit:
+            # Without conditions, positions have no gaps and one look is enough.
+            until = min(end, position + (_POSITIONS_AT_ONCE if conditions else limit))
+            found += self._database.query(
+                f"{_JOURNAL} WHERE position > ? AND position <= ?{conditions} "
+                "ORDER BY position LIMIT ?",
+                (position, until, *values, limit - len(found)),
+            )
+            position = until
+        if len(found) == limit:
+            position = found[-1][0]
+        # Asked only now, since the journal may have been pruned while we read.
+        oldest, _ = self._bounds()
+        if start < oldest - 1:
+            raise PositionPruned(start, oldest)
+        return JournalPage(self._entries(found), position)
+
+    def progress(self) -> dict[str, str]:
+        """What was last recorded as `progress`, by name, exactly as old as the journal is."""
+        return dict(self._database.query("SELECT name, value FROM progress ORDER BY name"))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _bounds(self) -> tuple[int, int]:
+        """The positions of the oldest transition kept and of the last one recorded."""
+        ((oldest, end),) = self._database.query(
+            "SELECT (SELECT min(position) FROM journal), position FROM journal_end"
+        )
+        return (end + 1 if oldest is None else oldest), end
+
+    def _conditions(self, audience: str | None, user_id: str | None) -> tuple[str, list[object]]:
+        conditions = ""
+        values: list[object] = []
+        if audience is not None:
+            numbers = self._numbers.of_audience(audience)
+            conditions += f" AND audience IN ({', '.join('?' * len(numbers)) or 'NULL'})"
+            values += numbers
+        if user_id is not None:
+            conditions += " AND user_id = ?"
+            values.append(user_id)
+        return conditions, values
+
+    def _memberships(self, rows: Sequence[Row]) -> list[Membership]:
+        names = self._numbers.names(row[0] for row in rows)
+        return memberships([(name, *row[1:]) for name, row in zip(names, rows, strict=True)])
+
+    def _entries(self, rows: Sequence[Row]) -> list[JournalEntry]:
+        return journal_entries(
+            [row[0] for row in rows],
+            [row[1:-1] for row in rows],
+            self._numbers.names(row[1] for row in rows),
+            [row[-1] for row in rows],
+        )
+
+
+_MEMBERS = (
+    "SELECT audience, user_id, sequence, effective_at, cause, detail FROM heads "
+    "WHERE (sequence & 1) = 1"
+)
+_JOURNAL = f"SELECT {JOURNAL.listed} FROM journal"
+
+
+def _key_group(user_id: str) -> int:
+    return int(groups_of(stable_hashes(Texts.of([user_id])))[0])

@@ -1,0 +1,145 @@
+"""The tables, as numbered migrations: a store of any earlier release is brought up to this one.
+
+    audiences    a number for each audience; the wide tables repeat the number, not the names
+    heads        the last transition of each user and audience: the member, if its sequence is odd
+    journal      every transition, by position; rows are only added, and pruned from the beginning
+    journal_end  the position of the last one.  A writer holds this row from taking its positions
+                 until its commit, so that positions become visible in their order, without gaps
+    owners       which claim on a key group is the valid one
+    progress     what the writer wants to find again exactly as old as the journal is
+    cursors      how far each reader of the journal that must miss nothing has come
+
+A user's heads lie together and a key group's users too, which makes the answer about a user and
+the stream of a group one range each; members are found by an index that holds no others.
+
+The statements of a number never change once they are released: a change is a new number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from membership.database import Database, Table
+from membership.errors import StoreMissing, StoreTooNew
+
+HEADS = Table(
+    "heads",
+    {
+        "key_group": "integer",
+        "user_id": "text",
+        "audience": "integer",
+        "sequence": "integer",
+        "effective_at": "bigint",
+        "proposed": "integer",
+        "cause": "integer",
+        "detail": "text",
+    },
+    ("key_group", "user_id", "audience"),
+)
+JOURNAL = Table(
+    "journal",
+    {
+        "position": "bigint",
+        "audience": "integer",
+        "version": "text",
+        "user_id": "text",
+        "sequence": "integer",
+        "effective_at": "bigint",
+        "cause": "integer",
+        "detail": "text",
+        "emitted_at": "bigint",
+    },
+    ("position",),
+)
+OWNERS = Table(
+    "owners",
+    {"parent_model": "text", "key_group": "integer", "epoch": "bigint"},
+    ("parent_model", "key_group"),
+)
+PROGRESS = Table("progress", {"name": "text", "value": "text"}, ("name",))
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE audiences (
+            number INTEGER PRIMARY KEY,
+            parent_model {text} NOT NULL,
+            audience {text} NOT NULL,
+            UNIQUE (parent_model, audience))""",
+        """CREATE TABLE heads (
+            key_group INTEGER NOT NULL,
+            user_id {text} NOT NULL,
+            audience INTEGER NOT NULL,
+            sequence INTEGER NOT NULL,
+            effective_at BIGINT NOT NULL,
+            proposed INTEGER NOT NULL,
+            cause INTEGER NOT NULL,
+            detail {text} NOT NULL,
+            PRIMARY KEY (key_group, user_id, audience)) {clustered}""",
+        "CREATE INDEX members ON heads (audience, user_id) WHERE (sequence & 1) = 1",
+        """CREATE TABLE journal (
+            position {position} PRIMARY KEY,
+            audience INTEGER NOT NULL,
+            version {text} NOT NULL,
+            user_id {text} NOT NULL,
+            sequence INTEGER NOT NULL,
+            effective_at BIGINT NOT NULL,
+            cause INTEGER NOT NULL,
+            detail {text} NOT NULL,
+            emitted_at BIGINT NOT NULL)""",
+        "CREATE TABLE journal_end (position BIGINT NOT NULL)",
+        "INSERT INTO journal_end VALUES (0)",
+        """CREATE TABLE owners (
+            parent_model {text} NOT NULL,
+            key_group INTEGER NOT NULL,
+            epoch BIGINT NOT NULL,
+            PRIMARY KEY (parent_model, key_group))""",
+        "CREATE TABLE progress (name {text} PRIMARY KEY, value {text} NOT NULL)",
+        "CREATE TABLE cursors (name {text} PRIMARY KEY, position BIGINT NOT NULL)",
+    ),
+)
+
+_VERSION = "store_version"
+
+
+def migrate(database: Database) -> None:
+    """Make the tables, or bring them up to this release, in one transaction.
+
+    Raises:
+        StoreTooNew: a later release has written the store.
+    """
+    with database.exclusive():
+        present = _version(database)
+        if present == 0:
+            database.execute(f"CREATE TABLE {_VERSION} (version INTEGER NOT NULL)")
+            database.execute(f"INSERT INTO {_VERSION} VALUES (0)")
+        words = asdict(database.dialect)
+        for statements in MIGRATIONS[present:]:
+            for statement in statements:
+                database.execute(statement.format(**words))
+        if present < len(MIGRATIONS):
+            database.execute(f"UPDATE {_VERSION} SET version = ?", (len(MIGRATIONS),))
+
+
+def check_readable(database: Database) -> None:
+    """Make sure that the tables are this release's, without changing anything.
+
+    Raises:
+        StoreMissing: there are none, or older ones that no job of this release has opened.
+        StoreTooNew: a later release has written the store.
+    """
+    if _version(database) < len(MIGRATIONS):
+        raise StoreMissing(
+            "nothing has been recorded yet, or only by an earlier release; start usher run first"
+        )
+
+
+def _version(database: Database) -> int:
+    if not database.has_table(_VERSION):
+        return 0
+    ((version,),) = database.query(f"SELECT version FROM {_VERSION}")
+    if version > len(MIGRATIONS):
+        raise StoreTooNew(
+            f"the store has version {version}, this release knows {len(MIGRATIONS)}: "
+            "a later release has written it; install that one, or a still later one"
+        )
+    return int(version)

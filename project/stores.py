@@ -1,0 +1,72 @@
+"""The membership store that a project names under `store`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from audience_dsl.definitions import Settings
+from membership.database import Database
+from membership.errors import StoreError, StoreMissing
+from membership.postgres import PostgresDatabase
+from membership.reader import MembershipReader
+from membership.retention import Retention
+from membership.sqlite import SqliteDatabase
+from membership.store import MembershipStore
+from project.folder import LoadedProject
+
+_DEFAULT = Settings("store", "sqlite")
+_PATH = ".usher/state.db"
+_SCHEMA = "usher"
+
+
+def open_store(loaded: LoadedProject) -> MembershipStore:
+    """For writing; it is made, checked and brought up to this release.
+
+    Raises:
+        StoreError: it cannot be written, is damaged, or belongs to a later release.
+    """
+    return MembershipStore(_database(loaded, writable=True))
+
+
+def open_reader(loaded: LoadedProject) -> MembershipReader:
+    """For reading beside a running job.
+
+    Raises:
+        StoreMissing: nothing has been recorded yet.
+        StoreError: it cannot be read.
+    """
+    return MembershipReader(_database(loaded, writable=False))
+
+
+def retention_of(loaded: LoadedProject) -> Retention:
+    """How long the project wants its journal to remember."""
+    options = _settings(loaded).options
+    return Retention(
+        cast(int | None, options.get("keep_for")), cast(int | None, options.get("keep_rows"))
+    )
+
+
+def store_problem(loaded: LoadedProject) -> str:
+    """Why the store cannot be reached; empty if it can, or if the first start will make it."""
+    try:
+        _database(loaded, writable=False).close()
+    except StoreMissing:
+        return ""
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _settings(loaded: LoadedProject) -> Settings:
+    return loaded.project.store or _DEFAULT
+
+
+def _database(loaded: LoadedProject, *, writable: bool) -> Database:
+    settings = _settings(loaded)
+    options = settings.options
+    if settings.type == "postgres":
+        schema = str(options.get("schema", _SCHEMA))
+        return PostgresDatabase(str(options["url"]), schema, writable=writable)
+    path = Path(str(options.get("path", _PATH)))
+    return SqliteDatabase(loaded.root / path, writable=writable)
