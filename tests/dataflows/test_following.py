@@ -21,6 +21,8 @@ class Scripted:
         self._done = 0
         self.opened_at: list[bytes | None] = []
         self.caught_up = True
+        self.reached: int | None = None
+        self.is_closed = False
 
     def open(self, position: bytes | None) -> Scripted:
         self.opened_at.append(position)
@@ -35,6 +37,9 @@ class Scripted:
 
     def position(self) -> bytes:
         return str(self._done).encode()
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 def partition(
