@@ -1,12 +1,11 @@
-"""What a running job puts out: a line a transition for people or programs, and file destinations.
+"""What a running job puts out: a line a transition for people or programs, and destinations.
 
-A sync whose destination is a file receives the transitions of its audience.  Other destinations
-are refused before the job starts, so that nobody waits for deliveries that never come.
+A sync whose destination is a file or a Kafka topic receives the transitions of its audience.  Other
+destinations are refused before the job starts, so that nobody waits for deliveries that never come.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import msgspec
@@ -14,11 +13,12 @@ import msgspec
 from audience_dsl.definitions import Project, Sync
 from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
+from connectors.destinations.kafka import KafkaDestination
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
 from dataflows.ownership import usher_folder
-from dataflows.preparation import JobRefused
+from dataflows.preparation import JobRefused, tell
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
 from engine.records import TransitionRecord, transition_records
@@ -32,7 +32,7 @@ class Emission:
 
     Raises:
         JobRefused: a sync asks for what this release does not deliver.
-        OSError: a file destination cannot be written.
+        OSError: a destination cannot be written.
     """
 
     def __init__(
@@ -46,12 +46,16 @@ class Emission:
             for key, destination in loaded.project.destinations.items()
             if destination.type == "file"
         }
-        self._syncs = _file_syncs(loaded.project)
+        self._syncs = _syncs(loaded.project)
+        self._topics = {
+            key: KafkaDestination(loaded.project.destinations[key], tell)
+            for key in sorted({sync.destination for sync in self._syncs} - set(self._files))
+        }
         self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
         self.counts = RecordCounts()
         self.failure: Exception | None = None
         today = _date(wall_clock())
-        for key in {sync.destination for sync in self._syncs}:
+        for key in {sync.destination for sync in self._syncs} & set(self._files):
             self._files[key].open(today)
 
     def take(self, found: GroupTransitions) -> None:
@@ -59,11 +63,20 @@ class Emission:
         date = _date(now)
         plan = self._project.plans[found.parent_model].plan
         records = transition_records(plan, found.transitions, found.pull, now)
-        for sync in self._syncs:
-            self._files[sync.destination].write(
-                [one for one in records if one.audience == sync.audience and one.type in sync.on],
-                date,
-            )
+        for destination in {sync.destination: None for sync in self._syncs}:
+            # In the order of the records: that of a user holds across syncs.
+            wanted = [
+                one
+                for one in records
+                for sync in self._syncs
+                if sync.destination == destination
+                and one.audience == sync.audience
+                and one.type in sync.on
+            ]
+            if destination in self._topics:
+                self._topics[destination].write(wanted)
+            else:
+                self._files[destination].write(wanted, date)
         for record in records:
             self._show(self._line(record))
 
@@ -86,24 +99,28 @@ class Emission:
     def failed(self, error: Exception) -> None:
         """Say that the job is about to stop, and why."""
         self.failure = error
-        sys.stderr.write(f"usher: {error}; the job stops\n")
+        tell(f"{error}; the job stops")
 
     def settle(self) -> None:
-        for file in (*self._files.values(), self._dead_letters):
-            file.settle()
+        for one in self._open():
+            one.settle()
 
     def close(self) -> None:
-        for file in (*self._files.values(), self._dead_letters):
-            file.close()
+        for one in self._open():
+            one.close()
+
+    def _open(self) -> list[FileDestination | KafkaDestination]:
+        return [*self._files.values(), self._dead_letters, *self._topics.values()]
 
 
-def _file_syncs(project: Project) -> list[Sync]:
+def _syncs(project: Project) -> list[Sync]:
     for sync in project.syncs.values():
         destination = project.destinations[sync.destination]
-        if destination.type != "file":
+        if destination.type not in {"file", "kafka"}:
             raise JobRefused(
                 f"sync '{sync.key}' delivers to '{destination.key}' of type {destination.type}, "
-                "which this release does not deliver to yet; use a destination of type: file"
+                "which this release does not deliver to yet; use a destination of type: file or "
+                "type: kafka"
             )
         if sync.mapping is not None:
             raise JobRefused(

@@ -87,7 +87,7 @@ def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
                 opened = _file_source(loaded, source)
             case "kafka":
                 group = f"usher-{loaded.project.name}-{source.key}"
-                opened = KafkaSource(source, group, _tell).follow
+                opened = KafkaSource(source, group, tell).follow
             case _:
                 raise JobRefused(
                     f"source '{source.key}' is of type {source.type}, which this release does not "
@@ -108,7 +108,8 @@ def _file_source(loaded: LoadedProject, source: Settings) -> OpenSource:
     return partial(FollowedFiles, [loaded.root / path])
 
 
-def _tell(sentence: str) -> None:
+def tell(sentence: str) -> None:
+    """Say something to whoever looks after the job."""
     sys.stderr.write(f"usher: {sentence}\n")
     sys.stderr.flush()
 

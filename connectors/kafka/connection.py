@@ -66,7 +66,7 @@ class Connection:
             return
         self._last = self.said(error)
         if error.fatal() or error.code() in _HOPELESS:
-            self.failure = f"{self._name}: Kafka at {self.servers} refuses us: {self._last}"
+            self.failure = self.problem(f"Kafka at {self.servers} refuses us: {self._last}")
 
     def seen(self, *, answers: bool) -> None:
         """Take note of a look at the brokers that are needed.
@@ -80,7 +80,7 @@ class Connection:
         if self._streak == -_BELIEVED:
             self._lose()
         elif self._streak >= _BELIEVED:
-            self._find()
+            self.works()
 
     def _lose(self) -> None:
         if not self._lost:
@@ -88,7 +88,8 @@ class Connection:
             reason = f" ({self._last})" if self._last else ""
             self._tell(f"{self._name}: Kafka at {self.servers} is out of reach{reason}; waiting")
 
-    def _find(self) -> None:
+    def works(self) -> None:
+        """Everything works, again or still."""
         self.doubtful = False
         if self._lost:
             self._lost = False
@@ -99,7 +100,8 @@ class Connection:
         return without_secrets(str(error.str()), self._settings)
 
     def problem(self, what: str) -> str:
-        return f"{self._name}: {what}"
+        """A sentence that says whose problem it is, once."""
+        return f"{self._name}: {what.removeprefix(f'{self._name}: ')}"
 
     def await_topic(self, client: Consumer | Producer) -> None:
         """Return when the brokers have been reached and know the topic.
@@ -115,7 +117,7 @@ class Connection:
                 self._last = self._last or self.said(exception.args[0])
             else:
                 if error is None:
-                    self._find()
+                    self.works()
                     return
                 if error.code() in _REFUSALS or time.monotonic() > deadline:
                     raise KafkaRefused(self._refusal(error))
@@ -124,14 +126,12 @@ class Connection:
                 raise KafkaRefused(self.failure)
             if time.monotonic() > deadline:
                 reason = self._last or "no answer"
-                raise KafkaRefused(
-                    self.problem(f"Kafka at {self.servers} cannot be reached: {reason}")
-                )
+                raise KafkaRefused(f"Kafka at {self.servers} cannot be reached: {reason}")
 
     def _refusal(self, error: KafkaError) -> str:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            return self.problem(
+            return (
                 f"topic '{self.topic}' does not exist at {self.servers}; create it, or correct "
                 "'topic'"
             )
-        return self.problem(f"topic '{self.topic}' at {self.servers}: {self.said(error)}")
+        return f"topic '{self.topic}' at {self.servers}: {self.said(error)}"

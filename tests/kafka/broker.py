@@ -17,7 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -177,6 +185,27 @@ class Topic:
             self._producer.poll(0)
         assert self._producer.flush(PATIENCE) == 0
         assert not failed, failed
+
+    def messages(self) -> list[Message]:
+        """All that the topic holds, partition by partition."""
+        consumer = Consumer(
+            QUIET
+            | {"bootstrap.servers": self.servers, "group.id": "look", "enable.partition.eof": True}
+        )
+        count = self._known_partitions()
+        consumer.assign([TopicPartition(self.name, one, 0) for one in range(count)])
+        found: list[Message] = []
+        ended = 0
+        while ended < count:
+            for message in consumer.consume(1_000, 0.1):
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF
+                    ended += 1
+        consumer.close()
+        return sorted(found, key=lambda one: (one.partition(), one.offset()))
 
     def committed(self, group: str) -> dict[int, int]:
         """The offsets that tools see of a consumer group."""

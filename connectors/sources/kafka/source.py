@@ -67,11 +67,10 @@ class KafkaSource:
     """
 
     def __init__(self, settings: Settings, group: str, tell: Tell) -> None:
-        self._name = f"source '{settings.key}'"
         self._tell = tell
         self._start = str(settings.options.get("start", EARLIEST))
         self._skips = settings.options.get("on_missing") == "skip"
-        self._connection = Connection(settings, self._name, tell)
+        self._connection = Connection(settings, f"source '{settings.key}'", tell)
         self._topic = self._connection.topic
         self._marks: dict[int, Mark] = {}
         self._at_end: set[int] = set()
@@ -236,7 +235,8 @@ class KafkaSource:
                 f"{mark.next}, and what is left begins at {low}; set on_missing: skip to go on "
                 "from there, or start with --fresh to count anew"
             )
-        self._tell(f"{self._name}: {missing} offsets are missing in {where}; going on at {low}")
+        what = f"{missing} offsets are missing in {where}; going on at {low}"
+        self._tell(self._connection.problem(what))
         mark.next = low
         return True
 
@@ -302,7 +302,8 @@ class KafkaSource:
         """Nothing depends on what is committed; but that nobody sees it may be of interest."""
         problem = "" if error is None else self._connection.said(error)
         if problem and problem != self._commit_problem:
-            self._tell(f"{self._name}: offsets are not committed to the consumer group: {problem}")
+            what = f"offsets are not committed to the consumer group: {problem}"
+            self._tell(self._connection.problem(what))
         self._commit_problem = problem
 
     def _heard_statistics(self, text: str) -> None:
@@ -310,7 +311,7 @@ class KafkaSource:
         self._connection.seen(answers=answers)
 
     def _error(self, what: str) -> SourceError:
-        return SourceError(f"{self._name}: {what.removeprefix(f'{self._name}: ')}")
+        return SourceError(self._connection.problem(what))
 
 
 def _unheard(_error: KafkaError) -> None:
