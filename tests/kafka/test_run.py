@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.jobs import eventually, finished, now, running
+from tests.cli.jobs import USHER, eventually, finished, now, running
 from tests.cli.projects import DEFINITION, changed, page, write_project
 from tests.cli.test_run import POPULATED, archived, assert_sound
 from tests.kafka.broker import Broker, Topic
@@ -163,7 +164,7 @@ def test_a_broker_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", changed(sources={"web": kafka}))
     code, said = finished(project)
     assert code == 3
-    waiting, refused = said.splitlines()
+    *_, waiting, refused = said.splitlines()
     assert waiting.startswith("usher: source 'web': Kafka at 127.0.0.1:1 is out of reach (")
     assert refused.startswith("usher: source 'web': Kafka at 127.0.0.1:1 cannot be reached: ")
     assert "Connection refused" in refused
@@ -177,3 +178,12 @@ def test_the_group_shows_how_far_the_job_has_come(tmp_path: Path, topic: Topic) 
         one.await_told(("u1", "entered", "keen", "event"))
         assert one.stop() == 0
     assert topic.committed("shown") == {0: 2}
+
+
+def test_a_topic_is_no_recording(project: Path) -> None:
+    command = [USHER, "-C", str(project), "backtest", "--source", "web"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "usher: source 'web' has no recorded files; name some with --events PATH\n",
+    )

@@ -51,7 +51,8 @@ _HOPELESS = {
 _DEFAULTS = {
     "client.id": "usher",
     "queued.max.messages.kbytes": 32_768,  # bounds what is read ahead, for all partitions together
-    "queued.min.messages": 20_000,
+    "queued.min.messages": 100_000,
+    "fetch.queue.backoff.ms": 10,  # a second, if it is not said: longer than the queue lasts
     "reconnect.backoff.max.ms": 2_000,
     "topic.metadata.refresh.interval.ms": 10_000,
 }
