@@ -327,3 +327,20 @@ def test_a_broker_that_is_killed_is_waited_for(topic: Topic, own_broker: Broker)
         eventually(lambda: one.poll() or len(one.said) == 2)
         assert "is out of reach" in one.said[0]
         assert "is there again" in one.said[1]
+
+
+def test_history_of_all_partitions_comes_before_what_is_new(new_topic: NewTopic) -> None:
+    topic = new_topic(3)
+    old = [f"old {i} ".encode() + b"x" * 20_000 for i in range(300)]
+    topic.send(*old, partition=0)
+    topic.send(b"old", partition=1)
+    with reading(topic) as one:
+        for partition in range(3):
+            topic.send(b"new", b"newer", partition=partition)
+        values = one.read(307)
+        assert sorted(values[:301]) == sorted([*old, b"old"])
+        assert sorted(values[301:]) == [b"new"] * 3 + [b"newer"] * 3
+        position = one.source.position()
+    topic.send(b"last")
+    with reading(topic, position) as two:
+        assert two.read_to_end() == [b"last"]

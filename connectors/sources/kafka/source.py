@@ -7,6 +7,9 @@ consumer groups see how far the job has come; they are never read from there.
 A message's arrival is its timestamp, made monotone within its partition.  While the brokers are out
 of reach the source is not caught up, so the clock waits for them: what happened meanwhile is judged
 at its own time, as after a stop of the job.
+
+What the topic held when it was opened is history, and is delivered first, of all partitions.  What
+has come since waits, so that no partition is still in the past when another is in the present.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from connectors.sources.kafka.offsets import (
     first_marks,
     made_anew,
 )
-from connectors.sources.kafka.watch import TopicWatch
+from connectors.sources.kafka.watch import TopicFacts, TopicWatch
 
 _AT_ONCE = 500  # messages taken from the client in one call
 _MILLISECOND = 1_000
@@ -75,6 +78,7 @@ class KafkaSource:
         self._topic = self._connection.topic
         self._marks: dict[int, Mark] = {}
         self._at_end: set[int] = set()
+        self._history: dict[int, int] = {}  # where it ends in the partitions that are still in it
         self._stored: dict[int, int] = {}  # the offsets of the last position that was asked for
         self._commit_problem = ""
         own = {
@@ -93,11 +97,14 @@ class KafkaSource:
             self._connection.await_topic(self._consumer)
             watching = properties(settings, {"error_cb": _unheard}, {"client.id": "usher"})
             self._watch = TopicWatch(watching, self._topic)
-        except KafkaRefused as error:
+            self._facts = self._described()
+            self._opened_at = {
+                one: bounds(self._consumer, self._topic, one)[1] for one in self._facts.partitions
+            }
+        except (KafkaRefused, SourceError) as error:
             raise self._error(str(error)) from error
         except KafkaException as error:
             raise self._error(self._connection.said(error.args[0])) from error
-        self._topic_id = ""
         self.reached = NOTHING_YET
         """Every message that arrived before has been delivered."""
         self.caught_up = False
@@ -109,24 +116,22 @@ class KafkaSource:
         Raises:
             SourceError: the position is not of this topic, or its next messages are gone.
         """
-        facts = self._watch.facts()
-        if facts is None or not facts.id:
-            raise self._error(f"the brokers do not describe topic '{self._topic}'")
-        self._topic_id = facts.id
+        partitions = self._facts.partitions
         try:
             if position is None:
-                self._marks = first_marks(
-                    self._consumer, self._topic, facts.partitions, self._start
-                )
+                self._marks = first_marks(self._consumer, self._topic, partitions, self._start)
             else:
-                self._marks = decode_position(position, self._topic, self._topic_id)
+                self._marks = decode_position(position, self._topic, self._facts.id)
                 for partition in self._marks:
                     self._check(partition)
         except SourceError as error:
             raise self._error(str(error)) from error
         self._stored = {partition: mark.next for partition, mark in self._marks.items()}
         self._assign()
-        self._take_on(facts.partitions)
+        self._take_on(partitions)
+        self._history = {
+            one: end for one, end in self._opened_at.items() if self._is_before(one, end)
+        }
         return self
 
     def poll(self, limit: int) -> list[Chunk]:
@@ -137,19 +142,21 @@ class KafkaSource:
         """
         self._look_at_topic()
         messages: list[Message] = []
+        wait = self._waiting_from()
         notes: list[tuple[int, int, KafkaError]] = []
         size = 0
         while size < limit and (received := self._consumer.consume(_AT_ONCE, 0)):
             for message in received:
                 error = message.error()
-                if error is None:
+                if error is not None:
+                    notes.append((message.partition() or 0, message.offset() or 0, error))
+                elif not wait or message.offset() < wait[message.partition()]:  # type: ignore[operator, index]
                     messages.append(message)
                     size += len(message)
-                else:
-                    notes.append((message.partition() or 0, message.offset() or 0, error))
         chunks: list[Chunk] = [self._delivered(messages)] if messages else []
         for partition, offset, error in notes:
-            self._note(partition, offset, error)
+            self._note(partition, min(offset, wait.get(partition, offset)), error)
+        self._leave_history()
         if self._connection.failure:
             raise SourceError(self._connection.failure)
         self._tell_time()
@@ -159,7 +166,7 @@ class KafkaSource:
         """What has been delivered so far; the position before this one is committed."""
         self._commit(asynchronous=True)
         self._stored = {partition: mark.next for partition, mark in self._marks.items()}
-        return encode_position(self._topic, self._topic_id, self._marks)
+        return encode_position(self._topic, self._facts.id, self._marks)
 
     @property
     def lag(self) -> int:
@@ -213,6 +220,27 @@ class KafkaSource:
         else:
             self._connection.heard(error)
 
+    def _waiting_from(self) -> dict[int, int]:
+        """For each partition the first offset that waits for others' history; empty if none does.
+
+        A client that is told to pause throws away what it has received; what waits is as well
+        thrown away here, and read again when there is no more history.
+        """
+        if not self._history:
+            return {}
+        return {one: self._history.get(one, mark.next) for one, mark in self._marks.items()}
+
+    def _leave_history(self) -> None:
+        if self._history:
+            self._history = {
+                one: end for one, end in self._history.items() if self._is_before(one, end)
+            }
+            if not self._history:
+                self._assign()
+
+    def _is_before(self, partition: int, offset: int) -> bool:
+        return partition in self._marks and self._marks[partition].next < offset
+
     def _check(self, partition: int) -> bool:
         """Make sure that a partition's next message is still there; whether it was passed over.
 
@@ -241,13 +269,19 @@ class KafkaSource:
         mark.next = low
         return True
 
+    def _described(self) -> TopicFacts:
+        facts = self._watch.facts()
+        if facts is None or not facts.id:
+            raise self._error(f"the brokers do not describe topic '{self._topic}'")
+        return facts
+
     def _look_at_topic(self) -> None:
         facts = self._watch.look()
         if facts is None:
             return
         if not facts.id:
             raise self._error(f"topic '{self._topic}' does not exist any more")
-        if facts.id != self._topic_id:
+        if facts.id != self._facts.id:
             raise self._error(str(made_anew(self._topic)))
         self._take_on(facts.partitions)
 
@@ -265,6 +299,7 @@ class KafkaSource:
         self._assign()
 
     def _assign(self) -> None:
+        self._at_end.clear()
         self._consumer.assign(
             [TopicPartition(self._topic, one, mark.next) for one, mark in self._marks.items()]
         )
@@ -278,10 +313,11 @@ class KafkaSource:
 
     def _tell_time(self) -> None:
         is_doubtful = self._connection.doubtful
+        past = self._marks.keys() - self._history.keys()
         behind = [
             mark.latest
             for partition, mark in self._marks.items()
-            if is_doubtful or partition not in self._at_end
+            if is_doubtful or partition not in (self._at_end if not self._history else past)
         ]
         self.caught_up = not behind
         if behind:
