@@ -7,17 +7,12 @@ consumer groups see how far the job has come; they are never read from there.
 A message's arrival is its timestamp, made monotone within its partition.  While the brokers are out
 of reach the source is not caught up, so the clock waits for them: what happened meanwhile is judged
 at its own time, as after a stop of the job.
-
-What the topic held when it was opened is history, and is delivered first, of all partitions.  What
-has come since waits, so that no partition is still in the past when another is in the present.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from audience_dsl.definitions import Settings
@@ -37,10 +32,10 @@ from connectors.sources.kafka.offsets import (
     first_marks,
     made_anew,
 )
+from connectors.sources.kafka.progress import Progress
 from connectors.sources.kafka.watch import TopicFacts, TopicWatch
 
 _AT_ONCE = 500  # messages taken from the client in one call
-_MILLISECOND = 1_000
 _PATIENCE = 5.0
 
 _OUT_OF_RANGE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}  # noqa: SLF001
@@ -76,9 +71,7 @@ class KafkaSource:
         self._skips = settings.options.get("on_missing") == "skip"
         self._connection = Connection(settings, f"source '{settings.key}'", tell)
         self._topic = self._connection.topic
-        self._marks: dict[int, Mark] = {}
-        self._at_end: set[int] = set()
-        self._history: dict[int, int] = {}  # where it ends in the partitions that are still in it
+        self._progress = Progress()
         self._stored: dict[int, int] = {}  # the offsets of the last position that was asked for
         self._commit_problem = ""
         own = {
@@ -119,19 +112,17 @@ class KafkaSource:
         partitions = self._facts.partitions
         try:
             if position is None:
-                self._marks = first_marks(self._consumer, self._topic, partitions, self._start)
+                marks = first_marks(self._consumer, self._topic, partitions, self._start)
             else:
-                self._marks = decode_position(position, self._topic, self._facts.id)
-                for partition in self._marks:
-                    self._check(partition)
+                marks = decode_position(position, self._topic, self._facts.id)
+                for partition, mark in marks.items():
+                    self._check(partition, mark)
         except SourceError as error:
             raise self._error(str(error)) from error
-        self._stored = {partition: mark.next for partition, mark in self._marks.items()}
+        self._stored = {partition: mark.next for partition, mark in marks.items()}
+        self._progress.begin(marks, self._opened_at)
         self._assign()
         self._take_on(partitions)
-        self._history = {
-            one: end for one, end in self._opened_at.items() if self._is_before(one, end)
-        }
         return self
 
     def poll(self, limit: int) -> list[Chunk]:
@@ -142,7 +133,7 @@ class KafkaSource:
         """
         self._look_at_topic()
         messages: list[Message] = []
-        wait = self._waiting_from()
+        wait = self._progress.waiting_from()
         notes: list[tuple[int, int, KafkaError]] = []
         size = 0
         while size < limit and (received := self._consumer.consume(_AT_ONCE, 0)):
@@ -150,13 +141,15 @@ class KafkaSource:
                 error = message.error()
                 if error is not None:
                     notes.append((message.partition() or 0, message.offset() or 0, error))
-                elif not wait or message.offset() < wait[message.partition()]:  # type: ignore[operator, index]
+                    continue
+                size += len(message)
+                if not wait or message.offset() < wait[message.partition()]:  # type: ignore[operator, index]
                     messages.append(message)
-                    size += len(message)
         chunks: list[Chunk] = [self._delivered(messages)] if messages else []
         for partition, offset, error in notes:
             self._note(partition, min(offset, wait.get(partition, offset)), error)
-        self._leave_history()
+        if self._progress.leave_history():
+            self._assign()
         if self._connection.failure:
             raise SourceError(self._connection.failure)
         self._tell_time()
@@ -167,6 +160,10 @@ class KafkaSource:
         self._commit(asynchronous=True)
         self._stored = {partition: mark.next for partition, mark in self._marks.items()}
         return encode_position(self._topic, self._facts.id, self._marks)
+
+    @property
+    def _marks(self) -> dict[int, Mark]:
+        return self._progress.marks
 
     @property
     def lag(self) -> int:
@@ -183,71 +180,27 @@ class KafkaSource:
         self._consumer.close()
 
     def _delivered(self, messages: Sequence[Message]) -> Chunk:
-        count = len(messages)
-        partitions = np.fromiter((one.partition() for one in messages), np.int64, count)
-        offsets = np.fromiter((one.offset() for one in messages), np.int64, count)
-        stamps = np.fromiter((one.timestamp()[1] for one in messages), np.int64, count)
-        now = time.time_ns() // 1_000
-        # A message from the future arrives now, as does one that has no timestamp.
-        known = (stamps >= 0) & (stamps <= now // _MILLISECOND)
-        arrivals = np.where(known, stamps, 0) * _MILLISECOND
-        arrivals[~known] = now
-        for partition in np.unique(partitions).tolist():
-            mark = self._marks[partition]
-            rows = np.flatnonzero(partitions == partition)
-            own = arrivals[rows]
-            own[0] = max(int(own[0]), mark.latest)
-            arrivals[rows] = np.maximum.accumulate(own, out=own)
-            mark.latest = int(own[-1])
-            mark.next = int(offsets[rows[-1]]) + 1
-            self._at_end.discard(partition)
-            if mark.next >= self._known_end(partition) >= 0:
-                self._at_end.add(partition)
-        return chunk_of(self._topic, messages, partitions, offsets, arrivals)
+        columns = self._progress.deliver(messages, self._known_end)
+        return chunk_of(self._topic, messages, *columns)
 
     def _note(self, partition: int, offset: int, error: KafkaError) -> None:
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001
-            mark = self._marks[partition]
-            if offset >= mark.next:  # beyond: what is no message, such as a transaction's end
-                mark.next = offset
-                self._at_end.add(partition)
+            self._progress.ends(partition, offset)
         elif code in _OUT_OF_RANGE:
-            if self._check(partition):
+            if self._check(partition, self._marks[partition]):
                 self._assign()
         elif code in _HOPELESS or error.fatal():
             raise self._error(f"topic '{self._topic}': {self._connection.said(error)}")
         else:
             self._connection.heard(error)
 
-    def _waiting_from(self) -> dict[int, int]:
-        """For each partition the first offset that waits for others' history; empty if none does.
-
-        A client that is told to pause throws away what it has received; what waits is as well
-        thrown away here, and read again when there is no more history.
-        """
-        if not self._history:
-            return {}
-        return {one: self._history.get(one, mark.next) for one, mark in self._marks.items()}
-
-    def _leave_history(self) -> None:
-        if self._history:
-            self._history = {
-                one: end for one, end in self._history.items() if self._is_before(one, end)
-            }
-            if not self._history:
-                self._assign()
-
-    def _is_before(self, partition: int, offset: int) -> bool:
-        return partition in self._marks and self._marks[partition].next < offset
-
-    def _check(self, partition: int) -> bool:
+    def _check(self, partition: int, mark: Mark) -> bool:
         """Make sure that a partition's next message is still there; whether it was passed over.
 
         Raises:
             SourceError: it is not, and must not be passed over.
         """
-        mark = self._marks[partition]
         low, high = bounds(self._consumer, self._topic, partition)
         where = f"partition {partition} of topic '{self._topic}'"
         if mark.next > high:
@@ -295,11 +248,11 @@ class KafkaSource:
             marks = first_marks(self._consumer, self._topic, new, EARLIEST)
         except (KafkaException, SourceError):
             return  # they will be seen again
-        self._marks |= marks
+        self._marks.update(marks)
         self._assign()
 
     def _assign(self) -> None:
-        self._at_end.clear()
+        self._progress.restarted()
         self._consumer.assign(
             [TopicPartition(self._topic, one, mark.next) for one, mark in self._marks.items()]
         )
@@ -312,13 +265,7 @@ class KafkaSource:
         return high
 
     def _tell_time(self) -> None:
-        is_doubtful = self._connection.doubtful
-        past = self._marks.keys() - self._history.keys()
-        behind = [
-            mark.latest
-            for partition, mark in self._marks.items()
-            if is_doubtful or partition not in (self._at_end if not self._history else past)
-        ]
+        behind = self._progress.behind(is_doubtful=self._connection.doubtful)
         self.caught_up = not behind
         if behind:
             self.reached = min(behind)
