@@ -79,6 +79,19 @@ def test_every_source_goes_on_at_its_own_position() -> None:
     assert (web.opened_at, app.opened_at, new.opened_at) == ([b"1"], [b"1"], [None])
 
 
+def test_sources_are_closed_with_it() -> None:
+    web = Scripted([])
+    partition({"web": web}, threading.Event()).close()
+    assert web.is_closed
+
+
+def test_how_far_a_source_has_come_is_told() -> None:
+    web = Scripted([])
+    web.reached = 7
+    (polled,) = partition({"web": web}, threading.Event()).next_batch()
+    assert polled.reached == 7
+
+
 def test_it_ends_when_it_is_stopped() -> None:
     stop = threading.Event()
     one = partition({"web": Scripted([])}, stop)

@@ -1,8 +1,8 @@
 """How far each partition of a topic has been read, and what may be delivered next.
 
 What the topic held when it was opened is history, and is delivered first, of all partitions.  What
-has come since waits, so that no partition is still in the past when another is in the present.  It is
-thrown away when it comes, and read again when there is no more history: a client that is told to
+has come since waits, so that no partition is still in the past when another is in the present.  It
+is thrown away when it comes, and read again when there is no more history: a client that is told to
 pause would do the same.
 """
 
