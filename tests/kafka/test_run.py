@@ -131,6 +131,25 @@ def test_a_broker_that_is_killed_delays_the_job_and_nothing_else(
         assert_sound(one.transitions())
 
 
+def test_a_job_stops_in_good_order_while_the_broker_is_down(
+    project: Path, topic: Topic, own_broker: Broker
+) -> None:
+    with running(project) as one:
+        topic.send(view("u1", 1))
+        one.await_told(("u1", "exited", "quiet", "event"))
+        own_broker.kill()
+        try:
+            eventually(lambda: "out of reach" in one.errors(), one)
+            assert one.stop() == 0
+        finally:
+            own_broker.start()
+    topic.send(view("u2", 2))
+    with running(project) as two:
+        two.await_told(("u2", "entered", "quiet", "window_expired"))
+        assert two.stop() == 0
+        assert "usher: stopped; 1 events read" in two.errors()
+
+
 def test_missing_offsets_are_a_sentence(project: Path, topic: Topic) -> None:
     with running(project) as one:
         topic.send(view("u1", 1))

@@ -175,9 +175,9 @@ class KafkaSource:
 
     def close(self) -> None:
         """Commit what was stored and leave."""
-        if not self._connection.doubtful:
-            self._commit(asynchronous=False)
-        self._consumer.close()
+        self._commit(asynchronous=False)
+        # Closing would wait for brokers that are out of reach; there is no group to leave.
+        del self._consumer
 
     def _delivered(self, messages: Sequence[Message]) -> Chunk:
         columns = self._progress.deliver(messages, self._known_end)
@@ -271,8 +271,8 @@ class KafkaSource:
             self.reached = min(behind)
 
     def _commit(self, *, asynchronous: bool) -> None:
-        if not self._stored:
-            return
+        if not self._stored or self._connection.doubtful:
+            return  # a commit that waits for the brokers would hold up the end of the job
         offsets = [TopicPartition(self._topic, one, next) for one, next in self._stored.items()]
         try:
             if asynchronous:
