@@ -44,6 +44,10 @@ ALIAS = Text(
     r"(?!(?:all|any|none|not|property)$)[^\x00-\x1f]{1,128}",
 )
 FILE = Text("a path, relative to the project folder")
+START = Text(
+    "earliest, latest or an instant such as 2026-03-01T00:00:00Z",
+    r"earliest|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?",
+)
 SQL = Text("a SELECT statement")
 
 _NAME = Field("name", Text(), "What people call it.", default="the key")
@@ -102,11 +106,37 @@ SOURCE = Tagged(
         ),
         "kafka": Record(
             "kafka",
-            "A Kafka topic.",
+            "A Kafka topic. Other keys are properties of librdkafka by its own names, such as "
+            "`security.protocol`, `sasl.username` and `ssl.ca.location`.",
             (
                 Field("format", FORMAT, _FORMAT_DOC, required=True),
                 Field("topic", Text(), "The topic.", required=True),
                 Field("bootstrap_servers", Text(), "host:port, separated by commas.", True),
+                Field(
+                    "start",
+                    START,
+                    "Where a job begins that has no stored state. Partitions that are added later "
+                    "are read from their beginning.",
+                    default="`earliest`",
+                ),
+                Field(
+                    "on_missing",
+                    Choice(
+                        {
+                            "stop": "the job stops and says how many offsets are missing",
+                            "skip": "it says so and goes on with the earliest that is left",
+                        }
+                    ),
+                    "What to do where the topic has lost messages that were not read.",
+                    default="`stop`",
+                ),
+                Field(
+                    "group",
+                    Text(),
+                    "The consumer group that offsets are committed to, for others to see; the job "
+                    "does not read them.",
+                    default="`usher-PROJECT-SOURCE`",
+                ),
             ),
             open=True,
         ),
@@ -142,7 +172,8 @@ DESTINATION = Tagged(
         ),
         "kafka": Record(
             "kafka",
-            "A Kafka topic.",
+            "A Kafka topic. Other keys are properties of librdkafka by its own names, such as "
+            "`security.protocol`, `sasl.username` and `ssl.ca.location`.",
             (
                 Field("bootstrap_servers", Text(), "host:port, separated by commas.", True),
                 Field("topic", Text(), "The topic.", required=True),

@@ -76,7 +76,7 @@ class LiveClock:
     def steps(
         self, source: str, batch: Batch, latest: int | None, caught_up: bool, now: int
     ) -> Iterator[Step]:
-        """Steps for what one source has delivered until `now`; `latest` is its latest arrival."""
+        """Steps for what one source has delivered until `now`; `latest` is how far that reaches."""
         if latest is not None:
             self._latest[source] = latest
         self._caught_up[source] = caught_up

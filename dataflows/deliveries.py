@@ -15,8 +15,9 @@ import msgspec
 from audience_dsl.definitions import Project, Sync
 from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
+from connectors.destinations.kafka import KafkaDestination
 from dataflows.following import wall_clock
-from dataflows.preparation import JobRefused
+from dataflows.preparation import JobRefused, tell
 from engine.records import TransitionRecord
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
@@ -46,10 +47,8 @@ class Deliveries:
 
     def __init__(self, loaded: LoadedProject) -> None:
         self._syncs = _syncs(loaded.project)
-        self._destinations: dict[str, Destination] = {
-            key: RecordFile(
-                str(loaded.root / str(loaded.project.destinations[key].options["path"]))
-            )
+        self._destinations = {
+            key: _destination(loaded, key)
             for key in sorted({sync.destination for sync in self._syncs})
         }
         self._store: MembershipStore | None = None
@@ -147,6 +146,13 @@ def today() -> str:
     return format_instant(wall_clock())[:_DATE]
 
 
+def _destination(loaded: LoadedProject, key: str) -> Destination:
+    settings = loaded.project.destinations[key]
+    if settings.type == "kafka":
+        return KafkaDestination(settings, tell)
+    return RecordFile(str(loaded.root / str(settings.options["path"])))
+
+
 def _cursor(sync: Sync) -> str:
     return f"sync/{sync.key}"
 
@@ -154,10 +160,11 @@ def _cursor(sync: Sync) -> str:
 def _syncs(project: Project) -> list[Sync]:
     for sync in project.syncs.values():
         destination = project.destinations[sync.destination]
-        if destination.type != "file":
+        if destination.type not in {"file", "kafka"}:
             raise JobRefused(
                 f"sync '{sync.key}' delivers to '{destination.key}' of type {destination.type}, "
-                "which this release does not deliver to yet; use a destination of type: file"
+                "which this release does not deliver to yet; use a destination of type: file or "
+                "type: kafka"
             )
         if sync.mapping is not None:
             raise JobRefused(

@@ -6,7 +6,6 @@ the core finds again after a crash, it leaves out.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,6 +18,7 @@ from dataflows.deliveries import Deliveries, today
 from dataflows.following import wall_clock
 from dataflows.lines import json_line, text_line
 from dataflows.ownership import usher_folder
+from dataflows.preparation import tell
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
 from engine.hashing import GROUPS
@@ -99,7 +99,7 @@ class Emission:
     def failed(self, error: Exception) -> None:
         """Say that the job is about to stop, and why."""
         self.failure = error
-        sys.stderr.write(f"usher: {error}; the job stops\n")
+        tell(f"{error}; the job stops")
 
     def settle(self) -> None:
         self._deliveries.settle()

@@ -33,13 +33,22 @@ def wall_clock() -> int:
 
 
 class Followed(Protocol):
-    """A source that is read as it grows."""
+    """A source that is read as it grows.
+
+    One that is not caught up has delivered all that arrived before `reached`; where a source cannot
+    tell, that is its latest arrival.
+    """
 
     caught_up: bool
+
+    @property
+    def reached(self) -> int | None: ...
 
     def poll(self, limit: int) -> list[Chunk]: ...
 
     def position(self) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 # Opens a source where an earlier job stopped reading it, or at its beginning.
@@ -48,12 +57,16 @@ OpenSource = Callable[[bytes | None], Followed]
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What one source delivered at `now`; `caught_up` if there is no more for the moment."""
+    """What one source delivered at `now`.
+
+    `caught_up` if there is no more for the moment; `reached` as the source says.
+    """
 
     source: str
     chunks: Sequence[Chunk]
     caught_up: bool
     now: int
+    reached: int | None = None
 
 
 class FollowedSource(FixedPartitionedSource[Polled, bytes]):
@@ -117,7 +130,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
                 break
             if chunks or now - self._reported[key] >= _TICK:
                 self._reported[key] = now
-                batch.append(Polled(key, chunks, source.caught_up, now))
+                batch.append(Polled(key, chunks, source.caught_up, now, source.reached))
             self._idle &= not chunks
         return batch
 
@@ -129,3 +142,8 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
     def snapshot(self) -> bytes:
         positions = {key: source.position() for key, source in self._sources.items()}
         return msgspec.msgpack.encode(positions)
+
+    @override
+    def close(self) -> None:
+        for source in self._sources.values():
+            source.close()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from audience_dsl.definitions import ParentPlan
+from audience_dsl.definitions import ParentPlan, Settings
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.followed import FollowedFiles, FollowedInput
+from connectors.sources.kafka.source import KafkaSource
 from connectors.sources.reader import Batch
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource
@@ -83,21 +85,36 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
 def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
     sources: dict[str, OpenSource] = {}
     for source in loaded.project.sources.values():
-        if source.type != "file":
-            raise JobRefused(
-                f"source '{source.key}' is of type {source.type}, which this release does not "
-                "follow yet; use type: file"
-            )
-        path = str(source.options["path"])
-        if path == STANDARD_INPUT:
-            if _standard_input in sources.values():
+        match source.type:
+            case "file":
+                opened = _file_source(loaded, source)
+            case "kafka":
+                group = f"usher-{loaded.project.name}-{source.key}"
+                opened = KafkaSource(source, group, tell).follow
+            case _:
                 raise JobRefused(
-                    f"source '{source.key}' reads standard input, as another source does already"
+                    f"source '{source.key}' is of type {source.type}, which this release does not "
+                    "follow yet; use type: file or type: kafka"
                 )
-            sources[source.key] = _standard_input
-        else:
-            sources[source.key] = partial(FollowedFiles, [loaded.root / path])
+        if opened is _standard_input and opened in sources.values():
+            raise JobRefused(
+                f"source '{source.key}' reads standard input, as another source does already"
+            )
+        sources[source.key] = opened
     return sources
+
+
+def _file_source(loaded: LoadedProject, source: Settings) -> OpenSource:
+    path = str(source.options["path"])
+    if path == STANDARD_INPUT:
+        return _standard_input
+    return partial(FollowedFiles, [loaded.root / path])
+
+
+def tell(sentence: str) -> None:
+    """Say something to whoever looks after the job."""
+    sys.stderr.write(f"usher: {sentence}\n")
+    sys.stderr.flush()
 
 
 def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:

@@ -66,6 +66,7 @@ class Reading:
     batch: Batch | None
     caught_up: bool
     now: int
+    reached: int | None
 
 
 class Readers:
@@ -87,9 +88,9 @@ class Readers:
             batch = reader.read(chunk, ArrivalPolicy.LIVE, polled.now)
             self._count(batch)
             caught_up = polled.caught_up and number == len(polled.chunks)
-            yield Reading(polled.source, batch, caught_up, polled.now)
+            yield Reading(polled.source, batch, caught_up, polled.now, polled.reached)
         if not polled.chunks:
-            yield Reading(polled.source, None, polled.caught_up, polled.now)
+            yield Reading(polled.source, None, polled.caught_up, polled.now, polled.reached)
 
 
 class Time:
@@ -100,8 +101,10 @@ class Time:
 
     def steps(self, reading: Reading) -> Iterator[Step]:
         inputs = {} if reading.batch is None else reading.batch.inputs
-        latest = None if reading.batch is None else reading.batch.latest_arrival
-        return self._clock.steps(reading.source, inputs, latest, reading.caught_up, reading.now)
+        reached = reading.reached
+        if reached is None and reading.batch is not None:
+            reached = reading.batch.latest_arrival
+        return self._clock.steps(reading.source, inputs, reached, reading.caught_up, reading.now)
 
 
 def dead_letters(reading: Reading) -> Iterable[tuple[str, DeadLetter]]:

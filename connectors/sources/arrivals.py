@@ -15,7 +15,7 @@ class ArrivalPolicy(StrEnum):
 
     EVENT = "event"  # it is the event's own instant
     RECORDED = "recorded"  # when the collector received it, else its own instant; never falls
-    LIVE = "live"  # when the collector received it, else now; never falls
+    LIVE = "live"  # as the broker says, else when the collector received it, else now; never falls
 
 
 class Arrivals:

@@ -59,7 +59,8 @@ class Chunk:
 
     Either `data` holds whole lines, each ended by a newline, or `rows` holds records that were
     never lines (Parquet).  `dead_letters` are lines that were too long to be held.  `size` is how
-    many bytes of the file, as it lies on disk, the chunk stands for.
+    many bytes of the file, as it lies on disk, the chunk stands for.  `arrivals` are those of the
+    `lines`, where the source itself knows them.
     """
 
     file: str
@@ -69,6 +70,7 @@ class Chunk:
     rows: Sequence[Row] = field(default=(), repr=False)
     dead_letters: tuple[DeadLetter, ...] = ()
     size: int = 0
+    arrivals: Int64s | None = field(default=None, repr=False)
 
     @cached_property
     def newlines(self) -> Int64s:

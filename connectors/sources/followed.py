@@ -54,6 +54,7 @@ class FollowedFiles:
         self._lost: dict[_Identity, int] = {}
         self._turn: _Identity | None = None
         self._polls = 0
+        self.reached: int | None = None
         self.caught_up = False
         """Whether the last poll read everything that was there."""
 
@@ -159,6 +160,7 @@ class FollowedInput:
     def __init__(self, descriptor: int = 0, name: str = "standard input") -> None:
         self._descriptor = descriptor
         self._cutter = LineCutter(name, 0)
+        self.reached: int | None = None
         self.caught_up = False
         self.ended = False
         """Whether the other side has closed; there will be nothing more."""
@@ -184,6 +186,9 @@ class FollowedInput:
     def position(self) -> bytes:
         """Nothing: what was read is gone."""
         return b""
+
+    def close(self) -> None:
+        """It is not ours."""
 
     def _read_into(self, buffer: memoryview) -> int:
         return os.readv(self._descriptor, [buffer])

@@ -89,6 +89,8 @@ class EventReader:
                 own = _latest_instants(heard, sound, records.count)
                 received = listening.received(records)
                 arrivals = self.arrivals.recorded(chunk.file, received, own)
+            case ArrivalPolicy.LIVE if chunk.arrivals is not None:
+                arrivals = chunk.arrivals[decoded.places]
             case ArrivalPolicy.LIVE:
                 arrivals = self.arrivals.live(chunk.file, listening.received(records), now)
         dead_letters = decoded.dead_letters + _unsound(chunk, decoded, heard, sound)

@@ -21,6 +21,8 @@ class Scripted:
         self._done = 0
         self.opened_at: list[bytes | None] = []
         self.caught_up = True
+        self.reached: int | None = None
+        self.is_closed = False
 
     def open(self, position: bytes | None) -> Scripted:
         self.opened_at.append(position)
@@ -35,6 +37,9 @@ class Scripted:
 
     def position(self) -> bytes:
         return str(self._done).encode()
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 def partition(
@@ -72,6 +77,19 @@ def test_every_source_goes_on_at_its_own_position() -> None:
     web, app, new = Scripted([]), Scripted([]), Scripted([])
     partition({"web": web, "app": app, "new": new}, threading.Event(), stored=stored)
     assert (web.opened_at, app.opened_at, new.opened_at) == ([b"1"], [b"1"], [None])
+
+
+def test_sources_are_closed_with_it() -> None:
+    web = Scripted([])
+    partition({"web": web}, threading.Event()).close()
+    assert web.is_closed
+
+
+def test_how_far_a_source_has_come_is_told() -> None:
+    web = Scripted([])
+    web.reached = 7
+    (polled,) = partition({"web": web}, threading.Event()).next_batch()
+    assert polled.reached == 7
 
 
 def test_it_ends_when_it_is_stopped() -> None:

@@ -1,0 +1,134 @@
+"""The Kafka destination: transition records as JSON, one message each, keyed by user.
+
+All messages of a user go to one partition, in the order in which they were written; the producer is
+idempotent, so retries neither repeat nor reorder them.  A record counts as delivered when the
+broker has reported so.  `settle` waits for all reports before the job stores the state that knows
+of these records, so whatever a crash interrupts is written again, with the ids that it had: in the
+header `id`, and in the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from audience_dsl.definitions import Settings
+from connectors.destinations.errors import DestinationError
+from connectors.kafka.connection import Connection, Tell
+from connectors.kafka.settings import KafkaRefused, properties
+from engine.records import TransitionRecord
+
+# Seconds that a call of the client may wait: between two, the process can be told to stop.
+_WAIT = 0.2
+
+_OWN = {"enable.idempotence": True, "acks": "all"}
+_DEFAULTS = {
+    "client.id": "usher",
+    "linger.ms": 5,
+    "compression.type": "lz4",
+    "partitioner": "murmur2_random",  # as other clients place the same keys
+    "queue.buffering.max.kbytes": 65_536,
+    "queue.buffering.max.messages": 100_000,
+    "reconnect.backoff.max.ms": 2_000,
+    "message.timeout.ms": 600_000,
+}
+
+
+class KafkaDestination:
+    """Sends to the topic of a destination.
+
+    `tell` is given a sentence when the brokers are lost, and when they are found.
+
+    Raises:
+        DestinationError: the options are wrong, the brokers cannot be reached, there is no such
+            topic.
+    """
+
+    def __init__(self, settings: Settings, tell: Tell) -> None:
+        self._connection = Connection(settings, f"destination '{settings.key}'", tell)
+        self._topic = self._connection.topic
+        self._encode = msgspec.json.Encoder().encode
+        self._failure: KafkaError | None = None
+        own = _OWN | {"error_cb": self._connection.heard}
+        try:
+            self._producer = Producer(properties(settings, own, _DEFAULTS))
+            self._connection.await_topic(self._producer)
+        except KafkaRefused as error:
+            raise self._error(str(error)) from error
+        except KafkaException as error:
+            raise self._error(self._connection.said(error.args[0])) from error
+
+    def write(self, records: Sequence[TransitionRecord]) -> None:
+        """Hand records to the client; waits while it holds all that it may.
+
+        Raises:
+            DestinationError: an earlier record could not be delivered.
+        """
+        for record in records:
+            while not self._taken(record):
+                self._serve(_WAIT)
+        self._serve(0)
+
+    def settle(self) -> None:
+        """Return when the brokers have reported every record as delivered.
+
+        Raises:
+            DestinationError: one of them could not be delivered.
+        """
+        try:
+            while self._producer.flush(_WAIT):
+                self._raise_failure()
+        except KafkaException as error:
+            raise self._undelivered(error.args[0]) from error
+        self._raise_failure()
+
+    def close(self) -> None:
+        """Settle; the client ends with us.
+
+        Raises:
+            DestinationError: a record could not be delivered.
+        """
+        self.settle()
+
+    def _taken(self, record: TransitionRecord) -> bool:
+        """Whether the client had room for a record."""
+        try:
+            self._producer.produce(
+                self._topic,
+                self._encode(record),
+                record.user_id,
+                headers={"id": record.id},
+                on_delivery=self._reported,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise self._undelivered(error.args[0]) from error
+        return True
+
+    def _serve(self, seconds: float) -> None:
+        self._producer.poll(seconds)
+        self._raise_failure()
+
+    def _reported(self, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            self._connection.works()
+        elif self._failure is None:
+            self._failure = error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._undelivered(self._failure)
+        if self._connection.failure:
+            raise DestinationError(self._connection.failure)
+
+    def _undelivered(self, error: KafkaError) -> DestinationError:
+        return self._error(
+            f"a transition could not be delivered to topic '{self._topic}': "
+            f"{self._connection.said(error)}; it will be sent again when the job is started anew"
+        )
+
+    def _error(self, what: str) -> DestinationError:
+        return DestinationError(self._connection.problem(what))

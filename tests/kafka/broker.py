@@ -1,0 +1,244 @@
+"""A broker of Apache Kafka on this machine: one node, started, killed and started again.
+
+Its jars come from Maven Central and are kept in `.cache`.  A `KAFKA_BOOTSTRAP` in the environment
+names another broker to test against; what needs to kill the broker is skipped then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from tests.cli.jobs import PATIENCE, eventually
+
+ROOT = Path(__file__).parents[2]
+POM = Path(__file__).with_name("pom.xml")
+CACHE = ROOT / ".cache" / "kafka"
+MISSING = "a Kafka broker needs java and mvn (Debian: openjdk-17-jre-headless, maven)"
+ELSEWHERE = os.environ.get("KAFKA_BOOTSTRAP", "")
+
+QUIET: dict[str, Any] = {"log_level": 0}
+USER, PASSWORD = "usher", "open-sesame"
+
+PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+message.max.bytes=20000000
+"""
+
+
+def can_run() -> bool:
+    return bool(ELSEWHERE) or all(shutil.which(one) for one in ("java", "mvn"))
+
+
+def jars() -> Path:
+    """The folder of the broker's jars; brought here if this has not been done yet."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = CACHE / "jars"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            aside = CACHE / "jars.part"
+            shutil.rmtree(aside, ignore_errors=True)
+            plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+            subprocess.run(
+                ["mvn", "-B", "-q", "-f", str(POM), plugin, f"-DoutputDirectory={aside}"],
+                check=True,
+            )
+            aside.rename(folder)
+    return folder
+
+
+class Broker:
+    """A broker whose data stays where it is when it is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._java = ["java", "-cp", f"{jars()}/*", "-XX:TieredStopAtLevel=1", "-Xmx256m"]
+        self._config = folder / "server.properties"
+        plain, sasl, controller = _free_ports(3)
+        self.servers = f"127.0.0.1:{plain}"
+        self.sasl_servers = f"127.0.0.1:{sasl}"
+        values = {"plain": plain, "sasl": sasl, "controller": controller}
+        self._config.write_text(
+            PROPERTIES.format(**values, user=USER, password=PASSWORD, data=folder / "data")
+        )
+        self._run("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c")
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self._java, "kafka.Kafka", str(self._config)], stdout=log, stderr=log
+            )
+        await_broker(self.servers)
+        return self.process
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        command = [*self._java, tool, *arguments, str(self._config)]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+class Elsewhere:
+    """The broker that `KAFKA_BOOTSTRAP` names."""
+
+    servers = ELSEWHERE
+
+
+class Topic:
+    """A topic of a broker, and everything that may happen to it."""
+
+    def __init__(self, servers: str, partitions: int = 1, **config: str) -> None:
+        self.servers = servers
+        self.name = f"events-{uuid.uuid4().hex[:8]}"
+        self._admin = AdminClient(QUIET | {"bootstrap.servers": servers})
+        self._producer = Producer(
+            QUIET | {"bootstrap.servers": servers, "message.max.bytes": 20_000_000}
+        )
+        self.create(partitions, **config)
+
+    def create(self, partitions: int, **config: str) -> None:
+        new = NewTopic(self.name, partitions, 1, config=config)
+        self._admin.create_topics([new])[self.name].result(PATIENCE)
+
+    def delete(self) -> None:
+        self._admin.delete_topics([self.name])[self.name].result(PATIENCE)
+
+    def enlarge(self, partitions: int) -> None:
+        new = NewPartitions(self.name, partitions)
+        self._admin.create_partitions([new])[self.name].result(PATIENCE)
+        eventually(lambda: self._known_partitions() == partitions)
+
+    def _known_partitions(self) -> int:
+        return len(self._producer.list_topics(self.name, PATIENCE).topics[self.name].partitions)
+
+    def truncate(self, partition: int, offset: int) -> None:
+        """Delete what lies before an offset."""
+        one = TopicPartition(self.name, partition, offset)
+        for future in self._admin.delete_records([one]).values():
+            future.result(PATIENCE)
+
+    def send(
+        self,
+        *values: str | bytes | None,
+        partition: int = 0,
+        key: str | None = None,
+        at: int | None = None,
+    ) -> None:
+        """Send messages and wait until the broker has them; `at` in milliseconds since 1970."""
+        failed: list[object] = []
+
+        def delivered(error: object, _message: object) -> None:
+            failed.extend([error] if error else [])
+
+        for value in values:
+            self._producer.produce(
+                self.name,
+                value,
+                key,
+                partition,
+                on_delivery=delivered,
+                timestamp=0 if at is None else at,  # 0 is now
+            )
+            self._producer.poll(0)
+        assert self._producer.flush(PATIENCE) == 0
+        assert not failed, failed
+
+    def messages(self) -> list[Message]:
+        """All that the topic holds, partition by partition."""
+        consumer = Consumer(
+            QUIET
+            | {"bootstrap.servers": self.servers, "group.id": "look", "enable.partition.eof": True}
+        )
+        count = self._known_partitions()
+        consumer.assign([TopicPartition(self.name, one, 0) for one in range(count)])
+        found: list[Message] = []
+        ended = 0
+        while ended < count:
+            for message in consumer.consume(1_000, 0.1):
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF
+                    ended += 1
+        consumer.close()
+        return sorted(found, key=lambda one: (one.partition(), one.offset()))
+
+    def committed(self, group: str) -> dict[int, int]:
+        """The offsets that tools see of a consumer group."""
+        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+        found = asked[group].result(PATIENCE).topic_partitions or []
+        return {one.partition: one.offset for one in found if one.topic == self.name}
+
+
+def await_broker(servers: str) -> None:
+    admin = AdminClient(QUIET | {"bootstrap.servers": servers, "reconnect.backoff.max.ms": 200})
+
+    def answers() -> bool:
+        try:
+            return bool(admin.list_topics(timeout=1).brokers)
+        except KafkaException:
+            return False
+
+    eventually(answers)
+
+
+@contextmanager
+def a_broker(folder: Path) -> Iterator[Broker]:
+    broker = Broker(folder)
+    try:
+        yield broker
+    finally:
+        broker.kill()
+
+
+def _free_ports(count: int) -> Sequence[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
