@@ -130,10 +130,14 @@ LARGE = {
 
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE.keys())
 def test_a_hostile_file_costs_no_more_than_a_second(text: str) -> None:
-    start = time.process_time()
-    compilation = compiled(text)
-    shown = "\n".join(one.to_text() for one in compilation.diagnostics)
-    spent = time.process_time() - start
+    spent = []
+    for _ in range(3):  # a busy machine may take twice its time once
+        start = time.process_time()
+        compilation = compiled(text)
+        shown = "\n".join(one.to_text() for one in compilation.diagnostics)
+        spent.append(time.process_time() - start)
+        if spent[-1] < 1:
+            break
     check(compilation, {"project.yml": text})
     assert len(shown) < 2_000_000
-    assert spent < 1.5, "a second, and some for a busy machine"
+    assert min(spent) < 1

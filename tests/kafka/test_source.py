@@ -324,9 +324,10 @@ def test_a_broker_that_is_killed_is_waited_for(topic: Topic, own_broker: Broker)
         topic.send(*numbered(10, 20))
         assert one.read(20) == numbered(0, 20)
         one.read_to_end()
-        eventually(lambda: one.poll() or len(one.said) == 2)
-        assert "is out of reach" in one.said[0]
-        assert "is there again" in one.said[1]
+        # A broker that is starting may be lost once more; what is said alternates all the same.
+        eventually(lambda: one.poll() or "is there again" in one.said[-1])
+        assert all("is out of reach" in said for said in one.said[::2])
+        assert all("is there again" in said for said in one.said[1::2])
 
 
 def test_history_of_all_partitions_comes_before_what_is_new(new_topic: NewTopic) -> None:
