@@ -47,7 +47,7 @@ class StateLog:
             OSError, DamagedLog: see `Chain.add`.
         """
         if not self.folder.is_dir():
-            self.folder.mkdir(mode=0o700)
+            self.folder.mkdir(mode=0o700, exist_ok=True)  # another worker may be quicker
             make_durable(self.folder.parent)
         writes = [
             self._pool.submit(chain.add, content, complete=complete)
