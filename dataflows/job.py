@@ -45,16 +45,16 @@ def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
             resumed.
         OSError: a destination or the state cannot be written.
     """
-    if start is not Start.RESUME:
-        forget_state(job.loaded.root)
-    recovery = open_recovery(job.loaded)
-    audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
-    flow = realtime_flow(replace(job, audiences=audiences))
-    try:
-        with _stopping_on_signals(job.stop.set):
+    with _stopping_on_signals(job.stop.set):
+        if start is not Start.RESUME:
+            forget_state(job.loaded.root)
+        recovery = open_recovery(job.loaded)
+        audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
+        flow = realtime_flow(replace(job, audiences=audiences))
+        try:
             run_flow(flow, workers=workers, epoch=EPOCH, recovery=recovery.config)
-    except (DamagedState, DamagedLog, ForeignState) as error:
-        raise damaged(recovery.log.folder, error) from error
+        except (DamagedState, DamagedLog, ForeignState) as error:
+            raise damaged(recovery.log.folder, error) from error
 
 
 @contextmanager

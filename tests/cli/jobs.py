@@ -22,9 +22,9 @@ PATIENCE = 120.0
 _X = TypeVar("_X")
 
 
-def eventually(ask: Callable[[], _X], of: Job | None = None, patience: float = PATIENCE) -> _X:
+def eventually(ask: Callable[[], _X], of: Job | None = None) -> _X:
     """The first answer that is true."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + PATIENCE
     while not (answer := ask()):
         assert of is None or of.process.poll() is None, of.errors()
         assert time.monotonic() < deadline, of.errors() if of else "waited in vain"

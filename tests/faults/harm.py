@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 
@@ -39,13 +40,11 @@ class Harm:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.file_limit, hard))
-        syncs = 0
+        syncs = count(1)  # in whatever thread
 
         def watched(sync: Callable[[int], None]) -> Callable[[int], None]:
             def watching(descriptor: int) -> None:
-                nonlocal syncs
-                syncs += 1
-                if syncs == self.kill_at:
+                if next(syncs) == self.kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
                 size = os.fstat(descriptor).st_size
                 sync(descriptor)

@@ -34,7 +34,14 @@ class Process:
         return self.err.read_text()
 
     def await_begin(self) -> None:
-        eventually(lambda: not self.runs or "usher: running" in self.said())
+        """Until a signal stops it cleanly, or it has ended."""
+        eventually(lambda: not self.runs or ("usher: running" in self.said() and self._listens()))
+
+    def _listens(self) -> bool:
+        """Whether it does something about SIGTERM."""
+        facts = Path(f"/proc/{self._process.pid}/status").read_text()
+        caught = next(line for line in facts.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
     def kill(self) -> None:
         self._process.kill()

@@ -54,7 +54,7 @@ def lose_power(folder: Path, ledger: Path, chance: random.Random) -> None:
     """
     durable: dict[str, int] = {}
     names: set[str] = set()
-    for line in ledger.read_text().splitlines():
+    for line in ledger.read_text().splitlines() if ledger.exists() else []:
         size, _, path = line.partition(" ")
         durable[path] = int(size)
         if path == str(folder):

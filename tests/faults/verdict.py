@@ -16,7 +16,7 @@ from project.folder import load_project
 from tests.cli.jobs import eventually
 from tests.faults.harm import Harm
 from tests.faults.processes import Process, process
-from tests.faults.story import HOUR, Story
+from tests.faults.story import HOUR, Story, now
 
 Member = tuple[str, str]
 
@@ -30,9 +30,7 @@ def assert_true_in_the_end(story: Story, *, since_the_first_start: bool = True) 
     """
     expected = story.members()
     with process(story.root, harm=Harm(clock=HOUR)) as one:
-        one.await_begin()
-        with suppress(AssertionError):  # what is wrong is said below
-            eventually(lambda: not one.runs or told_members(story.root) == expected, patience=10)
+        await_stored(one, story.root, now() + HOUR)
         assert one.stop() == 0, one.said()
     assert_same(kept_members(story.root), expected)
     assert_sound(told(story.root), set(story.ageings()))

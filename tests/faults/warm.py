@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from engine.group import KeyGroup
 from engine.plan import Audience, Condition, Performed, Plan
 from tests.engine.columns import Seen, inputs_of, snapshot_of
@@ -19,4 +21,6 @@ def _load_kernels() -> None:
     KeyGroup.load(plan, dump, group.dump_changes()).advance(9_000_000)
 
 
+for module in ("cli.main", "cli.run"):
+    importlib.import_module(module)
 _load_kernels()
