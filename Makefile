@@ -69,8 +69,9 @@ format: $(READY) ## Format the code and mend what the linter can
 	$(BIN)/ruff format
 
 .PHONY: soak
-soak: $(READY) ## The engine against the oracle, at length: 10,000 histories per condition kind
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/properties
+soak: $(READY) ## The engine against the oracle: 10,000 histories a condition kind; 1,000 kills
+	HYPOTHESIS_PROFILE=soak USHER_FAULT_STORIES=100 USHER_FAULT_DAMAGES=300 \
+	  $(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/properties tests/faults
 
 .PHONY: bench
 bench: $(READY) ## All measurements, with targets; written to benchmarks/results/

@@ -12,6 +12,7 @@ from benchmarks.core import core_seconds
 from benchmarks.live import latencies
 from benchmarks.memory import bytes_a_user
 from benchmarks.process import Failed
+from benchmarks.recovery import recovery
 from benchmarks.results import Result
 from benchmarks.store import store_costs
 from benchmarks.suites import SUITES
@@ -50,6 +51,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     # Fifty thousand a second are 20 µs each.
     yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
     yield Result("store: to a bare executemany", store.recording / store.bare, "×")
+    yield from _recovery(day, quick=quick)
     _tell("memory of a million users")
     yield Result("memory a user with one matched condition", bytes_a_user(), "bytes", 400)
     if not quick:
@@ -57,6 +59,16 @@ def _measured(*, quick: bool) -> Iterator[Result]:
         _tell("peak memory of the long backtest")
         peak = peak_bytes(long) / 1e9
         yield Result("backtest of 5,000,000 lines: peak memory", peak, "GB", 1.5)
+
+
+def _recovery(day: Workload, *, quick: bool) -> Iterator[Result]:
+    _tell("recovery with the state of a million users")
+    events, rounds = (500_000, 1) if quick else (4_000_000, 3)
+    cost = recovery(CACHE / "recovery", day.users, events=events, rounds=rounds)
+    yield Result("recovery: time to read events, to that without", cost.wall, "×", 1 / 0.85)
+    yield Result("recovery: CPU time to read events, to that without", cost.cpu, "×", 1 / 0.85)
+    yield Result("recovery: state on disk", cost.stored_bytes / 1e6, "MB")
+    yield Result("recovery: a restart", cost.restart, "s", 30)
 
 
 def _speed(day: Workload, rounds: int) -> Iterator[Result]:

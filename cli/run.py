@@ -14,7 +14,7 @@ from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
 from dataflows.emission import Emission
 from dataflows.following import wall_clock
-from dataflows.job import run_job
+from dataflows.job import Start, run_job
 from dataflows.ownership import sole_job
 from dataflows.preparation import prepare_job
 from project.folder import LoadedProject
@@ -30,9 +30,20 @@ from project.folder import LoadedProject
     show_default=True,
     help="How to print transitions; json: the transition record, one object a line.",
 )
-@click.option("--fresh", is_flag=True, help="Forget the stored state and count anew.")
+@click.option(
+    "--rebuild",
+    "start",
+    flag_value=Start.REBUILD,
+    help="Count anew from the sources, for instance because the stored state is damaged.",
+)
+@click.option(
+    "--fresh",
+    "start",
+    flag_value=Start.FRESH,
+    help="Forget all that the job remembers, and count anew.",
+)
 @click.pass_obj
-def run(root: Path, workers: int, form: str, fresh: bool) -> None:
+def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
@@ -47,10 +58,10 @@ def run(root: Path, workers: int, form: str, fresh: bool) -> None:
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with environment_failures(), sole_job(loaded.root):
-        _run(loaded, workers, form, fresh)
+        _run(loaded, workers, form, start or Start.RESUME)
 
 
-def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
+def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
     emission = Emission(loaded, _print_line, json=form == "json")
     compile_core()
     job = prepare_job(loaded, wall_clock(), emission)
@@ -60,7 +71,7 @@ def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
         )
     click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
     try:
-        run_job(job, workers=workers, fresh=fresh)
+        run_job(job, workers=workers, start=start)
     finally:
         emission.close()
     counts = emission.counts

@@ -1,8 +1,9 @@
 """The evaluation of audiences as a Bytewax operator.
 
 The operator adapts; it decides nothing.  A key group is one Bytewax key, so that Bytewax handles
-64 keys a parent model whatever the number of users, and its state is immutable bytes: Bytewax
-pickles snapshots some time after it has asked for them.
+64 keys a parent model whatever the number of users.  What it snapshots is immutable bytes, because
+Bytewax pickles them some time after it has asked for them: where the state is, or, for a flow that
+keeps no log, the state itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from audience_dsl.definitions import ParentPlan
-from dataflows.steps import GroupStep, GroupTransitions, Step, split_by_group
+from dataflows.chains import Chain, DamagedLog, Position
+from dataflows.checkpoints import Checkpoints, StoredGroup
+from dataflows.steps import GroupStep, GroupTransitions, Step, group_key, split_by_group
 from engine.group import Counts, KeyGroup
 from engine.inputs import Snapshot
 from engine.transitions import Transitions
@@ -35,6 +38,7 @@ class Audiences(msgspec.Struct, frozen=True):
     plans: Mapping[str, ParentPlan]
     snapshots: Mapping[str, WarehouseSnapshot]  # which take force when a step says so
     live: bool
+    checkpoints: Checkpoints | None = None  # where a live job keeps its state; not in a log if None
 
     def snapshot_of(self, parent_model: str, version: str) -> Snapshot:
         """The snapshot that state was stored with; the newest one if it is not kept any more.
@@ -50,6 +54,10 @@ class Audiences(msgspec.Struct, frozen=True):
             return newest.snapshot
         asked = self.plans[parent_model].predicates
         return kept.snapshot if kept.answers(asked) else newest.snapshot
+
+
+# An instant before all others.
+BEGINNING = -(1 << 62)
 
 
 @operator
@@ -71,20 +79,19 @@ def evaluate_audiences(
     return op.stateful_batch("evaluate", by_group, build)
 
 
-class _StoredGroup(msgspec.Struct, frozen=True):
-    pull: str  # version of the snapshot that was in force
-    state: bytes
-
-
 class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
     """One key group of one parent model; which one, its first step says."""
 
     def __init__(self, audiences: Audiences, stored: bytes | None) -> None:
         self._audiences = audiences
-        self._stored = None if stored is None else msgspec.msgpack.decode(stored, type=_StoredGroup)
-        self._bytes = stored  # the state as bytes, while nothing has changed
-        self._pull = "" if self._stored is None else self._stored.pull
+        self._bytes = stored  # as long as there was no step
+        self._key = ""
+        self._pull = ""
+        self._clock = BEGINNING
+        self._state = b""  # where there is no log
         self._group: KeyGroup | None = None
+        self._chain: Chain | None = None
+        self.changed = True
 
     @override
     def on_batch(self, values: list[GroupStep]) -> tuple[Sequence[GroupTransitions], bool]:
@@ -105,13 +112,13 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             if snapshot.version != self._pull:
                 self._pull = snapshot.version
                 parts.append(group.take_force(snapshot.snapshot, step.take_force_at))
-                self._bytes = None
+                self.changed = True
         if step.inputs is not None:
             parts.append(group.apply(step.inputs))
-            self._bytes = None
-        if group.due < step.tick:
-            self._bytes = None
+            self.changed = True
+        self.changed |= group.due < step.tick
         parts.append(group.advance(step.tick))
+        self._clock = max(self._clock, step.tick)
         counts = Counts(*(now - then for now, then in zip(group.counts, before, strict=True)))
         return GroupTransitions(
             step.parent_model,
@@ -123,18 +130,63 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         )
 
     def _open(self, step: GroupStep) -> KeyGroup:
+        self._key = group_key(step.parent_model, step.group)
         plan = self._audiences.plans[step.parent_model].plan
-        if self._stored is None:
+        stored = None if self._bytes is None else StoredGroup.from_bytes(self._bytes)
+        position = stored.state if stored and isinstance(stored.state, Position) else None
+        self._bytes = None
+        if self._audiences.checkpoints is not None:
+            self._chain = self._audiences.checkpoints.log.chain(
+                self._key.replace("/", "."), position
+            )
+            self._audiences.checkpoints.include(self)
+        if stored is None:
             return KeyGroup(plan, step.group)
-        stored, self._stored = self._stored, None
-        snapshot = self._audiences.snapshot_of(step.parent_model, stored.pull)
-        return KeyGroup.load(plan, stored.state, snapshot=snapshot, group=step.group)
+        group = KeyGroup.load(
+            plan,
+            *self._records(stored),
+            snapshot=self._audiences.snapshot_of(step.parent_model, stored.pull),
+            group=step.group,
+        )
+        group.advance(stored.clock)  # nothing was due by then
+        self._clock, self._pull = stored.clock, stored.pull
+        self.changed = position is None
+        return group
+
+    def _records(self, stored: StoredGroup) -> list[bytes]:
+        if isinstance(stored.state, bytes):
+            return [stored.state]
+        if self._audiences.checkpoints is None:
+            raise DamagedLog("the files of the state are not at hand")
+        return self._audiences.checkpoints.log.read(stored.state)
+
+    @property
+    def chain(self) -> Chain:
+        assert self._chain is not None
+        return self._chain
+
+    def record(self, *, complete: bool) -> bytes:
+        """The group's state, or what has changed of it since the last record."""
+        assert self._group is not None
+        self.changed = False
+        return self._group.dump() if complete else self._group.dump_changes()
 
     @override
     def snapshot(self) -> bytes:
         if not self._audiences.live:
             return b""
-        if self._bytes is None:
-            assert self._group is not None
-            self._bytes = msgspec.msgpack.encode(_StoredGroup(self._pull, self._group.dump()))
-        return self._bytes
+        if self._bytes is not None:
+            return self._bytes
+        return StoredGroup(self._key, self._pull, self._clock, self._kept()).to_bytes()
+
+    def _kept(self) -> Position | bytes:
+        checkpoints = self._audiences.checkpoints
+        if checkpoints is None:
+            if self.changed:
+                self._state = self.record(complete=True)
+            return self._state
+        if self.changed:
+            checkpoints.write()
+        checkpoints.log.close_epoch(self.chain)
+        assert self.chain.position is not None
+        return self.chain.position

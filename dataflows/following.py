@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
+from dataflows.seals import sealed, unsealed
 
 # How often a source that has nothing new is asked again, and how often its silence is reported,
 # so that time goes on.
@@ -95,7 +96,7 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
     ) -> StatefulSourcePartition[Polled, bytes]:
         positions: dict[str, bytes] = {}
         if resume_state is not None:
-            positions = msgspec.msgpack.decode(resume_state, type=dict[str, bytes])
+            positions = msgspec.msgpack.decode(unsealed(resume_state), type=dict[str, bytes])
         followed = {key: open_(positions.get(key)) for key, open_ in self._sources.items()}
         return _FollowedPartition(followed, self._stop, self._failed)
 
@@ -141,7 +142,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
     @override
     def snapshot(self) -> bytes:
         positions = {key: source.position() for key, source in self._sources.items()}
-        return msgspec.msgpack.encode(positions)
+        return sealed(msgspec.msgpack.encode(positions))
 
     @override
     def close(self) -> None:

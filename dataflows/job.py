@@ -5,37 +5,56 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from enum import Enum
 
+import msgspec
+
+from dataflows.chains import DamagedLog
+from dataflows.checkpoints import Checkpoints
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
-from dataflows.recovery import damaged, open_recovery
+from dataflows.recovery import damaged, forget_state, open_recovery
 from dataflows.running import run_flow
 from engine.codec import DamagedState, ForeignState
 
-# State is stored this often.  An epoch writes every key group that has changed as a whole.
-SNAPSHOT_INTERVAL = timedelta(seconds=10)
+# State is stored this often.  An epoch writes the users who have changed.
+EPOCH = timedelta(seconds=1)
 
 
-def run_job(job: Job, *, workers: int = 1, fresh: bool = False) -> None:
+class Start(Enum):
+    """What a job begins with."""
+
+    RESUME = "resume"
+    """What it had come to."""
+    REBUILD = "rebuild"
+    """Its sources from their beginning; what it has told stays."""
+    FRESH = "fresh"
+    """Nothing: it forgets its state, and what it has told."""
+
+
+def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
     """Run until SIGTERM or SIGINT; then evaluate what was read, store the state and return.
 
     It also returns, as cleanly, when a source cannot be read any more, which `Outputs.failed` is
     told.
 
     Raises:
-        JobRefused: the stored state is damaged or belongs to other definitions, and `fresh` is
-            not set.
-        OSError: a destination cannot be written to.
+        JobRefused: the stored state is damaged or belongs to other definitions, and is to be
+            resumed.
+        OSError: a destination or the state cannot be written.
     """
-    recovery = open_recovery(job.loaded, fresh=fresh)
-    try:
-        with _stopping_on_signals(job.stop.set):
-            run_flow(
-                realtime_flow(job), workers=workers, epoch=SNAPSHOT_INTERVAL, recovery=recovery
-            )
-    except (DamagedState, ForeignState) as error:
-        raise damaged(recovery.db_dir, error) from error
+    with _stopping_on_signals(job.stop.set):
+        if start is not Start.RESUME:
+            forget_state(job.loaded.root)
+        recovery = open_recovery(job.loaded)
+        audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
+        flow = realtime_flow(replace(job, audiences=audiences))
+        try:
+            run_flow(flow, workers=workers, epoch=EPOCH, recovery=recovery.config)
+        except (DamagedState, DamagedLog, ForeignState) as error:
+            raise damaged(recovery.log.folder, error) from error
 
 
 @contextmanager

@@ -1,32 +1,52 @@
-"""The store that a job is resumed from, checked before it is used.
+"""The store that a job is resumed from, checked as a whole before it is used.
 
-State and the sources' positions are kept in Bytewax's recovery store, in exactly one partition,
-because a damaged store of several can be resumed wrongly without anybody noticing.  Beside it lie
-the versions of the plans that the state belongs to.
+Two folders belong together.  `state` has the users' state, in files of its own format.  `recovery`
+has what Bytewax stores when an epoch closes: how far the sources were read, and up to where in
+which files each key group's state goes.  It has exactly one partition, because a damaged store of
+several can be resumed wrongly without anybody noticing.  Beside it lie the versions of the plans
+that the state belongs to.
 """
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from dataflows.chains import DamagedLog, Position, make_durable
+from dataflows.checkpoints import StoredGroup
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
+from dataflows.resumption import DamagedStore, StoredRow, read_resumption
+from dataflows.seals import BrokenSeal, unsealed
+from dataflows.state_log import StateLog
+from dataflows.steps import group_key
+from engine.hashing import GROUPS
 from project.folder import LoadedProject
 
-_STORE = "recovery"
+_RECOVERY = "recovery"
+_STATE = "state"
 _PLANS = "plans.json"
-_PARTITION = "part-0.sqlite3"
+
+# The steps of the flow that something is stored of.
+_SOURCES = "usher-realtime.events"
+_GROUPS = "usher-realtime.audiences.evaluate"
 
 
-def open_recovery(loaded: LoadedProject, *, fresh: bool) -> RecoveryConfig:
-    """The project's store, made if there is none; `fresh` forgets what it holds.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Where a job finds what it had come to, and keeps what it comes to."""
+
+    config: RecoveryConfig
+    log: StateLog
+
+
+def open_recovery(loaded: LoadedProject) -> Recovery:
+    """The project's store, verified; made if there is none.
 
     To be called before the flow runs, never beside it: closing a second handle on the database
     would take away the running one's locks.
@@ -34,25 +54,48 @@ def open_recovery(loaded: LoadedProject, *, fresh: bool) -> RecoveryConfig:
     Raises:
         JobRefused: the store is damaged or belongs to other definitions.
     """
-    folder = usher_folder(loaded.root) / _STORE
+    recovery = usher_folder(loaded.root) / _RECOVERY
+    state = usher_folder(loaded.root) / _STATE
+    log = StateLog(state)
     versions = {parent: one.plan.version for parent, one in loaded.project.plans.items()}
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
-        _make(folder, versions)
-    elif _stored_versions(folder) != versions:
+    if not recovery.exists():
+        if log.is_in_use:
+            raise damaged(recovery, "it is missing")
+        _make(recovery, versions)
+    elif _stored_versions(recovery) != versions:
         raise JobRefused(
             "the definitions have changed since the job's state was stored, and this release "
-            "cannot carry the state over; start with --fresh to count anew from the sources"
+            "cannot carry the state over; start with --rebuild to count anew from the sources"
         )
-    else:
-        _verify(folder)
-    return RecoveryConfig(folder, None)  # type: ignore[no-untyped-call]
+    try:
+        positions = _verified(read_resumption(recovery), versions)
+    except (DamagedStore, BrokenSeal) as error:
+        raise damaged(recovery, error) from error
+    if log.is_in_use and not positions:
+        raise damaged(recovery, "nothing that was stored is left")
+    try:
+        for position in positions:
+            log.read(position)
+        log.keep_only(positions)
+    except DamagedLog as error:
+        raise damaged(state, error) from error
+    return Recovery(RecoveryConfig(recovery, None), log)  # type: ignore[no-untyped-call]
+
+
+def forget_state(root: Path) -> None:
+    """Remove what a job would be resumed from, so that it counts anew from its sources.
+
+    What it has told is not its state: that stays, and what it tells anew is held against it.
+    """
+    for name in (_RECOVERY, _STATE):
+        folder = usher_folder(root) / name
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def damaged(folder: Path, why: object) -> JobRefused:
     return JobRefused(
-        f"the stored state in {folder} is damaged ({why}); start with --fresh to count anew from "
+        f"the stored state in {folder} is damaged ({why}); start with --rebuild to count anew from "
         "the sources"
     )
 
@@ -63,7 +106,10 @@ def _make(folder: Path, versions: dict[str, str]) -> None:
     aside.mkdir(mode=0o700)
     init_db_dir(aside, 1)  # type: ignore[no-untyped-call]
     (aside / _PLANS).write_bytes(msgspec.json.encode(versions))
+    for path in (*aside.iterdir(), aside):
+        make_durable(path)
     aside.rename(folder)
+    make_durable(folder.parent)
 
 
 def _stored_versions(folder: Path) -> dict[str, str]:
@@ -73,17 +119,31 @@ def _stored_versions(folder: Path) -> dict[str, str]:
         raise damaged(folder, error) from error
 
 
-def _verify(folder: Path) -> None:
-    path = folder / _PARTITION
-    if not path.exists():
-        raise damaged(folder, f"{_PARTITION} is missing")
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as database:
-            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            counts = database.execute("SELECT part_index, part_count FROM parts").fetchall()
-    except sqlite3.Error as error:
-        raise damaged(folder, error) from error
-    if verdict != "ok":
-        raise damaged(folder, verdict)
-    if counts != [(0, 1)]:
-        raise damaged(folder, f"{_PARTITION} is not the one partition of a store")
+def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Position]:
+    """Where the state of all groups is, if the rows are one moment's and none is missing.
+
+    Every step reaches every group, so all of them have been stored at the same epochs, and with the
+    same clock.  The sources may have been asked once more, when nothing had come of it yet.
+    """
+    sources = [row for row in rows if row.step == _SOURCES]
+    for row in sources:
+        unsealed(row.state)
+    stored = [row for row in rows if row.step == _GROUPS]
+    if len(sources) + len(stored) != len(rows):
+        raise DamagedStore("it has rows of an unknown step")
+    if not stored:
+        return []
+    groups = [StoredGroup.from_bytes(row.state) for row in stored]
+    expected = {group_key(parent, group) for parent in parent_models for group in range(GROUPS)}
+    if {row.key for row in stored} != expected:
+        raise DamagedStore("the state of some key groups is missing")
+    if [row.key for row in stored] != [group.key for group in groups]:
+        raise DamagedStore("the states of key groups are mixed up")
+    epochs = {row.epoch for row in stored}
+    if len(epochs) > 1 or len({group.clock for group in groups}) > 1:
+        raise DamagedStore("the states of key groups are of different moments")
+    if not sources or min(row.epoch for row in sources) < max(epochs):
+        raise DamagedStore("the sources' positions are missing or too old")
+    if not all(isinstance(group.state, Position) for group in groups):
+        raise DamagedStore("it was made by a flow that keeps no log")
+    return [group.state for group in groups if isinstance(group.state, Position)]

@@ -54,11 +54,16 @@ def split_by_group(
     """Each key group's part of each step, with the group's key for the stream."""
     parents = list(parent_models)
     return [
-        (f"{parent}/{group:02d}", GroupStep(parent, group, step.take_force_at, part, step.tick))
+        (group_key(parent, group), GroupStep(parent, group, step.take_force_at, part, step.tick))
         for step in steps
         for parent in parents
         for group, part in enumerate(_parts(step.inputs.get(parent)))
     ]
+
+
+def group_key(parent_model: str, group: int) -> str:
+    """What names a key group in the stream, and in what is stored."""
+    return f"{parent_model}/{group:02d}"
 
 
 def _parts(inputs: Inputs | None) -> list[Inputs | None]:

@@ -157,7 +157,8 @@ def test_a_second_job_on_the_same_project_is_refused(project: Path) -> None:
         assert one.stop() == 0
 
 
-def test_changed_definitions_are_refused_until_fresh(project: Path) -> None:
+@pytest.mark.parametrize("anew", ["--rebuild", "--fresh"])
+def test_changed_definitions_are_refused_until_counted_anew(project: Path, anew: str) -> None:
     with running(project) as one:
         append(project, page("u1", 1, now()))
         one.await_told(("u1", "exited", "quiet", "event"), POPULATED[1])
@@ -168,9 +169,9 @@ def test_changed_definitions_are_refused_until_fresh(project: Path) -> None:
     assert code == 3
     assert said.splitlines()[-1] == (
         "usher: the definitions have changed since the job's state was stored, and this release "
-        "cannot carry the state over; start with --fresh to count anew from the sources"
+        "cannot carry the state over; start with --rebuild to count anew from the sources"
     )
-    with running(project, "--fresh") as two:
+    with running(project, anew) as two:
         two.await_told(("u2", "entered", "more", "initial"))
         assert two.stop() == 0
         # What the journal knew already is not told again.
@@ -225,16 +226,21 @@ STORE = Path(".usher", "recovery", "part-0.sqlite3")
 PLANS = Path(".usher", "recovery", "plans.json")
 
 
+def state_files(root: Path) -> list[Path]:
+    return sorted((root / ".usher" / "state").glob("*.log"))
+
+
 def flip_state(root: Path) -> None:
-    """A single byte of a user's state; the database itself stays sound."""
-    content = bytearray((root / STORE).read_bytes())
-    place = content.index(b"USHERST2") + 100
-    while place > 0:
-        content[place] ^= 0x20
-        place = content.find(b"USHERST2", place) + 100
-        if place == 99:
-            break
-    (root / STORE).write_bytes(content)
+    """A single bit of a user's state."""
+    content = bytearray(state_files(root)[7].read_bytes())
+    content[-1] ^= 1
+    state_files(root)[7].write_bytes(content)
+
+
+def flip_row(root: Path) -> None:
+    """A letter in what Bytewax has stored; the database itself stays sound."""
+    content = (root / STORE).read_bytes()
+    (root / STORE).write_bytes(content.replace(b"users.07.", b"users.06."))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +252,11 @@ def flip_state(root: Path) -> None:
         (lambda root: os.truncate(root / STORE, 8192), "malformed"),
         (lambda root: (root / PLANS).unlink(), "No such file"),
         (lambda root: (root / PLANS).write_bytes(b"{"), "truncated"),
-        (flip_state, "checksum"),
+        (flip_row, "a stored record does not match its checksum"),
+        (flip_state, "does not match its checksum"),
+        (lambda root: state_files(root)[3].unlink(), "is missing"),
+        (lambda root: os.truncate(state_files(root)[0], 99), "has 99 bytes instead of"),
+        (lambda root: state_files(root)[0].rename(state_files(root)[1]), "users.00."),
     ],
 )
 def test_damaged_state_is_a_sentence(stored: Path, tmp_path: Path, break_it: Any, why: str) -> None:
@@ -256,9 +266,10 @@ def test_damaged_state_is_a_sentence(stored: Path, tmp_path: Path, break_it: Any
     code, said = finished(project)
     assert code == 3, said
     last = said.splitlines()[-1]
-    assert last.startswith(f"usher: the stored state in {project}/.usher/recovery is damaged (")
+    assert last.startswith(f"usher: the stored state in {project}/.usher/")
+    assert " is damaged (" in last
     assert why in last
-    assert "start with --fresh" in last
+    assert "start with --rebuild" in last
     assert "Traceback" not in said
     assert "panicked" not in said
 

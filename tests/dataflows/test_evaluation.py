@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from audience_dsl.definitions import ParentPlan
+from dataflows.chains import DamagedLog, Position
+from dataflows.checkpoints import Checkpoints, StoredGroup
 from dataflows.evaluation import Audiences, KeyGroupLogic
+from dataflows.seals import BrokenSeal
+from dataflows.state_log import StateLog
 from dataflows.steps import GroupStep, GroupTransitions
-from engine.codec import DamagedState
 from engine.hashing import groups_of, stable_hashes
 from engine.texts import Texts
 from project.folder import LoadedProject, load_project
@@ -43,8 +46,11 @@ class Warehouse:
         (self.loaded.root / "users.csv").write_text("user_id,ltv\n" + users)
         return pull(self.loaded.root, None, self.plan, at)
 
-    def audiences(self, snapshot: WarehouseSnapshot, *, live: bool = True) -> Audiences:
-        return Audiences(self.loaded.project.plans, {"users": snapshot}, live)
+    def audiences(
+        self, snapshot: WarehouseSnapshot, *, live: bool = True, in_log: bool = False
+    ) -> Audiences:
+        checkpoints = Checkpoints(StateLog(self.loaded.root / "state")) if in_log else None
+        return Audiences(self.loaded.project.plans, {"users": snapshot}, live, checkpoints)
 
     def read(self, emitted: Iterator[GroupTransitions] | list[GroupTransitions]) -> list[Out]:
         return read(self.plan.plan, *(one.transitions for one in emitted))
@@ -76,18 +82,47 @@ def test_a_group_of_a_backtest_answers_every_step_and_stores_nothing(warehouse: 
     assert logic.snapshot() == b""
 
 
-def test_the_stored_state_is_bytes_that_change_only_with_the_group(warehouse: Warehouse) -> None:
-    snapshot = warehouse.pull("u1,20\n", 0)
-    logic = KeyGroupLogic(warehouse.audiences(snapshot), None)
+def state_of(logic: KeyGroupLogic) -> Position | bytes:
+    return StoredGroup.from_bytes(logic.snapshot()).state
+
+
+@pytest.mark.parametrize("in_log", [True, False])
+def test_what_is_stored_of_the_state_changes_only_with_the_group(
+    warehouse: Warehouse, in_log: bool
+) -> None:
+    audiences = warehouse.audiences(warehouse.pull("u1,20\n", 0), in_log=in_log)
+    logic = KeyGroupLogic(audiences, None)
     logic.on_batch([step(SECOND, force_at=SECOND)])
-    stored = logic.snapshot()
+    stored = state_of(logic)
     logic.on_batch([step(2 * SECOND)])
-    assert logic.snapshot() is stored
+    assert state_of(logic) == stored
     logic.on_batch([step(3 * SECOND, Seen("u1", 3 * SECOND))])
-    changed = logic.snapshot()
+    changed = state_of(logic)
     assert changed != stored
     logic.on_batch([step(9 * SECOND)])  # what is due happens
-    assert logic.snapshot() != changed
+    assert state_of(logic) != changed
+
+
+@pytest.mark.parametrize("in_log", [True, False])
+def test_the_clock_of_a_group_in_which_nothing_happens_is_stored_as_well(
+    warehouse: Warehouse, in_log: bool
+) -> None:
+    audiences = warehouse.audiences(warehouse.pull("u1,20\n", 0), in_log=in_log)
+    logic = KeyGroupLogic(audiences, None)
+    logic.on_batch([step(SECOND, force_at=SECOND)])
+    logic.snapshot()
+    logic.on_batch([step(5 * SECOND)])
+    restored = KeyGroupLogic(audiences, logic.snapshot())
+    emitted, _ = restored.on_batch([step(4 * SECOND, Seen("u1", 4 * SECOND, (0, 1)))])
+    assert warehouse.read(list(emitted)) == [Out("u1", "quiet", 5 * SECOND, 2)]
+
+
+def test_a_group_that_no_step_has_reached_is_stored_as_it_was(warehouse: Warehouse) -> None:
+    audiences = warehouse.audiences(warehouse.pull("u1,20\n", 0), in_log=True)
+    logic = KeyGroupLogic(audiences, None)
+    logic.on_batch([step(SECOND, force_at=SECOND)])
+    stored = logic.snapshot()
+    assert KeyGroupLogic(audiences, stored).snapshot() == stored
 
 
 def test_the_same_snapshot_does_not_take_force_again(warehouse: Warehouse) -> None:
@@ -137,5 +172,13 @@ def test_damaged_state_is_noticed(warehouse: Warehouse) -> None:
     logic.on_batch([step(SECOND, force_at=SECOND)])
     stored = bytearray(logic.snapshot())
     stored[-1] ^= 1
-    with pytest.raises(DamagedState):
+    with pytest.raises(BrokenSeal):
         KeyGroupLogic(audiences, bytes(stored)).on_batch([step(2 * SECOND)])
+
+
+def test_state_in_a_log_needs_the_log(warehouse: Warehouse) -> None:
+    snapshot = warehouse.pull("u1,20\n", 0)
+    logic = KeyGroupLogic(warehouse.audiences(snapshot, in_log=True), None)
+    logic.on_batch([step(SECOND, force_at=SECOND)])
+    with pytest.raises(DamagedLog):
+        KeyGroupLogic(warehouse.audiences(snapshot), logic.snapshot()).on_batch([step(2 * SECOND)])

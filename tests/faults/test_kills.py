@@ -1,0 +1,59 @@
+"""Jobs that are killed at random points, and go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harm import Harm
+from tests.faults.processes import process
+from tests.faults.story import Story
+from tests.faults.verdict import assert_true_in_the_end
+
+# Killed jobs a story, and stories: 50 kills by default.
+KILLS = 10
+STORIES = int(os.environ.get("USHER_FAULT_STORIES", "5"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(STORIES))
+def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
+    tmp_path: Path, seed: int
+) -> None:
+    story = Story(tmp_path / "project", seed)
+    with process(story.root) as one:  # see `assert_true_in_the_end`
+        one.await_begin()
+        story.go_on(0.2)
+        assert one.stop() == 0, one.said()
+    kills = 0
+    while kills < KILLS:
+        workers = str(story.random.choice((1, 1, 2, 3)))
+        # From outside at any time, or by itself in the midst of storing an epoch.
+        kill_at = story.random.choice((None, story.random.randint(1, 300)))
+        with process(story.root, "--workers", workers, harm=Harm(kill_at=kill_at)) as one:
+            one.await_begin()
+            story.go_on(story.random.uniform(0.0, 1.5))
+            if story.random.random() < 0.2 and one.runs:
+                code = one.stop()
+            else:
+                one.kill()
+                code = one.end()
+            assert code in {0, -signal.SIGKILL}, one.said()
+            kills += code != 0
+    assert_true_in_the_end(story)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_job_that_is_killed_before_it_has_stored_anything_keeps_the_truth(
+    tmp_path: Path, seed: int
+) -> None:
+    story = Story(tmp_path / "project", seed)
+    for kill_at in (1, 4, 20, 60, 64, 65):  # the first epoch needs one more
+        with process(story.root, harm=Harm(kill_at=kill_at)) as one:
+            one.await_begin()
+            story.go_on(0.1)
+            assert one.end() == -9, one.said()
+    assert_true_in_the_end(story, since_the_first_start=False)
