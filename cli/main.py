@@ -20,6 +20,7 @@ _VERBS = {
     "validate": "validate",
     "schema": "schema",
     "run": "run",
+    "reconcile": "reconcile",
     "backtest": "backtest",
     "members": "members",
     "user": "user",

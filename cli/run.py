@@ -62,7 +62,7 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
-    emission = Emission(loaded, _print_line, json=form == "json")
+    emission = Emission(loaded, _print_line, json=form == "json", reconciled=_tell_differences)
     compile_core()
     job = prepare_job(loaded, wall_clock(), emission)
     for parent, snapshot in job.audiences.snapshots.items():
@@ -82,6 +82,14 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
     )
     if emission.failure:
         sys.exit(ENVIRONMENT)
+
+
+def _tell_differences(count: int) -> None:
+    if count:
+        click.echo(
+            f"usher: {count:,} corrections were needed for the journal to agree with the state",
+            err=True,
+        )
 
 
 def _print_line(line: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from dataflows.steps import Step
+from engine.hashing import GROUPS
 from engine.inputs import Inputs
 
 Batch = Mapping[str, Inputs]  # by parent model, each user's in order of arrival
@@ -61,6 +62,8 @@ class LiveClock:
     for what is still on its way; one that is behind, everything up to its latest arrival.  The
     clock is the slowest source's.
 
+    When all sources have caught up for the first time, key groups are reconciled, one a step.
+
     Args:
         start: When the job started: the instant at which its snapshot takes force.
         allowance: Microseconds between an event's arrival and the time it is read, at most.
@@ -72,6 +75,7 @@ class LiveClock:
         self._latest: dict[str, int | None] = dict.fromkeys(sources)
         self._caught_up = dict.fromkeys(self._latest, False)
         self._in_force = False
+        self._reconciled = 0  # key groups
 
     def steps(
         self, source: str, batch: Batch, latest: int | None, caught_up: bool, now: int
@@ -89,7 +93,14 @@ class LiveClock:
                 return
             self._in_force = True
             yield Step(self._start, {}, self._start)
-        yield Step(None, batch, tick)
+        yield Step(None, batch, tick, self._to_reconcile())
+
+    def _to_reconcile(self) -> int | None:
+        """The next key group, once all that had happened before the start has been evaluated."""
+        if self._reconciled == GROUPS or not all(self._caught_up.values()):
+            return None
+        self._reconciled += 1
+        return self._reconciled - 1
 
     def _reached(self, now: int) -> int:
         reached = now - self._allowance

@@ -21,16 +21,26 @@ from dataflows.ownership import usher_folder
 from dataflows.preparation import tell
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
+from engine.group import Member
 from engine.hashing import GROUPS
-from membership.proposals import proposals_of
+from engine.plan import Plan
+from membership.proposals import Proposals, proposals_of
 from membership.reader import MembershipReader
+from membership.reconciling import corrections
 from membership.store import MembershipStore
 from project.folder import LoadedProject
 from project.stores import open_reader, open_store
 
 
+def _ignore(_differences: int) -> None:
+    """Nobody wants to know."""
+
+
 class Emission:
     """The outputs of a job; `show` is given one line a transition.
+
+    `reconciled` is told how many transitions were needed to make journal and state agree, once all
+    key groups have been compared.
 
     Raises:
         JobRefused: a sync asks for what this release does not deliver.
@@ -38,7 +48,12 @@ class Emission:
     """
 
     def __init__(
-        self, loaded: LoadedProject, show: Callable[[str], None], *, json: bool = False
+        self,
+        loaded: LoadedProject,
+        show: Callable[[str], None],
+        *,
+        json: bool = False,
+        reconciled: Callable[[int], None] = _ignore,
     ) -> None:
         self._loaded = loaded
         self._show = show
@@ -47,6 +62,9 @@ class Emission:
         self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
         self._store: MembershipStore | None = None
         self._reader: MembershipReader | None = None
+        self._reconciled = reconciled
+        self._unreconciled = len(loaded.project.plans) * GROUPS
+        self.differences = 0
         self.counts = RecordCounts()
         self.failure: Exception | None = None
 
@@ -63,19 +81,43 @@ class Emission:
         self._deliveries.begin(self._store, self._reader)
 
     def take(self, found: Sequence[GroupTransitions]) -> None:
+        self._record(
+            [
+                proposals_of(self._plan(one), one.group, one.transitions, one.pull)
+                for one in found
+                if len(one.transitions)
+            ]
+        )
+        for one in found:
+            if one.members is not None:
+                self._reconcile(one, one.members)
+
+    def _reconcile(self, found: GroupTransitions, members: Sequence[Member]) -> None:
+        """Correct the journal where it differs from what the core says of a key group."""
+        assert self._reader is not None
+        plan = self._plan(found)
+        heads = self._reader.heads(found.parent_model, found.group)
+        self.differences += self._record(
+            [corrections(plan, found.group, members, heads, found.tick)]
+        )
+        self._unreconciled -= 1
+        if self._unreconciled == 0:
+            self._reconciled(self.differences)
+
+    def _record(self, batch: Sequence[Proposals]) -> int:
+        """Bring into the journal, and from there to whoever waits; return how many it accepted."""
         assert self._store is not None
-        plans = self._loaded.project.plans
-        batch = [
-            proposals_of(plans[one.parent_model].plan, one.group, one.transitions, one.pull)
-            for one in found
-            if len(one.transitions)
-        ]
+        batch = [one for one in batch if len(one)]
         if not batch:
-            return
+            return 0
         entries = self._store.record(batch, wall_clock()).journal_entries()
         self._deliveries.deliver(entries)
         for entry in entries:
             self._show(self._line(entry.record))
+        return len(entries)
+
+    def _plan(self, found: GroupTransitions) -> Plan:
+        return self._loaded.project.plans[found.parent_model].plan
 
     def bury(self, letters: Sequence[DeadLetter]) -> None:
         now = format_instant(wall_clock())

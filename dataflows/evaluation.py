@@ -100,7 +100,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             if self._group is None:
                 self._group = self._open(step)
             result = self._apply(self._group, step)
-            if len(result.transitions) or not self._audiences.live:
+            if len(result.transitions) or step.is_reconciled or not self._audiences.live:
                 emitted.append(result)
         return emitted, StatefulBatchLogic.RETAIN
 
@@ -127,6 +127,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             counts,
             self._pull,
             step.tick,
+            group.members() if step.is_reconciled else None,
         )
 
     def _open(self, step: GroupStep) -> KeyGroup:

@@ -13,18 +13,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.group import Counts
+from engine.group import Counts, Member
 from engine.hashing import GROUPS, groups_of
 from engine.inputs import Inputs
 from engine.transitions import Transitions
 
 
 class Step(NamedTuple):
-    """In this order: the snapshot takes force, the events arrive, the clock reaches `tick`."""
+    """In this order: the snapshot takes force, the events arrive, the clock reaches `tick`.
+
+    Then the key groups of number `reconciled`, if any, say who is in.
+    """
 
     take_force_at: int | None
     inputs: Mapping[str, Inputs]  # by parent model
     tick: int
+    reconciled: int | None = None
 
 
 class GroupStep(NamedTuple):
@@ -35,6 +39,7 @@ class GroupStep(NamedTuple):
     take_force_at: int | None
     inputs: Inputs | None
     tick: int
+    is_reconciled: bool = False
 
 
 class GroupTransitions(NamedTuple):
@@ -46,6 +51,7 @@ class GroupTransitions(NamedTuple):
     counts: Counts  # of this step's inputs
     pull: str  # of the snapshot in force
     tick: int
+    members: list[Member] | None = None  # at `tick`, if they are to be reconciled
 
 
 def split_by_group(
@@ -54,7 +60,10 @@ def split_by_group(
     """Each key group's part of each step, with the group's key for the stream."""
     parents = list(parent_models)
     return [
-        (group_key(parent, group), GroupStep(parent, group, step.take_force_at, part, step.tick))
+        (
+            group_key(parent, group),
+            GroupStep(parent, group, step.take_force_at, part, step.tick, group == step.reconciled),
+        )
         for step in steps
         for parent in parents
         for group, part in enumerate(_parts(step.inputs.get(parent)))
