@@ -1,10 +1,11 @@
 """What recovery costs: speed with the state of a million users, and how soon a job goes on.
 
-The job follows a folder, and writes nothing but its state.  A first file makes it remember a million users.  When it has read that,
-a second file of further events appears, drawn as in the standard recording: some users come often,
-most seldom, and whoever comes stays for a session.  How long it takes to read the second file is
-measured twice, with state stored every second and with nothing stored at all, in processes of
-their own that take turns.  By the wall clock, too: a job that waits for the disk is slow.
+The job follows a folder, and writes nothing but its state.  A first file makes it remember a
+million users.  When it has read that, a second file of further events appears, drawn as in the
+standard recording: some users come often, most seldom, and whoever comes stays for a session.  How
+long it takes to read the second file is measured twice, with state stored every second and with
+nothing stored at all, in processes of their own that take turns.  By the wall clock, too: a job
+that waits for the disk is slow.
 
 Then the job that stored its state is started again, and asked for the first transition that it
 could not have told without the state.
