@@ -1,10 +1,11 @@
 """What recovery costs: speed with the state of a million users, and how soon a job goes on.
 
-The job follows a folder.  A first file makes it remember a million users.  When it has read that,
-a second file of further events appears, drawn as in the standard recording: some users come often,
-most seldom, and whoever comes stays for a session.  How long it takes to read the second file is
-measured twice, with state stored every second and with nothing stored at all, in processes of
-their own that take turns.  By the wall clock, too: a job that waits for the disk is slow.
+The job follows a folder, and writes nothing but its state.  A first file makes it remember a
+million users.  When it has read that, a second file of further events appears, drawn as in the
+standard recording: some users come often, most seldom, and whoever comes stays for a session.  How
+long it takes to read the second file is measured twice, with state stored every second and with
+nothing stored at all, in processes of their own that take turns.  By the wall clock, too: a job
+that waits for the disk is slow.
 
 Then the job that stored its state is started again, and asked for the first transition that it
 could not have told without the state.
@@ -44,6 +45,7 @@ from project.folder import load_project
 
 USERS = 1_000_000
 _BLOCK = 100_000
+_PATIENCE = 600
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,12 @@ def _measured(mode: str, folder: Path, users: Path, events: int) -> Spent:
     module = [sys.executable, "-m", "benchmarks.recovery"]
     command = [*module, mode, str(folder), str(users), str(events)]
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"measuring recovery ({mode}) took more than {_PATIENCE} s") from error
     if done.returncode != 0:
         raise Failed(f"measuring recovery ({mode}) failed:\n{done.stderr[-2000:]}")
     wall, cpu, at = json.loads(done.stdout)

@@ -39,4 +39,7 @@ def reconcile(root: Path) -> None:
             run_job(job)
         finally:
             emission.close()
-    click.echo(f"usher: {emission.differences:,} differences", err=True)
+    click.echo(
+        f"usher: {emission.differences:,} difference{'' if emission.differences == 1 else 's'}",
+        err=True,
+    )

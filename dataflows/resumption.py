@@ -8,6 +8,7 @@ them against it.
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 import sqlite3
@@ -20,6 +21,9 @@ import msgspec
 from typing_extensions import override
 
 PARTITION = "part-0.sqlite3"
+
+# These say nothing of what is stored.
+_OF_THE_DISK = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN)
 
 _NEWEST = """
 SELECT step_id, state_key, MAX(snap_epoch), ser_change FROM snaps WHERE snap_epoch < ?
@@ -45,6 +49,7 @@ def read_resumption(folder: Path) -> list[StoredRow]:
 
     Raises:
         DamagedStore: see there.
+        OSError: the disk is full, or fails.
     """
     path = folder / PARTITION
     if not path.exists():
@@ -52,6 +57,10 @@ def read_resumption(folder: Path) -> list[StoredRow]:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             return _read(database)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in _OF_THE_DISK:
+            raise OSError(errno.EIO, str(error), str(path)) from error
+        raise DamagedStore(str(error)) from error
     except (sqlite3.Error, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
         raise DamagedStore(str(error)) from error
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from datetime import timedelta
 
 from bytewax.dataflow import Dataflow
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
+
+_OF_STORE = re.compile(r'SqliteFailure\(.*Some\("(?P<reason>[^"]*)"\)\)')
 
 
 def run_flow(
@@ -16,6 +20,7 @@ def run_flow(
     """Run in this process until the flow ends.
 
     Raises:
+        OSError: the recovery store cannot be written.
         Exception: what a step has raised; the epoch it happened in is not stored.
     """
     try:
@@ -29,6 +34,11 @@ def run_flow(
         )
     except BytewaxRuntimeError as error:
         failure: BaseException = error
+    except RuntimeError as error:  # Bytewax does not expect its store to fail, and says what did
+        told = _OF_STORE.search(str(error))
+        if told is None or recovery is None:
+            raise
+        raise OSError(errno.EIO, told["reason"], str(recovery.db_dir)) from error
     else:
         return
     while isinstance(failure, BytewaxRuntimeError) and failure.__cause__ is not None:
