@@ -220,10 +220,9 @@ class Ordering:
 
 
 def _sorted(rows: _Rows, count: int) -> Iterator[_Rows]:
-    order = np.arange(len(rows.arrivals))
-    for column in (rows.positions, rows.arrivals):
-        # Both sorts are stable, and fast because what they sort is nearly in order.
-        order = order[np.argsort(column[order], kind="stable")]
+    # Both sorts are stable, and fast because what they sort is nearly in order.
+    order = np.argsort(rows.positions, kind="stable")
+    order = order[np.argsort(rows.arrivals[order], kind="stable")]
     for start in range(0, len(order), count):
         yield rows.take(_by_group(rows.user_hashes, order[start : start + count]))
 

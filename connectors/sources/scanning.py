@@ -69,7 +69,8 @@ def _marks(data: Bytes) -> npt.NDArray[np.uint32]:
     Texts make up most of a record.  Vector instructions find the marks, and with these a text is
     passed over at 32 bytes a step instead of one.
     """
-    is_marked = np.ones((data.size + 63) // 32 * 32, dtype=np.bool_)
+    is_marked = np.empty((data.size + 63) // 32 * 32, dtype=np.bool_)
+    is_marked[data.size :] = True
     mark(data, is_marked)
     return np.packbits(is_marked, bitorder="little").view(np.uint32)
 

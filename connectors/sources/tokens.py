@@ -51,7 +51,9 @@ class Tokens(NamedTuple):
         return len(self.kinds)
 
     def taken(self, rows: Int64s) -> Tokens:
-        """The values of some rows, in the order of `rows`."""
+        """The values of some rows, which ascend."""
+        if len(rows) == self.size:
+            return self
         return Tokens(self.data, self.kinds[rows], self.begins[rows], self.ends[rows])
 
     def raw(self, i: int) -> bytes:
