@@ -9,7 +9,7 @@ names events and predicates, by which state is carried over to the plan of chang
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from audience_dsl.conditions import Interned
@@ -39,6 +39,15 @@ def parent_plan(
     predicates = [_digest(meaning.of_predicate(one)) for one in interned.predicates]
     plan = Plan.build(model.key, conditions, absent, audiences, predicates)
     return ParentPlan(model, plan, tuple(interned.events), tuple(interned.predicates))
+
+
+def with_removed(of: ParentPlan, keys: Iterable[str]) -> ParentPlan:
+    """The same with audiences that nobody is in, so that those who were in them exit."""
+    removed = [Audience(key, _digest("nobody"), Any(())) for key in keys]
+    plan = of.plan
+    audiences = [*plan.audiences, *removed]
+    plan = Plan.build(plan.parent_model, plan.conditions, plan.absent, audiences, plan.predicates)
+    return replace(of, plan=plan)
 
 
 class _Meaning:

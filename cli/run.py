@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from cli.compiling import compile_core
+from cli.control import controlled
 from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
+from connectors.sources.errors import SourceError
 from dataflows.emission import Emission
 from dataflows.following import wall_clock
 from dataflows.job import run_job
 from dataflows.ownership import sole_job
-from dataflows.preparation import prepare_job
+from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.recovery import stored_audiences
+from dataflows.removals import with_known
+from dataflows.summary import RecordCounts
 from project.folder import LoadedProject
+from warehouse.errors import WarehouseError
 
 
 @click.command()
@@ -38,6 +45,8 @@ def run(root: Path, workers: int, form: str, fresh: bool) -> None:
     Prints every entry and exit as it happens and appends them to the file destinations of the
     project's syncs. A source whose path is - reads events from standard input.
 
+    Definitions that change take force while it runs, and at once on SIGHUP.
+
     \b
     Example:
       usher run
@@ -51,19 +60,28 @@ def run(root: Path, workers: int, form: str, fresh: bool) -> None:
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
-    emission = Emission(loaded, _print_line, json=form == "json")
+    """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
-    job = prepare_job(loaded, wall_clock(), emission)
-    for parent, snapshot in job.audiences.snapshots.items():
-        click.echo(
-            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
-        )
-    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
-    try:
-        run_job(job, workers=workers, fresh=fresh)
-    finally:
-        emission.close()
-    counts = emission.counts
+    counts = RecordCounts()
+    emission, job = _prepared(loaded, form, counts, fresh=fresh)
+    with controlled(loaded) as control:
+        while True:
+            control.attach(job.stop)
+            try:
+                run_job(job, workers=workers, fresh=fresh)
+            finally:
+                emission.close()
+            changed = control.take_next()
+            if changed is None or emission.failure:
+                break
+            fresh = False
+            try:
+                emission, job = _prepared(changed, form, counts)
+            except (JobRefused, SourceError, WarehouseError, OSError) as error:
+                click.echo(f"usher: {error}; the job goes on with the definitions before", err=True)
+                emission, job = _prepared(loaded, form, counts)
+            else:
+                loaded = changed
     click.echo(
         f"usher: stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
         f"{counts.invalid:,} invalid",
@@ -71,6 +89,26 @@ def _run(loaded: LoadedProject, workers: int, form: str, fresh: bool) -> None:
     )
     if emission.failure:
         sys.exit(ENVIRONMENT)
+
+
+def _prepared(
+    loaded: LoadedProject, form: str, counts: RecordCounts, *, fresh: bool = False
+) -> tuple[Emission, Job]:
+    if not fresh:
+        project = with_known(loaded.project, stored_audiences(loaded.root))
+        loaded = replace(loaded, project=project)
+    emission = Emission(loaded, _print_line, json=form == "json", counts=counts)
+    try:
+        job = prepare_job(loaded, wall_clock(), emission)
+    except BaseException:
+        emission.close()
+        raise
+    for parent, snapshot in job.audiences.snapshots.items():
+        click.echo(
+            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
+        )
+    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
+    return emission, job
 
 
 def _print_line(line: str) -> None:

@@ -7,7 +7,7 @@ are refused before the job starts, so that nobody waits for deliveries that neve
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -31,7 +31,7 @@ _DATE = len("2026-03-01")
 
 
 class Emission:
-    """The outputs of a job; `show` is given one line a transition.
+    """The outputs of a job; `show` is given one line a transition, and `counts` go on if given.
 
     Raises:
         JobRefused: a sync asks for what this release does not deliver.
@@ -39,7 +39,12 @@ class Emission:
     """
 
     def __init__(
-        self, loaded: LoadedProject, show: Callable[[str], None], *, json: bool = False
+        self,
+        loaded: LoadedProject,
+        show: Callable[[str], None],
+        *,
+        json: bool = False,
+        counts: RecordCounts | None = None,
     ) -> None:
         self._project = loaded.project
         self._show = show
@@ -54,8 +59,9 @@ class Emission:
         }
         self._syncs = _file_syncs(loaded.project)
         self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
-        self.counts = RecordCounts()
+        self.counts = counts or RecordCounts()
         self.failure: Exception | None = None
+        self._warming: set[str] = set()
         today = _date(wall_clock())
         for key in {sync.destination for sync in self._syncs}:
             self._files[key].open(today)
@@ -95,6 +101,15 @@ class Emission:
         """Say that the job is about to stop, and why."""
         self.failure = error
         sys.stderr.write(f"usher: {error}; the job stops\n")
+
+    def warming(self, conditions: Mapping[str, int]) -> None:
+        """Say it once of each; the groups restored together agree on the instant."""
+        for key, exact_from in conditions.items():
+            if key not in self._warming:
+                self._warming.add(key)
+                sys.stderr.write(
+                    f"usher: warming, exact from {format_instant(exact_from)} on: {_visible(key)}\n"
+                )
 
     def settle(self) -> None:
         for file in (*self._files.values(), self._dead_letters):

@@ -7,7 +7,7 @@ pickles snapshots some time after it has asked for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import bytewax.operators as op
 import msgspec
@@ -35,6 +35,8 @@ class Audiences(msgspec.Struct, frozen=True):
     plans: Mapping[str, ParentPlan]
     snapshots: Mapping[str, WarehouseSnapshot]  # which take force when a step says so
     live: bool
+    # Told, for each restored group, which conditions are warming and when they will be exact.
+    warming: Callable[[Mapping[str, int]], None] | None = None
 
     def snapshot_of(self, parent_model: str, version: str) -> Snapshot:
         """The snapshot that state was stored with; the newest one if it is not kept any more.
@@ -102,7 +104,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         parts = []
         if step.take_force_at is not None:
             snapshot = self._audiences.snapshots[step.parent_model]
-            if snapshot.version != self._pull:
+            if snapshot.version != self._pull or group.held:
                 self._pull = snapshot.version
                 parts.append(group.take_force(snapshot.snapshot, step.take_force_at))
                 self._bytes = None
@@ -128,7 +130,12 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             return KeyGroup(plan, step.group)
         stored, self._stored = self._stored, None
         snapshot = self._audiences.snapshot_of(step.parent_model, stored.pull)
-        return KeyGroup.load(plan, stored.state, snapshot=snapshot, group=step.group)
+        group = KeyGroup.load(plan, stored.state, snapshot=snapshot, group=step.group)
+        if not group.has_dump:  # what is stored belongs to other definitions
+            self._bytes = None
+        if self._audiences.warming is not None:
+            self._audiences.warming(group.warming)
+        return group
 
     @override
     def snapshot(self) -> bytes:

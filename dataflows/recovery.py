@@ -1,12 +1,13 @@
 """The store that a job is resumed from, checked before it is used.
 
 State and the sources' positions are kept in Bytewax's recovery store, in exactly one partition,
-because a damaged store of several can be resumed wrongly without anybody noticing.  Beside it lie
-the versions of the plans that the state belongs to.
+because a damaged store of several can be resumed wrongly without anybody noticing.  Beside it lies
+which audiences the state knows.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -18,10 +19,11 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
+from dataflows.removals import Known, known_audiences
 from project.folder import LoadedProject
 
 _STORE = "recovery"
-_PLANS = "plans.json"
+_AUDIENCES = "audiences.json"
 _PARTITION = "part-0.sqlite3"
 
 
@@ -32,22 +34,29 @@ def open_recovery(loaded: LoadedProject, *, fresh: bool) -> RecoveryConfig:
     would take away the running one's locks.
 
     Raises:
-        JobRefused: the store is damaged or belongs to other definitions.
+        JobRefused: the store is damaged.
     """
     folder = usher_folder(loaded.root) / _STORE
-    versions = {parent: one.plan.version for parent, one in loaded.project.plans.items()}
+    known = known_audiences(loaded.project)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
-        _make(folder, versions)
-    elif _stored_versions(folder) != versions:
-        raise JobRefused(
-            "the definitions have changed since the job's state was stored, and this release "
-            "cannot carry the state over; start with --fresh to count anew from the sources"
-        )
+        _make(folder, known)
     else:
         _verify(folder)
+        if _read_known(folder) != known:
+            _write_known(folder, known)
     return RecoveryConfig(folder, None)  # type: ignore[no-untyped-call]
+
+
+def stored_audiences(root: Path) -> Known:
+    """The audiences that a project's stored state knows.
+
+    Raises:
+        JobRefused: the store is damaged.
+    """
+    folder = usher_folder(root) / _STORE
+    return _read_known(folder) if folder.exists() else {}
 
 
 def damaged(folder: Path, why: object) -> JobRefused:
@@ -57,18 +66,30 @@ def damaged(folder: Path, why: object) -> JobRefused:
     )
 
 
-def _make(folder: Path, versions: dict[str, str]) -> None:
+def _make(folder: Path, known: Known) -> None:
     aside = folder.with_suffix(".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700)
     init_db_dir(aside, 1)  # type: ignore[no-untyped-call]
-    (aside / _PLANS).write_bytes(msgspec.json.encode(versions))
+    _write_known(aside, known)
     aside.rename(folder)
 
 
-def _stored_versions(folder: Path) -> dict[str, str]:
+def _write_known(folder: Path, known: Known) -> None:
+    """In one step, durable before the state of these audiences is."""
+    aside = folder / f"{_AUDIENCES}.part"
+    with aside.open("wb") as file:
+        file.write(msgspec.json.encode(known))
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(folder / _AUDIENCES)
+
+
+def _read_known(folder: Path) -> Known:
     try:
-        return msgspec.json.decode((folder / _PLANS).read_bytes(), type=dict[str, str])
+        return msgspec.json.decode(
+            (folder / _AUDIENCES).read_bytes(), type=dict[str, dict[str, bool]]
+        )
     except (OSError, msgspec.MsgspecError) as error:
         raise damaged(folder, error) from error
 

@@ -157,25 +157,6 @@ def test_a_second_job_on_the_same_project_is_refused(project: Path) -> None:
         assert one.stop() == 0
 
 
-def test_changed_definitions_are_refused_until_fresh(project: Path) -> None:
-    with running(project) as one:
-        append(project, page("u1", 1, now()))
-        one.await_told(("u1", "exited", "quiet", "event"), POPULATED[1])
-        assert one.stop() == 0
-    shop = DEFINITION["audiences"]
-    write_project(project, changed(audiences={**shop, "more": shop["quiet"]}))
-    code, said = finished(project)
-    assert code == 3
-    assert said.splitlines()[-1] == (
-        "usher: the definitions have changed since the job's state was stored, and this release "
-        "cannot carry the state over; start with --fresh to count anew from the sources"
-    )
-    with running(project, "--fresh") as two:
-        two.await_told(("u2", "entered", "more", "initial"), POPULATED[1])
-        assert two.stop() == 0
-        assert_sound(two.transitions())
-
-
 def refused(project: Path, **sections: Any) -> str:
     write_project(project, changed(**sections))
     code, said = finished(project)
@@ -221,16 +202,16 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 STORE = Path(".usher", "recovery", "part-0.sqlite3")
-PLANS = Path(".usher", "recovery", "plans.json")
+AUDIENCES = Path(".usher", "recovery", "audiences.json")
 
 
 def flip_state(root: Path) -> None:
     """A single byte of a user's state; the database itself stays sound."""
     content = bytearray((root / STORE).read_bytes())
-    place = content.index(b"USHERST1") + 100
+    place = content.index(b"USHERST3") + 100
     while place > 0:
         content[place] ^= 0x20
-        place = content.find(b"USHERST1", place) + 100
+        place = content.find(b"USHERST3", place) + 100
         if place == 99:
             break
     (root / STORE).write_bytes(content)
@@ -243,8 +224,8 @@ def flip_state(root: Path) -> None:
         (lambda root: (root / STORE).write_bytes(b""), "no such table"),
         (lambda root: (root / STORE).write_bytes(b"hello" * 999), "file is not a database"),
         (lambda root: os.truncate(root / STORE, 8192), "malformed"),
-        (lambda root: (root / PLANS).unlink(), "No such file"),
-        (lambda root: (root / PLANS).write_bytes(b"{"), "truncated"),
+        (lambda root: (root / AUDIENCES).unlink(), "No such file"),
+        (lambda root: (root / AUDIENCES).write_bytes(b"{"), "truncated"),
         (flip_state, "checksum"),
     ],
 )
