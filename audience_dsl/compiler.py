@@ -228,7 +228,11 @@ class _Audiences:
         self._trees[key] = tree
         self._keys[key] = entry.key.span
         self.definitions[key] = AudienceDefinition(
-            key, parent, fields.get("name", ""), fields.get("description", "")
+            key,
+            parent,
+            fields.get("name", ""),
+            fields.get("description", ""),
+            exits_on_delete=fields.get("on_delete", "exit") == "exit",
         )
 
     def _seen(

@@ -27,7 +27,7 @@ from audience_dsl.models import KnownColumns
 from audience_dsl.operands import OperandReader
 from audience_dsl.operators import OPERATORS
 from audience_dsl.reading import Entry, Fields, Reader
-from audience_dsl.wording import comparison_words, condition_words, event_words
+from audience_dsl.wording import comparison_words, condition_words
 from engine.plan import All, Any, Condition, MemberOf, Not, Performed, Predicate, Tree
 
 
@@ -58,7 +58,7 @@ class Interned:
         if words not in self._condition_numbers:
             self._condition_numbers[words] = len(self.conditions)
             self.events.append(of)
-            self.conditions.append(Condition(words, window, minimum, maximum, event_words(of)))
+            self.conditions.append(Condition(words, window, minimum, maximum))
         return Performed(self._condition_numbers[words])
 
     def predicate(self, of: Comparison) -> Predicate:

@@ -158,12 +158,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class AudienceDefinition:
-    """The facts of an audience that the plan does not need."""
+    """The facts of an audience that the plan does not need.
+
+    `exits_on_delete` says whether its members exit when its definition is removed.
+    """
 
     key: str
     parent_model: str
     name: str = ""
     description: str = ""
+    exits_on_delete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

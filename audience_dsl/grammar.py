@@ -363,6 +363,17 @@ AUDIENCE = Record(
             "Who can be a member.",
             default="`all`",
         ),
+        Field(
+            "on_delete",
+            Choice(
+                {
+                    "exit": "its members exit",
+                    "silent": "nobody is told",
+                }
+            ),
+            "What happens when the audience is removed from the definitions of a running job.",
+            default="`exit`",
+        ),
         _NAME,
         _DESCRIPTION,
     ),

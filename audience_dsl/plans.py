@@ -2,13 +2,15 @@
 
 The version is a digest of what the audience means, down to the paths in the raw records: renaming
 an event, reordering conditions or moving text between files leaves it alone, and any change that
-could move a member changes it, also one in an audience that it refers to.
+could move a member changes it, also one in an audience that it refers to.  In the same way the plan
+names events and predicates, by which state is carried over to the plan of changed definitions.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from audience_dsl.conditions import Interned
 from audience_dsl.definitions import Comparison, EventModel, ParentModel, ParentPlan
@@ -30,8 +32,22 @@ def parent_plan(
         meaning.versions[key] = version = _digest(meaning.of(tree))
         audiences.append(Audience(key, version, tree))
     absent = [holds(predicate, None, at=0) for predicate in interned.predicates]
-    plan = Plan.build(model.key, interned.conditions, absent, audiences)
+    conditions = [
+        replace(condition, of=_digest(meaning.of_events(number)))
+        for number, condition in enumerate(interned.conditions)
+    ]
+    predicates = [_digest(meaning.of_predicate(one)) for one in interned.predicates]
+    plan = Plan.build(model.key, conditions, absent, audiences, predicates)
     return ParentPlan(model, plan, tuple(interned.events), tuple(interned.predicates))
+
+
+def with_removed(of: ParentPlan, keys: Iterable[str]) -> ParentPlan:
+    """The same with audiences that nobody is in, so that those who were in them exit."""
+    removed = [Audience(key, _digest("nobody"), Any(())) for key in keys]
+    plan = of.plan
+    audiences = [*plan.audiences, *removed]
+    plan = Plan.build(plan.parent_model, plan.conditions, plan.absent, audiences, plan.predicates)
+    return replace(of, plan=plan)
 
 
 class _Meaning:
@@ -50,7 +66,7 @@ class _Meaning:
             case Performed(condition):
                 return self._condition(condition)
             case Predicate(predicate):
-                return self._predicate(self._interned.predicates[predicate])
+                return self.of_predicate(self._interned.predicates[predicate])
             case MemberOf(audience):
                 return f"member of {self.versions[audience]}"
             case Not(of=inner):
@@ -64,8 +80,20 @@ class _Meaning:
         members = sorted({self.of(tree) for tree in trees})
         return members[0] if len(members) == 1 else f"{kind}({';'.join(members)})"
 
+    def of_events(self, number: int) -> str:
+        """The events that a condition counts."""
+        return repr(self._counted(number))
+
+    def of_predicate(self, comparison: Comparison) -> str:
+        return f"{self._rows} {comparison_words(comparison)} {comparison.type}"
+
     def _condition(self, number: int) -> str:
-        of, condition = self._interned.events[number], self._interned.conditions[number]
+        condition = self._interned.conditions[number]
+        bounds = (condition.window, condition.minimum, condition.maximum)
+        return repr((*self._counted(number), bounds))
+
+    def _counted(self, number: int) -> tuple[list[str], str]:
+        of = self._interned.events[number]
         models = [self._events[event] for event in of.events]
         events = sorted(
             repr((m.source, m.type, m.foreign_key, m.timestamp, m.message_id)) for m in models
@@ -74,11 +102,7 @@ class _Meaning:
         if of.where is not None:
             properties = models[0].properties
             where = filter_words(of.where, lambda alias: repr(properties[alias]))
-        bounds = (condition.window, condition.minimum, condition.maximum)
-        return repr((events, where, bounds))
-
-    def _predicate(self, comparison: Comparison) -> str:
-        return f"{self._rows} {comparison_words(comparison)} {comparison.type}"
+        return events, where
 
 
 def _digest(text: str) -> str:

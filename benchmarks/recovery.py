@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,6 +177,9 @@ class _Stopwatch:
 
     def failed(self, error: Exception) -> None:
         raise error
+
+    def warming(self, conditions: Mapping[str, int]) -> None:
+        raise AssertionError(conditions)
 
     def settle(self) -> None:
         """Nothing is kept."""

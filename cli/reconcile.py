@@ -14,6 +14,7 @@ from dataflows.following import wall_clock
 from dataflows.job import run_job
 from dataflows.ownership import sole_job
 from dataflows.preparation import prepare_job
+from dataflows.recovery import with_stored_audiences
 
 
 @click.command()
@@ -33,6 +34,7 @@ def reconcile(root: Path) -> None:
     loaded = load_or_exit(root)
     with environment_failures(), sole_job(loaded.root):
         compile_core()
+        loaded = with_stored_audiences(loaded)
         emission = Emission(loaded, click.echo, reconciled=lambda _count: job.stop.set())
         job = prepare_job(loaded, wall_clock(), emission)
         try:

@@ -10,14 +10,20 @@ from pathlib import Path
 import click
 
 from cli.compiling import compile_core
+from cli.control import controlled
 from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
+from connectors.sources.errors import SourceError
 from dataflows.emission import Emission
 from dataflows.following import wall_clock
 from dataflows.job import Start, run_job
 from dataflows.ownership import sole_job
-from dataflows.preparation import prepare_job
+from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.recovery import with_stored_audiences
+from dataflows.summary import RecordCounts
+from membership.errors import StoreError
 from project.folder import LoadedProject
+from warehouse.errors import WarehouseError
 
 
 @click.command()
@@ -49,6 +55,8 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     Prints every entry and exit as it happens and appends them to the file destinations of the
     project's syncs. A source whose path is - reads events from standard input.
 
+    Definitions that change take force while it runs, and at once on SIGHUP.
+
     \b
     Example:
       usher run
@@ -62,19 +70,28 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
-    emission = Emission(loaded, _print_line, json=form == "json", reconciled=_tell_differences)
+    """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
-    job = prepare_job(loaded, wall_clock(), emission)
-    for parent, snapshot in job.audiences.snapshots.items():
-        click.echo(
-            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
-        )
-    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
-    try:
-        run_job(job, workers=workers, start=start)
-    finally:
-        emission.close()
-    counts = emission.counts
+    counts = RecordCounts()
+    emission, job = _prepared(loaded, form, counts, start)
+    with controlled(loaded) as control:
+        while True:
+            control.attach(job.stop)
+            try:
+                run_job(job, workers=workers, start=start)
+            finally:
+                emission.close()
+            changed = control.take_next()
+            if changed is None or emission.failure:
+                break
+            start = Start.RESUME
+            try:
+                emission, job = _prepared(changed, form, counts, start)
+            except (JobRefused, SourceError, WarehouseError, StoreError, OSError) as error:
+                click.echo(f"usher: {error}; the job goes on with the definitions before", err=True)
+                emission, job = _prepared(loaded, form, counts, start)
+            else:
+                loaded = changed
     click.echo(
         f"usher: stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
         f"{counts.invalid:,} invalid",
@@ -90,6 +107,31 @@ def _tell_differences(count: int) -> None:
             f"usher: {count:,} corrections were needed for the journal to agree with the state",
             err=True,
         )
+
+
+def _prepared(
+    loaded: LoadedProject, form: str, counts: RecordCounts, start: Start
+) -> tuple[Emission, Job]:
+    if start is Start.RESUME:
+        loaded = with_stored_audiences(loaded)
+    emission = Emission(
+        loaded,
+        _print_line,
+        json=form == "json",
+        counts=counts,
+        reconciled=_tell_differences,
+    )
+    try:
+        job = prepare_job(loaded, wall_clock(), emission)
+    except BaseException:
+        emission.close()
+        raise
+    for parent, snapshot in job.audiences.snapshots.items():
+        click.echo(
+            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
+        )
+    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
+    return emission, job
 
 
 def _print_line(line: str) -> None:

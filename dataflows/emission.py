@@ -6,7 +6,7 @@ the core finds again after a crash, it leaves out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.deliveries import Deliveries, today
 from dataflows.following import wall_clock
-from dataflows.lines import json_line, text_line
+from dataflows.lines import json_line, text_line, visible
 from dataflows.ownership import usher_folder
 from dataflows.preparation import tell
 from dataflows.steps import GroupTransitions
@@ -37,7 +37,7 @@ def _ignore(_differences: int) -> None:
 
 
 class Emission:
-    """The outputs of a job; `show` is given one line a transition.
+    """The outputs of a job; `show` is given one line a transition, and `counts` go on if given.
 
     `reconciled` is told how many transitions were needed to make journal and state agree, once all
     key groups have been compared.
@@ -54,6 +54,7 @@ class Emission:
         *,
         json: bool = False,
         reconciled: Callable[[int], None] = _ignore,
+        counts: RecordCounts | None = None,
     ) -> None:
         self._loaded = loaded
         self._show = show
@@ -65,8 +66,9 @@ class Emission:
         self._reconciled = reconciled
         self._unreconciled = len(loaded.project.plans) * GROUPS
         self.differences = 0
-        self.counts = RecordCounts()
+        self.counts = counts or RecordCounts()
         self.failure: Exception | None = None
+        self._warming: set[str] = set()
 
     def begin(self) -> None:
         """Become the writer of the journal, and deliver what an earlier job has left.
@@ -142,6 +144,13 @@ class Emission:
         """Say that the job is about to stop, and why."""
         self.failure = error
         tell(f"{error}; the job stops")
+
+    def warming(self, conditions: Mapping[str, int]) -> None:
+        """Say it once of each; the groups restored together agree on the instant."""
+        for key, exact_from in conditions.items():
+            if key not in self._warming:
+                self._warming.add(key)
+                tell(f"warming, exact from {format_instant(exact_from)} on: {visible(key)}")
 
     def settle(self) -> None:
         self._deliveries.settle()

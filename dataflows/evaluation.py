@@ -8,7 +8,7 @@ keeps no log, the state itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import bytewax.operators as op
 import msgspec
@@ -39,6 +39,8 @@ class Audiences(msgspec.Struct, frozen=True):
     snapshots: Mapping[str, WarehouseSnapshot]  # which take force when a step says so
     live: bool
     checkpoints: Checkpoints | None = None  # where a live job keeps its state; not in a log if None
+    # Told, for each restored group, which conditions are warming and when they will be exact.
+    warming: Callable[[Mapping[str, int]], None] | None = None
 
     def snapshot_of(self, parent_model: str, version: str) -> Snapshot:
         """The snapshot that state was stored with; the newest one if it is not kept any more.
@@ -109,7 +111,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         parts = []
         if step.take_force_at is not None:
             snapshot = self._audiences.snapshots[step.parent_model]
-            if snapshot.version != self._pull:
+            if snapshot.version != self._pull or group.held:
                 self._pull = snapshot.version
                 parts.append(group.take_force(snapshot.snapshot, step.take_force_at))
                 self.changed = True
@@ -136,10 +138,8 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         stored = None if self._bytes is None else StoredGroup.from_bytes(self._bytes)
         position = stored.state if stored and isinstance(stored.state, Position) else None
         self._bytes = None
+        self._begin_chain(position)
         if self._audiences.checkpoints is not None:
-            self._chain = self._audiences.checkpoints.log.chain(
-                self._key.replace("/", "."), position
-            )
             self._audiences.checkpoints.include(self)
         if stored is None:
             return KeyGroup(plan, step.group)
@@ -148,11 +148,21 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             *self._records(stored),
             snapshot=self._audiences.snapshot_of(step.parent_model, stored.pull),
             group=step.group,
+            clock=stored.clock,
         )
-        group.advance(stored.clock)  # nothing was due by then
         self._clock, self._pull = stored.clock, stored.pull
         self.changed = position is None
+        if not group.has_dump:  # what is stored belongs to other definitions
+            self._begin_chain(None)
+            self.changed = True
+        if self._audiences.warming is not None:
+            self._audiences.warming(group.warming)
         return group
+
+    def _begin_chain(self, position: Position | None) -> None:
+        if self._audiences.checkpoints is not None:
+            name = self._key.replace("/", ".")
+            self._chain = self._audiences.checkpoints.log.chain(name, position)
 
     def _records(self, stored: StoredGroup) -> list[bytes]:
         if isinstance(stored.state, bytes):

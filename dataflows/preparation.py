@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from audience_dsl.definitions import ParentPlan, Settings
@@ -45,6 +45,9 @@ class Outputs(Protocol):
 
     def failed(self, error: Exception) -> None: ...
 
+    def warming(self, conditions: Mapping[str, int]) -> None:
+        """These conditions do not know all that they should, until those instants."""
+
     def settle(self) -> None:
         """Return when all that was taken and buried is safe."""
 
@@ -75,7 +78,7 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
     }
     return Job(
         loaded=loaded,
-        audiences=Audiences(loaded.project.plans, snapshots, live=True),
+        audiences=Audiences(loaded.project.plans, snapshots, live=True, warming=outputs.warming),
         sources=sources,
         started=started,
         outputs=outputs,
@@ -134,4 +137,10 @@ def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSna
 
 
 def _standard_input(_position: bytes | None) -> FollowedInput:
+    return _the_input()
+
+
+@cache
+def _the_input() -> FollowedInput:
+    """One for the process: a job that follows another goes on in the middle of a line."""
     return FollowedInput()

@@ -3,15 +3,15 @@
 Two folders belong together.  `state` has the users' state, in files of its own format.  `recovery`
 has what Bytewax stores when an epoch closes: how far the sources were read, and up to where in
 which files each key group's state goes.  It has exactly one partition, because a damaged store of
-several can be resumed wrongly without anybody noticing.  Beside it lie the versions of the plans
-that the state belongs to.
+several can be resumed wrongly without anybody noticing.  Beside it lies which audiences the state
+knows.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -21,8 +21,9 @@ from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
+from dataflows.removals import Known, known_audiences, with_known
 from dataflows.resumption import DamagedStore, StoredRow, read_resumption
-from dataflows.seals import BrokenSeal, unsealed
+from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
 from engine.hashing import GROUPS
@@ -30,7 +31,7 @@ from project.folder import LoadedProject
 
 _RECOVERY = "recovery"
 _STATE = "state"
-_PLANS = "plans.json"
+_AUDIENCES = "audiences"
 
 # The steps of the flow that something is stored of.
 _SOURCES = "usher-realtime.events"
@@ -52,23 +53,19 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
     would take away the running one's locks.
 
     Raises:
-        JobRefused: the store is damaged or belongs to other definitions.
+        JobRefused: the store is damaged.
     """
     recovery = usher_folder(loaded.root) / _RECOVERY
     state = usher_folder(loaded.root) / _STATE
     log = StateLog(state)
-    versions = {parent: one.plan.version for parent, one in loaded.project.plans.items()}
+    known = known_audiences(loaded.project)
     if not recovery.exists():
         if log.is_in_use:
             raise damaged(recovery, "it is missing")
-        _make(recovery, versions)
-    elif _stored_versions(recovery) != versions:
-        raise JobRefused(
-            "the definitions have changed since the job's state was stored, and this release "
-            "cannot carry the state over; start with --rebuild to count anew from the sources"
-        )
+        _make(recovery, known)
+    stored = _read_known(recovery)
     try:
-        positions = _verified(read_resumption(recovery), versions)
+        positions = _verified(read_resumption(recovery), stored)
     except (DamagedStore, BrokenSeal) as error:
         raise damaged(recovery, error) from error
     if log.is_in_use and not positions:
@@ -79,6 +76,8 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         log.keep_only(positions)
     except DamagedLog as error:
         raise damaged(state, error) from error
+    if stored != known:
+        _write_known(recovery, known)
     return Recovery(RecoveryConfig(recovery, None), log)  # type: ignore[no-untyped-call]
 
 
@@ -93,6 +92,17 @@ def forget_state(root: Path) -> None:
             shutil.rmtree(folder)
 
 
+def with_stored_audiences(loaded: LoadedProject) -> LoadedProject:
+    """The project with those audiences that its stored state knows, and it does not any more.
+
+    Raises:
+        JobRefused: the store is damaged.
+    """
+    folder = usher_folder(loaded.root) / _RECOVERY
+    known = _read_known(folder) if folder.exists() else {}
+    return replace(loaded, project=with_known(loaded.project, known))
+
+
 def damaged(folder: Path, why: object) -> JobRefused:
     return JobRefused(
         f"the stored state in {folder} is damaged ({why}); start with --rebuild to count anew from "
@@ -100,22 +110,33 @@ def damaged(folder: Path, why: object) -> JobRefused:
     )
 
 
-def _make(folder: Path, versions: dict[str, str]) -> None:
+def _make(folder: Path, known: Known) -> None:
     aside = folder.with_suffix(".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700)
     init_db_dir(aside, 1)  # type: ignore[no-untyped-call]
-    (aside / _PLANS).write_bytes(msgspec.json.encode(versions))
+    _write_known(aside, known)
     for path in (*aside.iterdir(), aside):
         make_durable(path)
     aside.rename(folder)
     make_durable(folder.parent)
 
 
-def _stored_versions(folder: Path) -> dict[str, str]:
+def _write_known(folder: Path, known: Known) -> None:
+    """In one step, durable before the state of these audiences is."""
+    aside = folder / f"{_AUDIENCES}.part"
+    with aside.open("wb") as file:
+        file.write(sealed(msgspec.json.encode(known)))
+    make_durable(aside)
+    aside.replace(folder / _AUDIENCES)
+    make_durable(folder)
+
+
+def _read_known(folder: Path) -> Known:
     try:
-        return msgspec.json.decode((folder / _PLANS).read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError) as error:
+        content = unsealed((folder / _AUDIENCES).read_bytes())
+        return msgspec.json.decode(content, type=dict[str, dict[str, bool]])
+    except (OSError, BrokenSeal, msgspec.MsgspecError) as error:
         raise damaged(folder, error) from error
 
 
@@ -123,18 +144,22 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
     """Where the state of all groups is, if the rows are one moment's and none is missing.
 
     Every step reaches every group, so all of them have been stored at the same epochs, and with the
-    same clock.  The sources may have been asked once more, when nothing had come of it yet.
+    same clock.  The sources may have been asked once more, when nothing had come of it yet.  Parent
+    models that are gone have left what was theirs, and new ones have nothing yet.
     """
     sources = [row for row in rows if row.step == _SOURCES]
     for row in sources:
         unsealed(row.state)
-    stored = [row for row in rows if row.step == _GROUPS]
-    if len(sources) + len(stored) != len(rows):
+    if {row.step for row in rows} - {_SOURCES, _GROUPS}:
         raise DamagedStore("it has rows of an unknown step")
+    stored = [
+        row for row in rows if row.step == _GROUPS and row.key.partition("/")[0] in parent_models
+    ]
     if not stored:
         return []
     groups = [StoredGroup.from_bytes(row.state) for row in stored]
-    expected = {group_key(parent, group) for parent in parent_models for group in range(GROUPS)}
+    present = {row.key.partition("/")[0] for row in stored}
+    expected = {group_key(parent, group) for parent in present for group in range(GROUPS)}
     if {row.key for row in stored} != expected:
         raise DamagedStore("the state of some key groups is missing")
     if [row.key for row in stored] != [group.key for group in groups]:

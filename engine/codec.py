@@ -4,9 +4,9 @@
 
 The header (MessagePack) says under which plan the state was written, what it is to be loaded on
 top of, and the type and size of every column; the columns follow as they are in memory,
-little-endian.  A complete dump stands alone.  A difference holds the users who changed, and the ids
-of users who were forgotten, since the dump before it; it names that dump's checksum, so that
-differences fit together in one way only.
+little-endian.  A complete dump stands alone, and says what its numbers mean.  A difference holds
+the users who changed, and the ids of users who were forgotten, since the dump before it; it names
+that dump's checksum, so that differences fit together in one way only.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from engine.carrying import Meanings
 from engine.columns import Columns
-from engine.plan import Int64s, Plan
+from engine.plan import Int64s
 from engine.texts import Texts
 
 Array = npt.NDArray[Any]
 
-_MAGIC = b"USHERST2"
+_MAGIC = b"USHERST3"
 _DIGEST_BYTES = 16
 _LENGTH_BYTES = 4
 
@@ -35,20 +36,23 @@ class DamagedState(Exception):
 
 
 class ForeignState(Exception):
-    """A state that was written under another plan."""
+    """The state of another parent model's users."""
 
 
 class _Header(msgspec.Struct, frozen=True):
-    plan: str
+    meanings: Meanings | None  # in a complete dump
     after: bytes  # checksum of the dump before; empty for a complete one
     columns: list[tuple[str, list[int]]]  # type and shape, in the order of `Columns`
 
 
-def encode(plan: Plan, columns: Columns, after: bytes = b"") -> bytes:
-    """Bytes of a complete dump, or of a difference to the dump whose checksum is `after`."""
+def encode(meanings: Meanings | None, columns: Columns, after: bytes = b"") -> bytes:
+    """Bytes of a complete dump, or of a difference to the dump whose checksum is `after`.
+
+    Only the former has `meanings`: a difference is of the plan that its dump is of.
+    """
     arrays = [np.ascontiguousarray(array) for array in _flattened(columns)]
     header = msgspec.msgpack.encode(
-        _Header(plan.version, after, [(array.dtype.str, list(array.shape)) for array in arrays])
+        _Header(meanings, after, [(array.dtype.str, list(array.shape)) for array in arrays])
     )
     content = b"".join(
         [
@@ -60,23 +64,26 @@ def encode(plan: Plan, columns: Columns, after: bytes = b"") -> bytes:
     return _MAGIC + _digest(content) + content
 
 
-def decode(plan: Plan, dump: bytes, *changes: bytes) -> Columns:
+def decode(dump: bytes, *changes: bytes) -> tuple[Meanings, Columns]:
     """The state after a complete dump and the differences that followed it.
 
     Raises:
-        DamagedState, ForeignState: see there.
+        DamagedState: see there.
     """
     parts = []
     before = b""
+    meanings = None
     for number, data in enumerate([dump, *changes]):
-        after, columns = _decode_one(plan, data)
-        if after != before:
+        header, columns = _decode_one(data)
+        meanings = header.meanings or meanings
+        if header.after != before or meanings is None:
             raise DamagedState(
                 f"part {number} of the state does not belong after the one before it"
             )
         parts.append(columns)
         before = checksum(data)
-    return _merged(parts) if changes else parts[0]
+    assert meanings is not None
+    return meanings, _merged(parts) if changes else parts[0]
 
 
 def checksum(data: bytes) -> bytes:
@@ -95,7 +102,7 @@ def _flattened(columns: Columns) -> list[Array]:
     return arrays
 
 
-def _decode_one(plan: Plan, data: bytes) -> tuple[bytes, Columns]:
+def _decode_one(data: bytes) -> tuple[_Header, Columns]:
     begin = len(_MAGIC) + _DIGEST_BYTES
     if data[: len(_MAGIC)] != _MAGIC:
         raise DamagedState("these bytes are no state, or one of another format version")
@@ -104,10 +111,6 @@ def _decode_one(plan: Plan, data: bytes) -> tuple[bytes, Columns]:
         raise DamagedState("the state's checksum does not match its content")
     header_end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = msgspec.msgpack.decode(content[_LENGTH_BYTES:header_end], type=_Header)
-    if header.plan != plan.version:
-        raise ForeignState(
-            f"the state was written under plan {header.plan}, not under {plan.version}"
-        )
     arrays: list[Array] = []
     place = header_end
     for code, shape in header.columns:
@@ -120,7 +123,7 @@ def _decode_one(plan: Plan, data: bytes) -> tuple[bytes, Columns]:
         Texts(next(rest), next(rest)) if name in ("ids", "released") else next(rest)
         for name in Columns._fields
     )
-    return header.after, Columns(*fields)  # type: ignore[arg-type]
+    return header, Columns(*fields)  # type: ignore[arg-type]
 
 
 def _merged(parts: list[Columns]) -> Columns:

@@ -29,6 +29,7 @@ from engine.state import (
     ENTRIES_BOOK,
     ENTRY,
     FRESH,
+    HOLDING,
     IDS_TOP,
     IN_FORCE,
     LATE,
@@ -54,11 +55,11 @@ from engine.timers import arm
 from engine.users import enter_all_in_table
 
 # Cells of `State.numbers` that are facts rather than bookkeeping.
-_KEPT_NUMBERS = [CLOCK, IN_FORCE, MATCHED, DUPLICATE, LATE, AHEAD]
+_KEPT_NUMBERS = [CLOCK, IN_FORCE, HOLDING, MATCHED, DUPLICATE, LATE, AHEAD]
 
 
 class Columns(NamedTuple):
-    numbers: Int64s  # clock, in force, and the counts
+    numbers: Int64s  # clock, in force, holding, and the counts
     ids: Texts
     marks: Int8s  # FRESH and SENT of each user
     clocks: Int64s
@@ -81,15 +82,38 @@ class Columns(NamedTuple):
     def users(self) -> int:
         return self.clocks.size
 
+    @property
+    def clock(self) -> int:
+        return int(self.numbers[0])
+
+    @property
+    def in_force(self) -> bool:
+        return bool(self.numbers[1])
+
+    @property
+    def holding(self) -> bool:
+        return bool(self.numbers[2])
+
+    def with_holding(self, holding: bool) -> Columns:
+        numbers = self.numbers.copy()
+        numbers[2] = holding
+        return self._replace(numbers=numbers)
+
+    def with_clock(self, clock: int) -> Columns:
+        """The same, if the group's clock has reached an instant before which nothing was due."""
+        numbers = self.numbers.copy()
+        numbers[0] = max(clock, int(numbers[0]))
+        return self._replace(numbers=numbers)
+
 
 def to_columns(state: State, flag: int = LIVE) -> Columns:
     """The facts about all live users, or about those who carry the flag as well."""
     users = state.users
     flags = users["marks"][: state.numbers[USERS_TOP]]
     chosen = np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0))
-    series = _ragged(users["series"][chosen], users["series_count"][chosen])
+    series = ragged(users["series"][chosen], users["series_count"][chosen])
     entries = _ring_cells(state, series)
-    members = _ragged(users["members"][chosen], users["members_count"][chosen])
+    members = ragged(users["members"][chosen], users["members_count"][chosen])
     ahead_counts, ahead = _ahead_cells(state, chosen)
     return Columns(
         numbers=state.numbers[_KEPT_NUMBERS],
@@ -197,10 +221,10 @@ def _laid_out(counts: Int32s) -> tuple[Int64s, Int8s, _Cells]:
     ends = np.cumsum(sizes)
     starts = ends - sizes
     total = int(ends[-1]) if counts.size else 0
-    return starts, classes, _Cells(_ragged(starts, counts), total)
+    return starts, classes, _Cells(ragged(starts, counts), total)
 
 
-def _ragged(starts: Int64s, counts: Int32s) -> Int64s:
+def ragged(starts: Int64s, counts: Int32s) -> Int64s:
     """The cells of all lists, list after list."""
     ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if counts.size else 0
@@ -211,7 +235,7 @@ def _ragged(starts: Int64s, counts: Int32s) -> Int64s:
 def _ring_cells(state: State, series: Int64s) -> Int64s:
     """The entries of all series, oldest first."""
     counts = state.series["count"][series]
-    positions = _ragged(state.series["first"][series].astype(np.int64), counts)
+    positions = ragged(state.series["first"][series].astype(np.int64), counts)
     masks = (np.int64(1) << state.series["size_class"][series].astype(np.int64)) - 1
     blocks = np.repeat(state.series["block"][series], counts)
     cells: Int64s = blocks + (positions & np.repeat(masks, counts))
@@ -221,7 +245,7 @@ def _ring_cells(state: State, series: Int64s) -> Int64s:
 def _gathered(data: Bytes, starts: Int64s, lengths: Int32s) -> Texts:
     ends = np.zeros(lengths.size + 1, dtype=np.int64)
     np.cumsum(lengths, out=ends[1:])
-    return Texts(data[_ragged(starts, lengths)], ends)
+    return Texts(data[ragged(starts, lengths)], ends)
 
 
 def _ahead_cells(state: State, chosen: Int64s) -> tuple[Int32s, Int64s]:

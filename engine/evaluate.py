@@ -84,7 +84,7 @@ from engine.state import (
     State,
 )
 from engine.timers import arm, pop_user
-from engine.transitions import EVENT_CAUSE, WINDOW_CAUSE
+from engine.transitions import DEFINITION_CAUSE, EVENT_CAUSE, WINDOW_CAUSE
 from engine.users import add_user, find_in_snapshot, find_user, release_user
 
 
@@ -180,6 +180,7 @@ def review_known_users(
     plan: PlanArrays,
     state: State,
     snapshot: Snapshot,
+    held: Int32s,
     at: int,
     cause: int,
     cursor: Int64s,
@@ -189,6 +190,7 @@ def review_known_users(
     """Give every known user the snapshot's bits, in force from `at`.
 
     With the first snapshot everybody is evaluated in full; later, those whose bits have changed.
+    The audiences `held` back so far are evaluated for everybody, and are to be let go.
     """
     users = state.users
     while cursor[0] < state.numbers[USERS_TOP]:
@@ -202,9 +204,12 @@ def review_known_users(
             if need != DONE:
                 return need
             users.clock[user] = clock
+            _let_go(agenda, held)
+            _mark_all(agenda, held, DEFINITION_CAUSE)
             _expire(plan, state, agenda, user, clock)
             _take_bits(plan, state, snapshot, agenda, user, cause)
             _evaluate(plan, state, agenda, emitted, user, clock)
+            hold_back(agenda, held)
             _rest(plan, state, user)
         cursor[0] += 1
     return DONE
@@ -216,6 +221,7 @@ def admit_unknown_users(
     state: State,
     snapshot: Snapshot,
     members_at_rest: Lists,
+    held: Int32s,
     end: int,
     at: int,
     cause: int,
@@ -226,10 +232,12 @@ def admit_unknown_users(
     """Enter users of the snapshot who qualify without ever having sent an event.
 
     `members_at_rest` names, for each of the snapshot's patterns, the audiences that hold for it
-    with empty windows.  Users of whom none is named stay unknown and cost nothing.
+    with empty windows.  Users of whom none is named stay unknown and cost nothing.  Those that were
+    `held` back are entered because of their definition.
     """
     users = state.users
     starts = snapshot.users.starts
+    _let_go(agenda, held)
     while cursor[0] < end:
         row = int(cursor[0])
         cursor[0] += 1
@@ -255,6 +263,7 @@ def admit_unknown_users(
         users.marks[user] = LIVE | CHANGED
         for word in range(snapshot.patterns.shape[1]):
             state.words[user, word] = snapshot.patterns[pattern, word]
+        _mark_all(agenda, held, DEFINITION_CAUSE)
         for position in range(first, last):
             _mark(agenda, int(members_at_rest.items[position]), cause, NONE)
         _evaluate(plan, state, agenda, emitted, user, clock)
@@ -495,6 +504,25 @@ def _rest(plan: PlanArrays, state: State, user: int) -> None:
 
 
 # --- audiences --------------------------------------------------------------------------------
+
+
+@kernel
+def hold_back(agenda: Agenda, audiences: Int32s) -> None:
+    """Have nobody evaluated in these audiences: what waits already does not get into the queue."""
+    for audience in audiences:
+        agenda.waiting[audience] = 1
+
+
+@kernel
+def _let_go(agenda: Agenda, audiences: Int32s) -> None:
+    for audience in audiences:
+        agenda.waiting[audience] = 0
+
+
+@kernel
+def _mark_all(agenda: Agenda, audiences: Int32s, cause: int) -> None:
+    for audience in audiences:
+        _mark(agenda, int(audience), cause, NONE)
 
 
 @kernel

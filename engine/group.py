@@ -8,7 +8,8 @@ in order, and get transitions back; nobody else touches the arrays.  Time is alw
     group.take_force(snapshot, at)        # first population
     group.apply(inputs)                   # events
     group.advance(to)                     # a tick: what falls due before `to` happens
-    group.dump() -> bytes                 # and KeyGroup.load(plan, bytes) goes on from there
+    group.dump() -> bytes                 # and KeyGroup.load(plan, bytes) goes on from there,
+                                          # under the same definitions or others
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine import codec
+from engine.carrying import ALWAYS, Carried, Meanings, carry
 from engine.columns import from_columns, to_columns
 from engine.evaluate import (
     EMITTED,
@@ -26,6 +28,7 @@ from engine.evaluate import (
     admit_unknown_users,
     advance_clock,
     apply_inputs,
+    hold_back,
     review_known_users,
 )
 from engine.growth import enlarged_state
@@ -42,6 +45,7 @@ from engine.state import (
     DONE,
     DUPLICATE,
     ENTRIES_BOOK,
+    HOLDING,
     IDS_TOP,
     IN_FORCE,
     LATE,
@@ -108,6 +112,8 @@ class KeyGroup:
             np.zeros(audiences, dtype=np.int64),
         )
         self._emitted = records(audiences + _EMITTED_ROWS, EMITTED)
+        self._held = np.empty(0, dtype=np.int32)
+        self._exact_from = (ALWAYS,) * len(plan.conditions)
 
     def apply(self, inputs: Inputs) -> Transitions:
         """Apply events of this group's users, in their order."""
@@ -143,6 +149,9 @@ class KeyGroup:
 
         The first one populates the audiences (cause `initial`): from now on users are evaluated.
         Later ones move those whose predicates have changed (cause `warehouse_pull`).
+
+        With it the definitions take force of the audiences that are `held`: everybody is evaluated
+        in them, and the difference to their members so far is emitted (cause `definition_changed`).
         """
         cause = Cause.WAREHOUSE_PULL if self._state.numbers[IN_FORCE] else Cause.INITIAL
         self._snapshot = snapshot = snapshot.frozen()
@@ -153,6 +162,7 @@ class KeyGroup:
                 arrays,
                 self._state,
                 snapshot,
+                self._held,
                 at,
                 int(cause),
                 cursor,
@@ -169,6 +179,7 @@ class KeyGroup:
                 self._state,
                 snapshot,
                 at_rest,
+                self._held,
                 end,
                 at,
                 int(cause),
@@ -179,7 +190,9 @@ class KeyGroup:
         )
         numbers = self._state.numbers
         numbers[IN_FORCE] = 1
+        numbers[HOLDING] = 0
         numbers[CLOCK] = max(at, int(numbers[CLOCK]))
+        self._held = self._held[:0]
         return Transitions.concatenated([known, unknown])
 
     @property
@@ -191,6 +204,26 @@ class KeyGroup:
     def in_force(self) -> bool:
         """Whether a snapshot has taken force."""
         return bool(self._state.numbers[IN_FORCE])
+
+    @property
+    def held(self) -> list[str]:
+        """Audiences whose changed definitions are to take force: `take_force` has to be called.
+
+        Until then their members are those of the definitions before.
+        """
+        return [self.plan.audiences[number].key for number in self._held]
+
+    @property
+    def warming(self) -> dict[str, int]:
+        """Conditions that do not know all that they should, and from when on they will.
+
+        They count what is known.
+        """
+        return {
+            condition.key: exact_from
+            for condition, exact_from in zip(self.plan.conditions, self._exact_from, strict=True)
+            if exact_from > self._state.numbers[CLOCK]
+        }
 
     @property
     def counts(self) -> Counts:
@@ -228,9 +261,15 @@ class KeyGroup:
 
     def dump(self) -> bytes:
         """The whole state.  Differences are counted from here on."""
-        data = codec.encode(self.plan, to_columns(self._state))
+        meanings = Meanings.of(self.plan, self._exact_from, tuple(self._held.tolist()))
+        data = codec.encode(meanings, to_columns(self._state))
         self._start_tracking(data)
         return data
+
+    @property
+    def has_dump(self) -> bool:
+        """Whether there was a dump of this plan's state, which a difference can refer to."""
+        return bool(self._state.numbers[TRACKING])
 
     def dump_changes(self) -> bytes:
         """What has changed since the last dump of either kind; to be loaded on top of it.
@@ -238,9 +277,9 @@ class KeyGroup:
         Raises:
             ValueError: there was no dump that the difference could refer to.
         """
-        if not self._state.numbers[TRACKING]:
+        if not self.has_dump:
             raise ValueError("a difference needs a complete dump before it")
-        data = codec.encode(self.plan, to_columns(self._state, CHANGED), self._last_dump)
+        data = codec.encode(None, to_columns(self._state, CHANGED), self._last_dump)
         self._start_tracking(data)
         return data
 
@@ -252,21 +291,43 @@ class KeyGroup:
         *changes: bytes,
         snapshot: Snapshot | None = None,
         group: int | None = None,
+        clock: int = ALWAYS,
     ) -> KeyGroup:
         """Go on from a dump and the differences that followed it, in their order.
 
+        The state may be that of other definitions (see `engine.carrying`): audiences that do not
+        mean what they meant are then `held`, and the next dump has to be a complete one.
+
         Args:
             snapshot: The snapshot in force when the state was dumped, for users yet to come.
+            clock: What the group's clock had reached, if nothing was dumped of its last move
+                because nothing was due.
 
         Raises:
             engine.codec.DamagedState: bytes are damaged, of another format, or out of order.
-            engine.codec.ForeignState: the state was written under another plan.
+            engine.codec.ForeignState: the state is that of another parent model's users.
         """
+        stored, columns = codec.decode(dump, *changes)
+        if stored.parent_model != plan.parent_model:
+            raise codec.ForeignState(
+                f"the state is of '{stored.parent_model}', not of '{plan.parent_model}'"
+            )
+        columns = columns.with_clock(clock)
+        is_carried = stored.plan != plan.version
+        if is_carried:
+            carried = carry(stored, columns, plan)
+        else:
+            held = stored.held if columns.holding else ()
+            carried = Carried(columns, stored.exact_from, held)
         restored = cls(plan, group)
-        restored._state = from_columns(plan, codec.decode(plan, dump, *changes))
+        restored._state = from_columns(plan, carried.columns)
+        restored._exact_from = carried.exact_from
+        restored._held = np.array(carried.held, dtype=np.int32)
+        hold_back(restored._agenda, restored._held)
         if snapshot is not None:
             restored._snapshot = snapshot.frozen()
-        restored._start_tracking(changes[-1] if changes else dump)
+        if not is_carried:
+            restored._start_tracking(changes[-1] if changes else dump)
         return restored
 
     def _start_tracking(self, dump: bytes) -> None:

@@ -51,8 +51,9 @@ class Condition:
     `key` names the condition to people and across plans: it is the condition in words, and equal
     for equal conditions only.  `maximum` is `None` where the comparison has no upper bound.
 
-    `of` names the events that it counts.  Conditions of the same events share what is remembered
-    of them; an event that one of them counts must be given to all.  Left empty, nothing is shared.
+    `of` names the events that it counts, across plans as well.  Conditions of the same events share
+    what is remembered of them; an event that one of them counts must be given to all.  Left empty,
+    nothing is shared.
     """
 
     key: str
@@ -60,6 +61,11 @@ class Condition:
     minimum: int
     maximum: int | None = None
     of: str = ""
+
+    @property
+    def capacity(self) -> int:
+        """How many of the newest events decide the condition."""
+        return max(self.minimum, 1) if self.maximum is None else self.maximum + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +197,15 @@ class Plan:
     """All audiences of one parent model, compiled.
 
     `absent[i]` is the outcome of warehouse predicate `i` for a user who has no row in the
-    snapshot.  `audiences` may be given in any order; `build` sorts them, references first.
+    snapshot, and `predicates[i]` names its meaning across plans, or is empty.  `audiences` may be
+    given in any order; `build` sorts them, references first.
     """
 
     parent_model: str
     conditions: tuple[Condition, ...]
     absent: tuple[bool, ...]
     audiences: tuple[Audience, ...]
+    predicates: tuple[str, ...]
 
     @classmethod
     def build(
@@ -206,18 +214,26 @@ class Plan:
         conditions: Sequence[Condition],
         absent: Sequence[bool],
         audiences: Iterable[Audience],
+        predicates: Sequence[str] = (),
     ) -> Plan:
         """Order the audiences so that references come first.
+
+        Args:
+            predicates: A name for each predicate; without, their outcomes are not carried over
+                to another plan.
 
         Raises:
             ValueError: an audience refers to an unknown one, or to itself through others.
         """
-        return cls(parent_model, tuple(conditions), tuple(absent), _references_first(audiences))
+        names = tuple(predicates) or ("",) * len(absent)
+        ordered = _references_first(audiences)
+        return cls(parent_model, tuple(conditions), tuple(absent), ordered, names)
 
     @cached_property
     def version(self) -> str:
         """A digest of everything that stored state depends on."""
-        text = repr((self.parent_model, self.conditions, self.absent, self.audiences))
+        parts = (self.conditions, self.absent, self.predicates, self.audiences)
+        text = repr((self.parent_model, *parts))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -234,7 +250,7 @@ class Plan:
         predicate_readers: list[list[int]] = [[] for _ in self.absent]
         dependents: list[list[int]] = [[] for _ in self.audiences]
         for number, audience in enumerate(self.audiences):
-            for leaf in dict.fromkeys(_leaves(audience.tree)):
+            for leaf in dict.fromkeys(leaves(audience.tree)):
                 match leaf:
                     case Performed(condition):
                         readers[condition].append(number)
@@ -242,7 +258,7 @@ class Plan:
                         predicate_readers[predicate].append(number)
                     case MemberOf(key):
                         dependents[numbers[key]].append(number)
-        series = list(self._series())
+        series = series_of(self.conditions)
         leads = np.full(len(self.conditions), -1, dtype=np.int32)
         leads[[counting[0] for counting in series]] = np.arange(len(series))
         reaches = [_reach([self.conditions[number] for number in one]) for one in series]
@@ -268,13 +284,6 @@ class Plan:
             longest_window=max((one.window for one in self.conditions), default=0),
         )
 
-    def _series(self) -> Iterable[list[int]]:
-        """The conditions that share their events, ascending, by their first."""
-        shared: dict[object, list[int]] = {}
-        for number, condition in enumerate(self.conditions):
-            shared.setdefault(condition.of or number, []).append(number)
-        return shared.values()
-
     def _absent_members(self) -> list[int]:
         at_rest = [condition.minimum == 0 for condition in self.conditions]
         members: dict[str, bool] = {}
@@ -284,6 +293,14 @@ class Plan:
             if members[audience.key] or not concerned.keys().isdisjoint(_references(audience.tree)):
                 concerned[audience.key] = number
         return list(concerned.values())
+
+
+def series_of(conditions: Sequence[Condition]) -> list[list[int]]:
+    """The numbers of the conditions that share their events, ascending, by their first."""
+    shared: dict[object, list[int]] = {}
+    for number, condition in enumerate(conditions):
+        shared.setdefault(condition.of or number, []).append(number)
+    return list(shared.values())
 
 
 def pack_bits(bits: Sequence[bool]) -> Int64s:
@@ -312,34 +329,29 @@ def _series_records(series: list[list[int]], reaches: list[list[int]]) -> Record
     return records
 
 
-def _capacity(condition: Condition) -> int:
-    """How many of the newest events decide a condition."""
-    return max(condition.minimum, 1) if condition.maximum is None else condition.maximum + 1
-
-
 def _reach(conditions: Sequence[Condition]) -> list[int]:
     """For each rank of an event, the longest window of the conditions that look so far back."""
-    reach = [0] * max(map(_capacity, conditions))
+    reach = [0] * max(condition.capacity for condition in conditions)
     for condition in conditions:
-        reach[_capacity(condition) - 1] = max(reach[_capacity(condition) - 1], condition.window)
+        reach[condition.capacity - 1] = max(reach[condition.capacity - 1], condition.window)
     for rank in range(len(reach) - 1, 0, -1):
         reach[rank - 1] = max(reach[rank - 1], reach[rank])
     return reach
 
 
-def _leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:
+def leaves(tree: Tree) -> Iterator[Performed | Predicate | MemberOf]:
     match tree:
         case All(of) | Any(of):
             for one in of:
-                yield from _leaves(one)
+                yield from leaves(one)
         case Not(inner):
-            yield from _leaves(inner)
+            yield from leaves(inner)
         case _:
             yield tree
 
 
 def _references(tree: Tree) -> set[str]:
-    return {leaf.audience for leaf in _leaves(tree) if isinstance(leaf, MemberOf)}
+    return {leaf.audience for leaf in leaves(tree) if isinstance(leaf, MemberOf)}
 
 
 def _holds(

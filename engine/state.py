@@ -38,7 +38,8 @@ LATE = 10
 AHEAD = 11  # inputs dated later than their arrival
 TRACKING = 12  # 1 when released users are written down for the next difference
 RELEASED = 13  # bytes of `released` in use
-NUMBERS = 14
+HOLDING = 14  # 1 while some audiences wait for their definitions to take force
+NUMBERS = 15
 
 # Bits of a user's `marks`.
 LIVE = 1

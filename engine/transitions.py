@@ -31,9 +31,10 @@ class Cause(IntEnum):
     RECONCILED = 6
 
 
-# The two that kernels set themselves.
+# Those that kernels set themselves.
 EVENT_CAUSE = int(Cause.EVENT)
 WINDOW_CAUSE = int(Cause.WINDOW_EXPIRED)
+DEFINITION_CAUSE = int(Cause.DEFINITION_CHANGED)
 
 # `Transitions.conditions` where no condition is the cause.
 NO_CONDITION = -1

@@ -73,22 +73,22 @@ class Rig:
     ) -> list[oracle.Transition]:
         """What the product makes of a history, in the order of the oracle."""
         random = random or Random(0)
-        job = _Job(self.plan, self._groups(history) if way.split else [None])
+        job = Job(self.plan, self.groups(history) if way.split else [None])
         parts = []
-        for batch in _batches(history, way.cut, random):
+        for batch in batches(history, way.cut, random):
             match batch:
                 case oracle.Tick(at):
                     parts += job.advance(at)
                 case oracle.Pull(at, rows):
-                    parts += job.take_force(self._snapshot(rows, at), at)
+                    parts += job.take_force(self.snapshot(rows, at), at)
                 case _:
-                    parts += job.apply(self._inputs(batch))
+                    parts += job.apply(self.inputs(batch))
             if random.random() < way.restart:
                 job.restart(random)
         parts += job.advance(until + 1)
-        return sorted(one for part in parts for one in self._transitions(part))
+        return sorted(one for part in parts for one in self.transitions(part))
 
-    def _inputs(self, events: Sequence[oracle.Event]) -> Inputs | None:
+    def inputs(self, events: Sequence[oracle.Event]) -> Inputs | None:
         lines = b"".join(json.dumps(event.record).encode() + b"\n" for event in events)
         chunk = Chunk("history", 0, 0, np.frombuffer(lines, dtype=np.uint8))
         batch = self._reader.read(chunk, ArrivalPolicy.EVENT)
@@ -99,7 +99,7 @@ class Rig:
         places = batch.positions["users"] & ((1 << LINE_BITS) - 1)
         return batch.inputs["users"]._replace(arrivals=arrivals[places])
 
-    def _snapshot(self, rows: oracle.Rows, at: int) -> Snapshot:
+    def snapshot(self, rows: oracle.Rows, at: int) -> Snapshot:
         return snapshot_of(
             self.plan,
             {
@@ -108,13 +108,13 @@ class Rig:
             },
         )
 
-    def _groups(self, history: Sequence[oracle.Step]) -> list[int | None]:
+    def groups(self, history: Sequence[oracle.Step]) -> list[int | None]:
         users = {step.record["userId"] for step in history if isinstance(step, oracle.Event)}
         users |= {user for step in history if isinstance(step, oracle.Pull) for user in step.rows}
         hashes = snapshot_of(self.plan, dict.fromkeys(users, [False] * len(self.plan.absent)))
         return sorted(set(groups_of(hashes.hashes).tolist()))
 
-    def _transitions(self, part: Transitions) -> Iterator[oracle.Transition]:
+    def transitions(self, part: Transitions) -> Iterator[oracle.Transition]:
         columns = zip(
             part.effective_at.tolist(),
             part.users.tolist(),
@@ -139,14 +139,14 @@ class Rig:
             )
 
 
-class _Job:
+class Job:
     """The key groups, and what was saved of each."""
 
     def __init__(self, plan: Plan, groups: Sequence[int | None]) -> None:
         self._plan = plan
         self._groups = {number: KeyGroup(plan, number) for number in groups}
         self._saved: dict[int | None, list[bytes]] = {number: [] for number in groups}
-        self._snapshot: Snapshot | None = None
+        self.snapshot: Snapshot | None = None
 
     def apply(self, inputs: Inputs | None) -> list[Transitions]:
         if inputs is None:
@@ -163,24 +163,47 @@ class _Job:
         return [group.advance(to) for group in self._groups.values()]
 
     def take_force(self, snapshot: Snapshot, at: int) -> list[Transitions]:
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         return [group.take_force(snapshot, at) for group in self._groups.values()]
 
     def restart(self, random: Random) -> None:
         """Save everything or only what has changed; then, mostly, go on from the bytes alone."""
         for number, group in self._groups.items():
             saved = self._saved[number]
-            if saved and random.random() < 0.7:
+            if saved and group.has_dump and random.random() < 0.7:
                 saved.append(group.dump_changes())
             else:
                 saved[:] = [group.dump()]
             if random.random() < 0.7:
                 self._groups[number] = KeyGroup.load(
-                    self._plan, *saved, snapshot=self._snapshot, group=number
+                    self._plan, *saved, snapshot=self.snapshot, group=number
                 )
 
+    def carry_over(self, plan: Plan) -> None:
+        """Go on under other definitions, from bytes alone."""
+        self._plan = plan
+        for number, group in self._groups.items():
+            self._saved[number] = []
+            self._groups[number] = KeyGroup.load(
+                plan, group.dump(), snapshot=self.snapshot, group=number
+            )
 
-def _batches(
+    def held(self) -> set[str]:
+        """The audiences that wait for their changed definitions."""
+        held = [set(group.held) for group in self._groups.values()]
+        assert all(one == held[0] for one in held)
+        return held[0]
+
+    def warming(self) -> dict[str, int]:
+        """The conditions that are warming, with the latest instant of all groups."""
+        warming: dict[str, int] = {}
+        for group in self._groups.values():
+            for key, exact_from in group.warming.items():
+                warming[key] = max(exact_from, warming.get(key, exact_from))
+        return warming
+
+
+def batches(
     history: Sequence[oracle.Step], cut: float, random: Random
 ) -> Iterator[oracle.Tick | oracle.Pull | list[oracle.Event]]:
     batch: list[oracle.Event] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -214,18 +216,10 @@ def test_a_chain_goes_on_after_a_restart() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        plan_of(AUDIENCES, [(MINUTE, 2, None), (HOUR, 2, None)]),
-        plan_of({"active": Performed(0)}, CONDITIONS),
-        plan_of({"active": Performed(0), "calm": Not(Performed(1))}, CONDITIONS),
-    ],
-    ids=["another bound", "an audience less", "another name"],
-)
-def test_the_state_of_another_plan_is_refused(other: object) -> None:
-    with pytest.raises(ForeignState, match=PLAN.version):
-        KeyGroup.load(other, DUMP)  # type: ignore[arg-type]
+def test_the_state_of_another_parent_models_users_is_refused() -> None:
+    accounts = replace(PLAN, parent_model="accounts")
+    with pytest.raises(ForeignState, match="the state is of 'users', not of 'accounts'"):
+        KeyGroup.load(accounts, DUMP)
 
 
 def test_the_bytes_do_not_follow_the_group() -> None:

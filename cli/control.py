@@ -1,0 +1,107 @@
+"""What makes a running job end: a signal, or definitions that have changed.
+
+A plan is woven through readers and key groups, so a job does not change it while it runs.  It ends
+as it does on SIGTERM, which stores its state, and the next one goes on from there in the same
+process.  That takes a second or two, and events wait in their sources.
+
+The folder is looked at once a second, and at once on SIGHUP.  Definitions with mistakes are shown,
+and the job goes on with those it has.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from project.folder import LoadedProject, load_project, read_files
+
+_INTERVAL_SECONDS = 1.0
+
+
+class Control:
+    """Ends the attached job, and knows with which definitions the next one begins."""
+
+    def __init__(self, loaded: LoadedProject) -> None:
+        self._root = loaded.root
+        self._latest = loaded
+        # None were compared yet: they may have changed since they were loaded.
+        self._files: dict[str, str] = {}
+        self._next: LoadedProject | None = None
+        self._job = threading.Event()
+        self._ended = False
+        self._asked = threading.Event()
+
+    def attach(self, stop: threading.Event) -> None:
+        """From now on end the job that ends when `stop` is set."""
+        self._job = stop
+        if self._ended or self._next is not None:
+            stop.set()
+
+    def end(self) -> None:
+        """End the job for good."""
+        self._ended = True
+        self._job.set()
+
+    def reload(self) -> None:
+        """Look at the definitions now."""
+        self._asked.set()
+
+    def take_next(self) -> LoadedProject | None:
+        """The definitions that the job was ended for; `None` if it has ended for good."""
+        taken, self._next = self._next, None
+        return None if self._ended else taken
+
+    def watch(self) -> None:
+        """Look at the definitions until the job has ended for good."""
+        seen = self._files
+        while not self._ended:
+            asked = self._asked.wait(_INTERVAL_SECONDS)
+            self._asked.clear()
+            before, (seen, _) = seen, read_files(self._root)
+            # Files that have just changed may be changing still.
+            if asked or (seen == before and seen != self._files):
+                self._files = seen
+                self._compare(asked=asked)
+
+    def _compare(self, *, asked: bool) -> None:
+        loading = load_project(self._root)
+        if loading.loaded is None:
+            for diagnostic in loading.diagnostics:
+                click.echo(diagnostic.to_text() + "\n", err=True)
+            click.echo(
+                "usher: the definitions have mistakes; the job goes on with those before", err=True
+            )
+        elif loading.loaded.project != self._latest.project:
+            self._latest = self._next = loading.loaded
+            self._job.set()
+        elif asked:
+            click.echo("usher: the definitions have not changed", err=True)
+
+
+@contextmanager
+def controlled(loaded: LoadedProject) -> Iterator[Control]:
+    """Signals and changed files reach the control: SIGTERM and SIGINT end, SIGHUP reloads."""
+    control = Control(loaded)
+    actions = {
+        signal.SIGTERM: control.end,
+        signal.SIGINT: control.end,
+        signal.SIGHUP: control.reload,
+    }
+    previous = {
+        number: signal.signal(number, lambda number, _frame: actions[signal.Signals(number)]())
+        for number in actions
+    }
+    watcher = threading.Thread(target=control.watch, name="usher-definitions", daemon=True)
+    watcher.start()
+    try:
+        yield control
+    finally:
+        control.end()
+        control.reload()
+        watcher.join()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
