@@ -28,8 +28,12 @@ run: $(READY) ## The long-lived job on a project: make run PROJECT=path/to/proje
 	@$(BIN)/usher -C $(or $(PROJECT),$(error say which project: make run PROJECT=path/to/project)) run
 
 .PHONY: test
-test: $(READY) ## All tests (under 6 minutes on 2 cores)
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q
+test: $(READY) ## The tests (under 6 minutes on 2 cores)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q --ignore tests/faults --ignore tests/kafka
+
+.PHONY: test-faults
+test-faults: $(READY) ## Jobs that are killed and harmed, and a real Kafka broker that is
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/faults tests/kafka
 
 ##@ Developing
 

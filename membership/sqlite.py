@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
@@ -19,11 +20,11 @@ from membership.errors import StoreDamaged, StoreError, StoreMissing, StoreUnava
 
 # Writers wait this long for one another (seconds): deliveries and pruning write beside the job.
 PATIENCE = 10.0
+_PAUSE = 0.01
 
 _DIALECT = Dialect(text="TEXT", position="INTEGER", clustered="WITHOUT ROWID", for_update="")
 
 _SETTINGS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -65536",  # 64 MB: the inner pages of some hundred million rows
     "PRAGMA wal_autocheckpoint = 16000",  # pages: 64 MB; a page that changes often is copied once
@@ -54,6 +55,8 @@ class SqliteDatabase:
                 path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             try:
+                if writable:
+                    self._write_ahead()
                 for setting in _SETTINGS if writable else ("PRAGMA query_only = ON",):
                     self._connection.execute(setting)
                 if writable:
@@ -61,6 +64,23 @@ class SqliteDatabase:
             except BaseException:
                 self._connection.close()
                 raise
+
+    def _write_ahead(self) -> None:
+        """Readers do not wait for writers.
+
+        SQLite does not wait for others by itself when it changes this, as those that open a new
+        file at once find out.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
