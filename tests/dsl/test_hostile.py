@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 
@@ -131,6 +132,8 @@ LARGE = {
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE.keys())
 def test_a_hostile_file_costs_no_more_than_a_second(text: str) -> None:
     spent = []
+    gc.collect()
+    gc.freeze()  # what other tests have left is not the compiler's to look through
     for _ in range(3):  # a busy machine may take twice its time once
         start = time.process_time()
         compilation = compiled(text)
@@ -138,6 +141,7 @@ def test_a_hostile_file_costs_no_more_than_a_second(text: str) -> None:
         spent.append(time.process_time() - start)
         if spent[-1] < 1:
             break
+    gc.unfreeze()
     check(compilation, {"project.yml": text})
     assert len(shown) < 2_000_000
     assert min(spent) < 1.5, "a second, and some for a busy machine"
