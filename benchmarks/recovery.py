@@ -179,7 +179,8 @@ class _Stopwatch:
         raise error
 
     def warming(self, conditions: Mapping[str, int]) -> None:
-        raise AssertionError(conditions)
+        if conditions:
+            raise AssertionError(conditions)
 
     def settle(self) -> None:
         """Nothing is kept."""
