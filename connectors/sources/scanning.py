@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from connectors.sources.shape import Places
+from connectors.sources.shape import Places, slot_of
 from connectors.sources.tokens import ESCAPED, MISSING, NUMBER, OTHER, TEXT, Kinds
+from engine.bits import lowest_bit
 from engine.compiled import kernel
 from engine.plan import Booleans, Bytes, Int64s
 
@@ -21,12 +22,6 @@ DEPTH = 64  # of containers; deeper lines are refused
 _BACKSLASH, _QUOTE, _COMMA, _COLON = 0x5C, 0x22, 0x2C, 0x3A
 _OPEN_OBJECT, _CLOSE_OBJECT, _OPEN_ARRAY, _CLOSE_ARRAY = 0x7B, 0x7D, 0x5B, 0x5D
 _MINUS, _PLUS, _DOT, _ZERO, _NINE, _SMALL_E, _BIG_E = 0x2D, 0x2B, 0x2E, 0x30, 0x39, 0x65, 0x45
-
-# The place of the lowest bit of a word by the product of that bit with a de Bruijn sequence
-# (Leiserson, Prokop, Randall, "Using de Bruijn sequences to index a 1 in a computer word", 1998).
-_DE_BRUIJN = 0x077CB531
-_PLACES = np.empty(32, dtype=np.int64)
-_PLACES[[((1 << bit) * _DE_BRUIJN & 0xFFFFFFFF) >> 27 for bit in range(32)]] = range(32)
 
 # What the next byte may begin.
 _FIRST_KEY, _KEY, _FIRST_ELEMENT, _VALUE, _AFTER_VALUE = range(5)
@@ -93,6 +88,8 @@ def scan_all(  # type: ignore[no-untyped-def]
     key_bytes,
     indexes,
     targets,
+    slots,
+    following,
     kinds,
     begins,
     finishes,
@@ -160,11 +157,11 @@ def scan_all(  # type: ignore[no-untyped-def]
                         data,
                         begin,
                         p,
-                        firsts,
                         key_starts,
                         key_bytes,
-                        indexes,
                         targets,
+                        slots,
+                        following,
                     )
                     if place < -1:
                         break
@@ -255,7 +252,9 @@ def _at(array, place):  # type: ignore[no-untyped-def]
 
 @kernel
 def _after_spaces(data, p):  # type: ignore[no-untyped-def]
-    while _at(data, p) == 0x20 or _at(data, p) == 0x09 or _at(data, p) == 0x0D:
+    while _at(data, p) <= 0x20 and (
+        _at(data, p) == 0x20 or _at(data, p) == 0x09 or _at(data, p) == 0x0D
+    ):
         p += 1
     return p
 
@@ -264,14 +263,14 @@ def _after_spaces(data, p):  # type: ignore[no-untyped-def]
 def _plain_end(marks, p):  # type: ignore[no-untyped-def]
     """The first byte from `p` on that does not simply belong to the text: the next mark."""
     word = p >> 5
-    left = int(_at(marks, word)) >> (p & 31)
+    left = _at(marks, word) >> np.uint32(p & 31)
     if left == 0:
         word += 1
         while _at(marks, word) == 0:
             word += 1
-        left = int(_at(marks, word))
+        left = _at(marks, word)
         p = word << 5
-    return p + _PLACES[((left & -left) * _DE_BRUIJN & 0xFFFFFFFF) >> 27]
+    return p + lowest_bit(left)
 
 
 @kernel
@@ -329,6 +328,13 @@ def _digits_end(data, p):  # type: ignore[no-untyped-def]
 def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
     """Whether the bytes are sound UTF-8 (the Unicode Standard, table 3-7)."""
     p = begin
+    while p + 8 <= end:
+        first = _at(data, p) | _at(data, p + 1) | _at(data, p + 2) | _at(data, p + 3)
+        if (
+            first | _at(data, p + 4) | _at(data, p + 5) | _at(data, p + 6) | _at(data, p + 7)
+        ) >= 0x80:
+            break
+        p += 8
     while p < end:
         byte = _at(data, p)
         p += 1
@@ -352,20 +358,21 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
 
 @kernel
 def _key_place(  # type: ignore[no-untyped-def]
-    container, data, begin, end, firsts, key_starts, key_bytes, indexes, targets
+    container, data, begin, end, key_starts, key_bytes, targets, slots, following
 ):
     """The place that a key of a container leads to, -1 if it is not wanted."""
-    size = end - begin
-    for entry in range(firsts[container], firsts[container + 1]):
+    entry = slots[container, slot_of(data, begin, end)]
+    while entry >= 0:
         start = key_starts[entry]
-        if key_starts[entry + 1] - start == size and indexes[entry] < 0:
+        if key_starts[entry + 1] - start == end - begin:
             same = True
-            for i in range(size):
+            for i in range(end - begin):
                 if _at(key_bytes, start + i) != _at(data, begin + i):
                     same = False
                     break
             if same:
                 return targets[entry]
+        entry = following[entry]
     return -1
 
 
