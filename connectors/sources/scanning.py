@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from connectors.sources.shape import Places, slot_of
 from connectors.sources.tokens import ESCAPED, MISSING, NUMBER, OTHER, TEXT, Kinds
-from engine.bits import lowest_bit
 from engine.compiled import kernel
 from engine.plan import Booleans, Bytes, Int64s
+from engine.words import at, lowest_bit
 
 DEPTH = 64  # of containers; deeper lines are refused
 
@@ -103,7 +103,7 @@ def scan_all(  # type: ignore[no-untyped-def]
     for line in range(starts.size):
         p = starts[line]
         taken[line] = False
-        if _at(data, p) != _OPEN_OBJECT:
+        if at(data, p) != _OPEN_OBJECT:
             continue
         depth = 0
         container[0], element[0], whole[0] = 0, -1, -1
@@ -112,13 +112,13 @@ def scan_all(  # type: ignore[no-untyped-def]
         p += 1
         while depth >= 0:
             p = _after_spaces(data, p)
-            byte = _at(data, p)
+            byte = at(data, p)
 
             if expected == _AFTER_VALUE:
                 inside_object = element[depth] < 0
                 if byte == _COMMA:
                     p = _after_spaces(data, p + 1)
-                    byte = _at(data, p)
+                    byte = at(data, p)
                     expected = _KEY if inside_object else _VALUE
                     if not inside_object:
                         element[depth] += 1
@@ -146,9 +146,9 @@ def scan_all(  # type: ignore[no-untyped-def]
                     break
                 begin = p + 1
                 p = _plain_end(marks, begin)
-                if _at(data, p) == _BACKSLASH and container[depth] < 0:
+                if at(data, p) == _BACKSLASH and container[depth] < 0:
                     p = _text_end(data, marks, p)
-                if _at(data, p) != _QUOTE:
+                if at(data, p) != _QUOTE:
                     break
                 place = -1
                 if container[depth] >= 0:
@@ -166,10 +166,10 @@ def scan_all(  # type: ignore[no-untyped-def]
                     if place < -1:
                         break
                 p = _after_spaces(data, p + 1)
-                if _at(data, p) != _COLON:
+                if at(data, p) != _COLON:
                     break
                 p = _after_spaces(data, p + 1)
-                byte = _at(data, p)
+                byte = at(data, p)
 
             column = -1
             has_entries = False
@@ -188,10 +188,10 @@ def scan_all(  # type: ignore[no-untyped-def]
                 begin += 1
                 p = _plain_end(marks, begin)
                 kind = TEXT
-                if _at(data, p) == _BACKSLASH:
+                if at(data, p) == _BACKSLASH:
                     kind = ESCAPED
                     p = _text_end(data, marks, p)
-                if _at(data, p) != _QUOTE or (column >= 0 and not _is_utf8(data, begin, p)):
+                if at(data, p) != _QUOTE or (column >= 0 and not _is_utf8(data, begin, p)):
                     break
                 if column >= 0:
                     kinds[column, line] = kind
@@ -221,18 +221,18 @@ def scan_all(  # type: ignore[no-untyped-def]
                 if p < 0:
                     break
                 kind = NUMBER
-            elif byte == 0x74 and _at(data, p + 1) == 0x72 and _at(data, p + 2) == 0x75:  # tru
-                if _at(data, p + 3) != 0x65:
+            elif byte == 0x74 and at(data, p + 1) == 0x72 and at(data, p + 2) == 0x75:  # tru
+                if at(data, p + 3) != 0x65:
                     break
                 p += 4
                 kind = OTHER
-            elif byte == 0x66 and _at(data, p + 1) == 0x61 and _at(data, p + 2) == 0x6C:  # fal
-                if _at(data, p + 3) != 0x73 or _at(data, p + 4) != 0x65:
+            elif byte == 0x66 and at(data, p + 1) == 0x61 and at(data, p + 2) == 0x6C:  # fal
+                if at(data, p + 3) != 0x73 or at(data, p + 4) != 0x65:
                     break
                 p += 5
                 kind = OTHER
-            elif byte == 0x6E and _at(data, p + 1) == 0x75 and _at(data, p + 2) == 0x6C:  # nul
-                if _at(data, p + 3) != 0x6C:
+            elif byte == 0x6E and at(data, p + 1) == 0x75 and at(data, p + 2) == 0x6C:  # nul
+                if at(data, p + 3) != 0x6C:
                     break
                 p += 4
             else:
@@ -245,15 +245,9 @@ def scan_all(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _at(array, place):  # type: ignore[no-untyped-def]
-    """An unsigned place tells the compiler that it does not count from the end."""
-    return array[np.uint64(place)]
-
-
-@kernel
 def _after_spaces(data, p):  # type: ignore[no-untyped-def]
-    while _at(data, p) <= 0x20 and (
-        _at(data, p) == 0x20 or _at(data, p) == 0x09 or _at(data, p) == 0x0D
+    while at(data, p) <= 0x20 and (
+        at(data, p) == 0x20 or at(data, p) == 0x09 or at(data, p) == 0x0D
     ):
         p += 1
     return p
@@ -263,12 +257,12 @@ def _after_spaces(data, p):  # type: ignore[no-untyped-def]
 def _plain_end(marks, p):  # type: ignore[no-untyped-def]
     """The first byte from `p` on that does not simply belong to the text: the next mark."""
     word = p >> 5
-    left = _at(marks, word) >> np.uint32(p & 31)
+    left = at(marks, word) >> np.uint32(p & 31)
     if left == 0:
         word += 1
-        while _at(marks, word) == 0:
+        while at(marks, word) == 0:
             word += 1
-        left = _at(marks, word)
+        left = at(marks, word)
         p = word << 5
     return p + lowest_bit(left)
 
@@ -276,12 +270,12 @@ def _plain_end(marks, p):  # type: ignore[no-untyped-def]
 @kernel
 def _text_end(data, marks, p):  # type: ignore[no-untyped-def]
     """The same with sound escapes passed over; an unsound one is where it stops."""
-    while _at(data, p) == _BACKSLASH:
-        escape = _at(data, p + 1)
+    while at(data, p) == _BACKSLASH:
+        escape = at(data, p + 1)
         if escape == 0x75:  # \uXXXX
             for digit in range(p + 2, p + 6):
-                low = _at(data, digit) | 0x20
-                if not (_ZERO <= _at(data, digit) <= _NINE or 0x61 <= low <= 0x66):
+                low = at(data, digit) | 0x20
+                if not (_ZERO <= at(data, digit) <= _NINE or 0x61 <= low <= 0x66):
                     return p
             p += 6
         elif escape in (_QUOTE, _BACKSLASH, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74):  # "\/bfnrt
@@ -295,20 +289,20 @@ def _text_end(data, marks, p):  # type: ignore[no-untyped-def]
 @kernel
 def _number_end(data, p):  # type: ignore[no-untyped-def]
     """Where the number at `p` ends, -1 if it is none."""
-    if _at(data, p) == _MINUS:
+    if at(data, p) == _MINUS:
         p += 1
     first = p
     p = _digits_end(data, p)
-    if p == first or (_at(data, first) == _ZERO and p - first > 1):
+    if p == first or (at(data, first) == _ZERO and p - first > 1):
         return -1
-    if _at(data, p) == _DOT:
+    if at(data, p) == _DOT:
         first = p + 1
         p = _digits_end(data, first)
         if p == first:
             return -1
-    if _at(data, p) == _SMALL_E or _at(data, p) == _BIG_E:
+    if at(data, p) == _SMALL_E or at(data, p) == _BIG_E:
         p += 1
-        if _at(data, p) == _PLUS or _at(data, p) == _MINUS:
+        if at(data, p) == _PLUS or at(data, p) == _MINUS:
             p += 1
         first = p
         p = _digits_end(data, first)
@@ -319,7 +313,7 @@ def _number_end(data, p):  # type: ignore[no-untyped-def]
 
 @kernel
 def _digits_end(data, p):  # type: ignore[no-untyped-def]
-    while _ZERO <= _at(data, p) <= _NINE:
+    while _ZERO <= at(data, p) <= _NINE:
         p += 1
     return p
 
@@ -329,14 +323,12 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
     """Whether the bytes are sound UTF-8 (the Unicode Standard, table 3-7)."""
     p = begin
     while p + 8 <= end:
-        first = _at(data, p) | _at(data, p + 1) | _at(data, p + 2) | _at(data, p + 3)
-        if (
-            first | _at(data, p + 4) | _at(data, p + 5) | _at(data, p + 6) | _at(data, p + 7)
-        ) >= 0x80:
+        first = at(data, p) | at(data, p + 1) | at(data, p + 2) | at(data, p + 3)
+        if (first | at(data, p + 4) | at(data, p + 5) | at(data, p + 6) | at(data, p + 7)) >= 0x80:
             break
         p += 8
     while p < end:
-        byte = _at(data, p)
+        byte = at(data, p)
         p += 1
         if byte < 0x80:
             continue
@@ -347,10 +339,10 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
             return False
         lowest = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
         highest = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
-        if _at(data, p) < lowest or _at(data, p) > highest:
+        if at(data, p) < lowest or at(data, p) > highest:
             return False
         for following in range(p + 1, p + more):
-            if _at(data, following) < 0x80 or _at(data, following) > 0xBF:
+            if at(data, following) < 0x80 or at(data, following) > 0xBF:
                 return False
         p += more
     return True
@@ -367,7 +359,7 @@ def _key_place(  # type: ignore[no-untyped-def]
         if key_starts[entry + 1] - start == end - begin:
             same = True
             for i in range(end - begin):
-                if _at(key_bytes, start + i) != _at(data, begin + i):
+                if at(key_bytes, start + i) != at(data, begin + i):
                     same = False
                     break
             if same:

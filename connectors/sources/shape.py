@@ -16,6 +16,7 @@ import numpy as np
 from connectors.sources.paths import Path
 from engine.compiled import kernel
 from engine.plan import Bytes, Int64s
+from engine.words import at
 
 # Enough that most keys which are not wanted meet an empty slot.
 SLOTS = 64
@@ -62,7 +63,7 @@ class Places(NamedTuple):
 @kernel
 def slot_of(data, begin, end):  # type: ignore[no-untyped-def]
     """Where the key `data[begin:end]` belongs: few keys share both ends and their length."""
-    first, last = int(data[np.uint64(begin)]), int(data[np.uint64(end - 1)])
+    first, last = int(at(data, begin)), int(at(data, end - 1))
     return (first * 5 + last * 11 + end - begin) & (SLOTS - 1)
 
 

@@ -1,4 +1,4 @@
-"""The place of the lowest bit of a word: one machine instruction, for which Python has no word."""
+"""How kernels look at bytes: one by one, as words, and at the bits of a word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from engine.compiled import INTERPRETED
+from engine.compiled import INTERPRETED, kernel
 
 
 def _interpreted(word: np.uint32) -> int:
@@ -27,3 +27,22 @@ def _compiled(_typing: Any, _word: Any) -> Any:
 
 # How many zeros end a word of 32 bits, which must not be 0; for kernels.
 lowest_bit = cast(Callable[[np.uint32], int], _interpreted if INTERPRETED else intrinsic(_compiled))
+
+
+@kernel
+def at(array, place):  # type: ignore[no-untyped-def]
+    """An element; an unsigned place tells the compiler that it does not count from the end."""
+    return array[np.uint64(place)]
+
+
+@kernel
+def word_at(data, place, end):  # type: ignore[no-untyped-def]
+    """Four bytes as one number; behind the end there are zeros."""
+    if place + 4 <= end:
+        low = np.int64(at(data, place)) | np.int64(at(data, place + 1)) << 8
+        high = np.int64(at(data, place + 2)) | np.int64(at(data, place + 3)) << 8
+        return int(low | high << 16)
+    word = np.int64(0)
+    for rest in range(end - place):
+        word |= np.int64(at(data, place + rest)) << (8 * rest)
+    return int(word)
