@@ -27,6 +27,7 @@ from dataflows.summary import RecordCounts
 from engine.group import Member
 from engine.hashing import GROUPS
 from engine.plan import Plan
+from membership.facts import Recorded
 from membership.proposals import Proposals, proposals_of
 from membership.reconciling import corrections
 from membership.store import KeyGroup, MembershipStore
@@ -36,14 +37,14 @@ from project.stores import open_reader
 Reconciled = Callable[[int], None]
 
 
-def ignore(_number: int) -> None:
+def ignore(_what: object) -> None:
     """Nobody wants to know."""
 
 
 class Emission:
     """The outputs of a job, which go into a store; `counts` go on if given.
 
-    `wake` is told the journal's new end whenever something was recorded.  `reconciled` is told how
+    `wake` is given whatever was recorded.  `reconciled` is told how
     many transitions were needed to make journal and state agree, once all key groups have been
     compared.
 
@@ -57,7 +58,7 @@ class Emission:
         loaded: LoadedProject,
         store: MembershipStore,
         *,
-        wake: Callable[[int], None] = ignore,
+        wake: Callable[[Recorded], None] = ignore,
         reconciled: Reconciled = ignore,
         counts: RecordCounts | None = None,
     ) -> None:
@@ -106,7 +107,7 @@ class Emission:
         self._claim([(one.parent_model, one.key_group) for one in batch])
         recorded = self._store.record(batch, wall_clock())
         if recorded:
-            self._wake(recorded.last)
+            self._wake(recorded)
         return len(recorded)
 
     def _claim(self, groups: Sequence[KeyGroup]) -> None:

@@ -21,7 +21,7 @@ from dataflows.lines import json_line, text_line
 from dataflows.preparation import tell
 from engine.records import TransitionRecord
 from membership.errors import StoreError, StoreUnavailable
-from membership.facts import JournalEntry
+from membership.facts import JournalEntry, Recorded
 from membership.reader import MembershipReader
 from membership.store import MembershipStore
 from membership.tail import JournalTail
@@ -87,8 +87,8 @@ class Outbox:
         self._reader = open_reader(self._loaded)
         syncs = list(self._loaded.project.syncs.values())
         self._stored = store.cursors.open([_cursor(sync) for sync in syncs])
-        end = self._reader.end()
-        self._tail = JournalTail(self._reader, end)
+        self._tail = JournalTail(self._reader)
+        end = self._tail.end
         self._lanes = [Lane("output", self._printed, _records, self._tail, end, self._note)]
         for key, destination in self._destinations.items():
             begins = [
@@ -108,10 +108,10 @@ class Outbox:
             one.start()
         self._keeper.start()
 
-    def wake(self, end: int) -> None:
-        """The journal has come to this position: there may be something to do."""
+    def wake(self, recorded: Recorded) -> None:
+        """There is something to do; nobody has to say so, but it saves time."""
         if self._tail is not None:
-            self._tail.announce(end)
+            self._tail.announce(recorded)
 
     def drain(self) -> None:
         """Return when all that the journal has now is printed, delivered and remembered as such.
@@ -123,10 +123,9 @@ class Outbox:
             OSError: something cannot be delivered at all.
             StoreError: the store cannot be read or written.
         """
-        if self._reader is None:
+        if self._tail is None:
             return
-        end = self._reader.end()
-        self.wake(end)
+        end = self._tail.look()
         for lane in self._lanes:
             lane.hurry()
         self._await(end)
@@ -168,11 +167,11 @@ class Outbox:
 
     def _keep(self) -> None:
         """Look at the journal and store cursors, until the outbox is closed."""
-        assert self._reader is not None
+        assert self._tail is not None
         due = 0.0
         try:
             while not self._closing.wait(_LOOK):
-                self.wake(self._reader.end())
+                self._tail.look()
                 if time.monotonic() >= due:
                     due = time.monotonic() + _REMEMBERED_EVERY
                     self._remember_soon()
