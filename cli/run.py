@@ -37,18 +37,11 @@ from warehouse.errors import WarehouseError
 )
 @click.option(
     "--rebuild",
-    "start",
-    flag_value=Start.REBUILD,
-    help="Count anew from the sources, for instance because the stored state is damaged.",
-)
-@click.option(
-    "--fresh",
-    "start",
-    flag_value=Start.FRESH,
-    help="Forget all that the job remembers, and count anew.",
+    is_flag=True,
+    help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
 @click.pass_obj
-def run(root: Path, workers: int, form: str, start: Start | None) -> None:
+def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
@@ -65,7 +58,7 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with environment_failures(), sole_job(loaded.root):
-        _run(loaded, workers, form, start or Start.RESUME)
+        _run(loaded, workers, form, Start.REBUILD if rebuild else Start.RESUME)
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
@@ -107,8 +100,11 @@ def _tell_differences(count: int) -> None:
 
 
 def _prepared(loaded: LoadedProject, form: str, counts: RecordCounts, start: Start) -> SingleJob:
-    if start is Start.RESUME:
+    try:
         loaded = with_stored_audiences(loaded)
+    except JobRefused:
+        if start is Start.RESUME:
+            raise
     single = SingleJob(
         loaded, print_lines, json=form == "json", counts=counts, reconciled=_tell_differences
     )

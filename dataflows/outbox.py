@@ -19,6 +19,7 @@ from dataflows.destinations import Printed, Selection, open_destinations
 from dataflows.lanes import Lane
 from dataflows.lines import json_line, text_line
 from dataflows.preparation import tell
+from dataflows.pruning import Pruning, forget_removed
 from engine.records import TransitionRecord
 from membership.errors import StoreError, StoreUnavailable
 from membership.facts import JournalEntry, Recorded
@@ -26,7 +27,7 @@ from membership.reader import MembershipReader
 from membership.store import MembershipStore
 from membership.tail import JournalTail
 from project.folder import LoadedProject
-from project.stores import open_reader
+from project.stores import open_reader, retention_of
 
 # Seconds between two looks at the journal, for what nobody has announced.
 _LOOK = 0.03
@@ -67,6 +68,7 @@ class Outbox:
         self._cursors: dict[str, Lane] = {}
         self._stored: dict[str, int] = {}
         self._failed: Callable[[], None] = lambda: None
+        self._pruning: Pruning | None = None
         self._moved = threading.Event()
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="usher-outbox", daemon=True)
@@ -86,6 +88,7 @@ class Outbox:
         self._store, self._failed = store, failed
         self._reader = open_reader(self._loaded)
         syncs = list(self._loaded.project.syncs.values())
+        forget_removed(store, _CURSOR, self._loaded.project.syncs, tell)
         self._stored = store.cursors.open([_cursor(sync) for sync in syncs])
         self._tail = JournalTail(self._reader)
         end = self._tail.end
@@ -107,6 +110,7 @@ class Outbox:
         for one in self._lanes:
             one.start()
         self._keeper.start()
+        self._pruning = Pruning(store, retention_of(self._loaded), tell)
 
     def wake(self, recorded: Recorded) -> None:
         """There is something to do; nobody has to say so, but it saves time."""
@@ -145,6 +149,8 @@ class Outbox:
                 destination.close()
         if self._keeper.ident is not None:
             self._keeper.join(_NOTICED)
+        if self._pruning is not None:
+            self._pruning.close(_NOTICED)
         if self._reader is not None:
             self._reader.close()
 
