@@ -24,6 +24,9 @@ from membership.errors import StoreError
 from project.folder import LoadedProject
 from warehouse.errors import WarehouseError
 
+# Seconds for which a change of definitions waits for a destination that does not get on.
+_INTERRUPTION = 1.0
+
 
 @click.command()
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
@@ -71,7 +74,9 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
             with single as job:
                 control.attach(job.stop)
                 run_job(job, workers=workers, start=start)
-            changed = control.take_next()
+                changed = control.take_next()
+                if changed is not None:
+                    single.patience = _INTERRUPTION
             if changed is None or single.emission.failure:
                 break
             start = Start.RESUME
