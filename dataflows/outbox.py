@@ -35,7 +35,7 @@ _LOOK = 0.03
 # Seconds between two times at which cursors are stored.
 _REMEMBERED_EVERY = 1.0
 
-# Seconds that a thread may take to notice that it has been ended.
+# Seconds that a lane may take to notice that it has been ended.
 _NOTICED = 1.0
 
 _CURSOR = "sync/"
@@ -148,9 +148,9 @@ class Outbox:
             for destination in self._destinations.values():
                 destination.close()
         if self._keeper.ident is not None:
-            self._keeper.join(_NOTICED)
+            self._keeper.join()
         if self._pruning is not None:
-            self._pruning.close(_NOTICED)
+            self._pruning.close()
         if self._reader is not None:
             self._reader.close()
 

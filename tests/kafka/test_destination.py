@@ -16,7 +16,7 @@ from audience_dsl.definitions import Settings
 from connectors.destinations.errors import DestinationError
 from connectors.destinations.kafka import KafkaDestination
 from engine.records import TransitionRecord
-from tests.cli.jobs import eventually, now, running
+from tests.cli.jobs import eventually, finished, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.cli.test_run import POPULATED, append, archived
 from tests.kafka.broker import Broker, Topic
@@ -208,3 +208,23 @@ def test_a_job_goes_on_without_the_brokers_and_delivers_when_they_are_back(
         assert two.stop() == 0
         assert len(archived(project)) == 2
     assert [json.loads(one.value() or b"")["sequence"] for one in bus.messages()] == [1, 2]
+
+
+def test_a_topic_that_refuses_a_transition_ends_the_job(
+    tmp_path: Path, new_topic: NewTopic
+) -> None:
+    bus = new_topic(**{"max.message.bytes": "100"})
+    project = write_project(
+        tmp_path / "project",
+        changed(
+            destinations={
+                "bus": {"type": "kafka", "topic": bus.name, "bootstrap_servers": bus.servers}
+            },
+            syncs={"quiet": {"audience": "quiet", "destination": "bus"}},
+        ),
+    )
+    code, said = finished(project)
+    assert code == 3, said
+    last = said.splitlines()[-1]
+    assert last.startswith("usher: destination 'bus': a transition could not be delivered")
+    assert "Traceback" not in said

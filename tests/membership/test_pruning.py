@@ -31,7 +31,7 @@ def pruning(
 ) -> Iterator[None]:
     pruning = Pruning(store, retention, said.append, every)
     yield
-    pruning.close(60)
+    pruning.close()
 
 
 def test_pruning_is_done_at_the_start_and_again_and_again(
