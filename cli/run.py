@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -14,16 +13,19 @@ from cli.control import controlled
 from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
 from connectors.sources.errors import SourceError
-from dataflows.emission import Emission
-from dataflows.following import wall_clock
 from dataflows.job import Start, run_job
+from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.preparation import JobRefused
 from dataflows.recovery import with_stored_audiences
+from dataflows.single import SingleJob
 from dataflows.summary import RecordCounts
 from membership.errors import StoreError
 from project.folder import LoadedProject
 from warehouse.errors import WarehouseError
+
+# Seconds for which a change of definitions waits for a destination that does not get on.
+_INTERRUPTION = 1.0
 
 
 @click.command()
@@ -38,18 +40,11 @@ from warehouse.errors import WarehouseError
 )
 @click.option(
     "--rebuild",
-    "start",
-    flag_value=Start.REBUILD,
-    help="Count anew from the sources, for instance because the stored state is damaged.",
-)
-@click.option(
-    "--fresh",
-    "start",
-    flag_value=Start.FRESH,
-    help="Forget all that the job remembers, and count anew.",
+    is_flag=True,
+    help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
 @click.pass_obj
-def run(root: Path, workers: int, form: str, start: Start | None) -> None:
+def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
@@ -66,30 +61,30 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with environment_failures(), sole_job(loaded.root):
-        _run(loaded, workers, form, start or Start.RESUME)
+        _run(loaded, workers, form, Start.REBUILD if rebuild else Start.RESUME)
 
 
 def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     counts = RecordCounts()
-    emission, job = _prepared(loaded, form, counts, start)
+    single = _prepared(loaded, form, counts, start)
     with controlled(loaded) as control:
         while True:
-            control.attach(job.stop)
-            try:
+            with single as job:
+                control.attach(job.stop)
                 run_job(job, workers=workers, start=start)
-            finally:
-                emission.close()
-            changed = control.take_next()
-            if changed is None or emission.failure:
+                changed = control.take_next()
+                if changed is not None:
+                    single.patience = _INTERRUPTION
+            if changed is None or single.emission.failure:
                 break
             start = Start.RESUME
             try:
-                emission, job = _prepared(changed, form, counts, start)
+                single = _prepared(changed, form, counts, start)
             except (JobRefused, SourceError, WarehouseError, StoreError, OSError) as error:
                 click.echo(f"usher: {error}; the job goes on with the definitions before", err=True)
-                emission, job = _prepared(loaded, form, counts, start)
+                single = _prepared(loaded, form, counts, start)
             else:
                 loaded = changed
     click.echo(
@@ -97,7 +92,7 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
         f"{counts.invalid:,} invalid",
         err=True,
     )
-    if emission.failure:
+    if single.emission.failure:
         sys.exit(ENVIRONMENT)
 
 
@@ -109,34 +104,18 @@ def _tell_differences(count: int) -> None:
         )
 
 
-def _prepared(
-    loaded: LoadedProject, form: str, counts: RecordCounts, start: Start
-) -> tuple[Emission, Job]:
-    if start is Start.RESUME:
-        loaded = with_stored_audiences(loaded)
-    emission = Emission(
-        loaded,
-        _print_line,
-        json=form == "json",
-        counts=counts,
-        reconciled=_tell_differences,
-    )
+def _prepared(loaded: LoadedProject, form: str, counts: RecordCounts, start: Start) -> SingleJob:
     try:
-        job = prepare_job(loaded, wall_clock(), emission)
-    except BaseException:
-        emission.close()
-        raise
-    for parent, snapshot in job.audiences.snapshots.items():
+        loaded = with_stored_audiences(loaded)
+    except JobRefused:
+        if start is Start.RESUME:
+            raise
+    single = SingleJob(
+        loaded, print_lines, json=form == "json", counts=counts, reconciled=_tell_differences
+    )
+    for parent, snapshot in single.job.audiences.snapshots.items():
         click.echo(
             f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
         )
     click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
-    return emission, job
-
-
-def _print_line(line: str) -> None:
-    try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return single

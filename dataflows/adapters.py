@@ -55,19 +55,16 @@ def _nothing() -> None:
 class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
     """Hands items' values to a function, some at a time.
 
-    Before the first, `begin` is called; and `settle` before the state that knows of the items is
-    stored.
+    `settle` is called before the state that knows of them is stored.
     """
 
     def __init__(
         self,
         take: Callable[[Sequence[_X]], None],
         settle: Callable[[], None] = _nothing,
-        begin: Callable[[], None] = _nothing,
     ) -> None:
         self._take = take
         self._settle = settle
-        self._begin = begin
 
     @override
     def list_parts(self) -> list[str]:
@@ -81,7 +78,6 @@ class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[_X, None]:
-        self._begin()
         return _CallbackPartition(self._take, self._settle)
 
 

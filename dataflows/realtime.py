@@ -13,11 +13,11 @@ Bytewax's own options for workers and recovery.
 
 from __future__ import annotations
 
+import atexit
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import bytewax.operators as op
@@ -29,12 +29,14 @@ from connectors.sources.errors import SourceError
 from connectors.sources.reader import Batch, EventReader
 from dataflows.adapters import CallbackSink
 from dataflows.clocks import LiveClock
-from dataflows.emission import Emission
 from dataflows.evaluation import evaluate_audiences
-from dataflows.following import FollowedSource, Polled, wall_clock
+from dataflows.following import FollowedSource, Polled
+from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.preparation import Job, JobRefused, tell
+from dataflows.single import SingleJob
 from dataflows.steps import Step
+from membership.errors import StoreError
 from project.folder import load_project
 from warehouse.errors import WarehouseError
 
@@ -50,11 +52,7 @@ def realtime_flow(job: Job) -> Dataflow:
     op.output("bury", broken, CallbackSink(job.outputs.bury, job.outputs.settle))
     steps = op.flat_map("tell_time", readings, Time(job).steps)
     transitions = evaluate_audiences("audiences", steps, job.audiences)
-    op.output(
-        "transitions",
-        transitions,
-        CallbackSink(job.outputs.take, job.outputs.settle, job.outputs.begin),
-    )
+    op.output("transitions", transitions, CallbackSink(job.outputs.take, job.outputs.settle))
     return flow
 
 
@@ -116,6 +114,13 @@ def dead_letters(reading: Reading) -> Iterable[tuple[str, DeadLetter]]:
 _HELD = ExitStack()
 
 
+def _end() -> None:
+    try:
+        _HELD.close()
+    except (OSError, StoreError) as error:
+        tell(str(error))
+
+
 def flow_of(folder: str) -> Dataflow:
     """The job of a project folder, for Bytewax's own runner; SIGTERM ends it cleanly.
 
@@ -127,9 +132,9 @@ def flow_of(folder: str) -> Dataflow:
         raise SystemExit("\n".join(one.to_text() for one in loading.diagnostics))
     try:
         _HELD.enter_context(sole_job(loading.loaded.root))
-        emission = Emission(loading.loaded, partial(print, flush=True))
-        job = prepare_job(loading.loaded, wall_clock(), emission)
-    except (JobRefused, SourceError, WarehouseError, OSError) as error:
+        job = _HELD.enter_context(SingleJob(loading.loaded, print_lines))
+    except (JobRefused, SourceError, StoreError, WarehouseError, OSError) as error:
         raise SystemExit(f"usher: {error}") from error
+    atexit.register(_end)
     signal.signal(signal.SIGTERM, lambda _number, _frame: job.stop.set())
     return realtime_flow(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from audience_dsl.definitions import Settings
 from connectors.destinations.errors import DestinationError
 from connectors.destinations.kafka import KafkaDestination
 from engine.records import TransitionRecord
-from tests.cli.jobs import eventually, now, running
+from tests.cli.jobs import eventually, finished, now, running
 from tests.cli.projects import changed, page, write_project
-from tests.cli.test_run import POPULATED
+from tests.cli.test_run import POPULATED, append, archived
 from tests.kafka.broker import Broker, Topic
 
 NewTopic = Callable[..., Topic]
@@ -51,6 +51,15 @@ def sending(topic: Topic, said: list[str], /, **options: Any) -> Iterator[KafkaD
     destination.close()
 
 
+def write_all(destination: KafkaDestination, records: Sequence[TransitionRecord]) -> None:
+    while records := records[destination.write(records) :]:
+        destination.settle()
+
+
+def settle(destination: KafkaDestination) -> None:
+    eventually(destination.settle)
+
+
 def refused(topic: Topic, /, **options: Any) -> str:
     with pytest.raises(DestinationError) as failure:
         opened(topic, [], **options)
@@ -74,8 +83,8 @@ def test_every_record_once_and_in_order_for_each_user(new_topic: NewTopic) -> No
     users = [f"u{i}" for i in range(50)] + ["ß\n€"]
     with sending(topic, []) as one:
         for sequence in range(1, 101):
-            one.write([record(user, sequence) for user in users])
-        one.settle()
+            write_all(one, [record(user, sequence) for user in users])
+        settle(one)
         assert of_users(topic) == {user: list(range(1, 101)) for user in users}
     first = topic.messages()[0]
     value = json.loads(first.value() or b"")
@@ -91,19 +100,20 @@ def test_a_broker_that_is_killed_loses_repeats_and_reorders_nothing(
     said: list[str] = []
     with sending(topic, said) as one:
         for sequence in range(1, 201):
-            one.write([record(user, sequence) for user in users])
+            write_all(one, [record(user, sequence) for user in users])
             if sequence == 100:
                 own_broker.kill()
         restart = Thread(target=own_broker.start)
         restart.start()
-        one.settle()
+        settle(one)
         restart.join()
     assert of_users(topic) == {user: list(range(1, 201)) for user in users}
 
 
 def test_a_full_queue_waits_and_drops_nothing(topic: Topic) -> None:
     with sending(topic, [], **{"queue.buffering.max.messages": 10}) as one:
-        one.write([record("u", sequence) for sequence in range(1, 501)])
+        write_all(one, [record("u", sequence) for sequence in range(1, 501)])
+        settle(one)
     assert of_users(topic) == {"u": list(range(1, 501))}
 
 
@@ -113,10 +123,11 @@ def test_what_cannot_be_delivered_is_not_passed_over(new_topic: NewTopic) -> Non
     one = opened(topic, [], **{"compression.type": "none"})
     one.write(too_large)
     with pytest.raises(DestinationError) as failure:
-        one.settle()
-    for again in (partial(one.write, [record("u", 4)]), one.settle, one.close):
+        settle(one)
+    for again in (partial(one.write, [record("u", 4)]), one.settle):
         with pytest.raises(DestinationError):
             again()
+    one.close()
     said = str(failure.value)
     assert said.startswith(
         f"destination 'bus': a transition could not be delivered to topic '{topic.name}': "
@@ -161,3 +172,59 @@ def test_a_job_delivers_to_a_topic(tmp_path: Path, new_topic: NewTopic) -> None:
         ("keen", "exited"),
     ]
     assert all(each == printed[each["id"]] for each in sent)
+
+
+def test_a_job_goes_on_without_the_brokers_and_delivers_when_they_are_back(
+    tmp_path: Path, own_broker: Broker, new_topic: NewTopic
+) -> None:
+    bus = new_topic(2)
+    project = write_project(
+        tmp_path / "project",
+        changed(
+            destinations={
+                "bus": {"type": "kafka", "topic": bus.name, "bootstrap_servers": bus.servers},
+                "archive": {"type": "file", "path": "out/transitions.jsonl"},
+            },
+            syncs={
+                "bus": {"audience": "keen", "destination": "bus"},
+                "archive": {"audience": "keen", "destination": "archive"},
+            },
+        ),
+    )
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        own_broker.kill()
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        one.await_told(
+            ("u1", "entered", "keen", "event"), ("u1", "exited", "keen", "window_expired")
+        )
+        eventually(lambda: len(archived(project)) == 2, one)
+        eventually(lambda: "is out of reach" in one.errors(), one)
+        assert one.stop() == 0
+        assert "destination 'bus': what follows position " in one.errors()
+    own_broker.start()
+    with running(project) as two:
+        eventually(lambda: len(bus.messages()) >= 2, two)
+        assert two.stop() == 0
+        assert len(archived(project)) == 2
+    assert [json.loads(one.value() or b"")["sequence"] for one in bus.messages()] == [1, 2]
+
+
+def test_a_topic_that_refuses_a_transition_ends_the_job(
+    tmp_path: Path, new_topic: NewTopic
+) -> None:
+    bus = new_topic(**{"max.message.bytes": "100"})
+    project = write_project(
+        tmp_path / "project",
+        changed(
+            destinations={
+                "bus": {"type": "kafka", "topic": bus.name, "bootstrap_servers": bus.servers}
+            },
+            syncs={"quiet": {"audience": "quiet", "destination": "bus"}},
+        ),
+    )
+    code, said = finished(project)
+    assert code == 3, said
+    last = said.splitlines()[-1]
+    assert last.startswith("usher: destination 'bus': a transition could not be delivered")
+    assert "Traceback" not in said
