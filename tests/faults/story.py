@@ -43,10 +43,16 @@ _AUDIENCES: dict[str, Any] = {
     "quiet": {"did_not_perform": "page_viewed", "within": "1s"},
     "both": {"all": [{"in_audience": "twice"}, {"in_audience": "few"}]},
 }
-DEFINITION = changed(
-    audiences={key: {"parent_model": "users", "where": where} for key, where in _AUDIENCES.items()},
-    syncs={key: {"audience": key, "destination": "archive"} for key in _AUDIENCES},
-)
+
+
+def definition_of(**sections: Any) -> dict[str, Any]:
+    """The project of all stories, with other sections."""
+    audiences = {key: {"parent_model": "users", "where": one} for key, one in _AUDIENCES.items()}
+    syncs = {key: {"audience": key, "destination": "archive"} for key in _AUDIENCES}
+    return changed(**{"audiences": audiences, "syncs": syncs, **sections})
+
+
+DEFINITION = definition_of()
 _LISTED = 150
 _USERS = 200
 
