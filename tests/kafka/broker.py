@@ -157,9 +157,10 @@ class Topic:
     def enlarge(self, partitions: int) -> None:
         new = NewPartitions(self.name, partitions)
         self._admin.create_partitions([new])[self.name].result(PATIENCE)
-        eventually(lambda: self._known_partitions() == partitions)
+        eventually(lambda: self.partitions == partitions)
 
-    def _known_partitions(self) -> int:
+    @property
+    def partitions(self) -> int:
         return len(self._producer.list_topics(self.name, PATIENCE).topics[self.name].partitions)
 
     def truncate(self, partition: int, offset: int) -> None:
@@ -209,7 +210,7 @@ class Topic:
             QUIET
             | {"bootstrap.servers": self.servers, "group.id": "look", "enable.partition.eof": True}
         )
-        count = self._known_partitions()
+        count = self.partitions
         consumer.assign([TopicPartition(self.name, one, 0) for one in range(count)])
         found: list[Message] = []
         ended = 0

@@ -43,6 +43,11 @@ class TopicStory(Story):
             for line, event in zip(lines, events, strict=True)
         )
 
+    def reconnect(self) -> None:
+        """Return when the next event reaches the topic at once, after the broker was away."""
+        for partition in range(self._events.partitions):
+            self._events.send(None, partition=partition, at=1)
+
     def note_tardy(self, entries: Iterable[dict[str, Any]]) -> None:
         arrivals = self.arrivals()
         for one in entries:

@@ -18,7 +18,7 @@ from tests.kafka.conftest import NewTopic
 from tests.kafka.story import TopicStory
 
 # Users of whom it is not known when the job was given their events, at most.
-_TARDY = 0.3
+_TARDY = 0.5
 
 
 @pytest.mark.slow
@@ -47,6 +47,7 @@ def test_a_job_and_its_broker_that_are_killed_end_with_the_truth(
                 if not lives:
                     one.kill()
                 own_broker.start()
+                story.reconnect()
                 story.go_on(story.random.uniform(0.0, 1.5))
             if story.random.random() < 0.2 and one.runs:
                 code = one.stop()
