@@ -57,7 +57,7 @@ OpenSource = Callable[[bytes | None], Followed]
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What one source delivered at `now`.
+    """What one source delivered; it was asked at `now`, and had answered at `read_at`.
 
     `caught_up` if there is no more for the moment; `reached` as the source says.
     """
@@ -66,6 +66,7 @@ class Polled:
     chunks: Sequence[Chunk]
     caught_up: bool
     now: int
+    read_at: int
     reached: int | None = None
 
 
@@ -132,7 +133,8 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
                 break
             if chunks or now - self._reported[key] >= _TICK:
                 self._reported[key] = now
-                batch.append(Polled(key, chunks, source.caught_up, now, source.reached))
+                read_at = wall_clock()  # so nothing that was read has arrived later
+                batch.append(Polled(key, chunks, source.caught_up, now, read_at, source.reached))
             idle &= not chunks
         self._pauses.polled(idle=idle, delivered=bool(batch))
         return batch
