@@ -26,6 +26,7 @@ _PASSING = {
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.KAFKA_STORAGE_ERROR,
     KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TRANSPORT,  # noqa: SLF001
 }
 _VERSION = 1
 _MILLISECOND = 1_000
@@ -93,7 +94,7 @@ def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), _PATIENCE)
         except KafkaException as error:
-            # While a partition changes its leader, the client sometimes asks again, but not always.
+            # While a partition changes its leader, the client asks again, but not always.
             if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 raise _untold(topic, error) from error
             time.sleep(_PAUSE)
