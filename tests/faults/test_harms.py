@@ -17,6 +17,7 @@ from tests.faults.verdict import (
     assert_same,
     assert_true_in_the_end,
     await_stored,
+    begin,
     kept_members,
 )
 
@@ -27,10 +28,7 @@ WEEK = 7 * 24 * HOUR
 def began(root: Path, seed: int) -> Story:
     """A story whose job has stored something."""
     story = Story(root / "project", seed)
-    with process(story.root) as one:
-        one.await_begin()
-        story.go_on(0.5)
-        assert one.stop() == 0, one.said()
+    begin(story)
     return story
 
 

@@ -11,7 +11,7 @@ from tests.faults.harm import Harm
 from tests.faults.processes import process
 from tests.faults.shares import FILE_STORIES, KILLS
 from tests.faults.story import Story
-from tests.faults.verdict import assert_true_in_the_end
+from tests.faults.verdict import assert_true_in_the_end, begin
 
 
 @pytest.mark.slow
@@ -20,10 +20,7 @@ def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
     tmp_path: Path, seed: int
 ) -> None:
     story = Story(tmp_path / "project", seed)
-    with process(story.root) as one:  # see `assert_true_in_the_end`
-        one.await_begin()
-        story.go_on(0.2)
-        assert one.stop() == 0, one.said()
+    begin(story)
     kills = 0
     while kills < KILLS:
         workers = str(story.random.choice((1, 1, 2, 3)))

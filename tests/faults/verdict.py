@@ -17,6 +17,16 @@ from tests.faults.processes import Process, process
 from tests.faults.story import HOUR, Story, now
 
 
+def begin(story: Story) -> None:
+    """Run a job that stores something: one that did not begins its life again."""
+    began = now()
+    with process(story.root) as one:
+        one.await_begin()
+        story.go_on(0.2)
+        await_stored(one, story.root, began)
+        assert one.stop() == 0, one.said()
+
+
 def assert_true_in_the_end(story: Story, *, since_the_first_start: bool = True) -> None:
     """Start the job once more, an hour later and unharmed, and compare it with the oracle.
 
