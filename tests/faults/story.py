@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from audience_dsl.instants import format_instant
 from dataflows.realtime import ALLOWANCE
 from tests import oracle
 from tests.cli.projects import changed, page, write_project
+
+Member = tuple[str, str]
 
 HOUR = 3_600_000_000
 SHORT = 1_000_000
@@ -131,26 +133,38 @@ class Story:
     def note_tardy(self, entries: Iterable[dict[str, Any]]) -> None:
         """Learn from the journal whose events were tardy; of a file, it is known without."""
 
-    def transitions(self, began: int, until: int) -> list[oracle.Transition]:
-        """All that a job causes that began at an instant."""
-        before = [event for event in self.events if event.arrival < began]
-        after = self.events[len(before) :]
-        history: list[oracle.Step] = [*before, oracle.Pull(began, self._rows), *after]
-        return oracle.transitions(DEFINITION, history, until)
+    def transitions(self, began: int = 0) -> list[oracle.Transition]:
+        """All that a job causes that began at an instant, until an hour after all this."""
+        until = now() + self.ahead + HOUR
+        events: dict[str, list[oracle.Event]] = {user: [] for user in self._rows}
+        for event in self.events:
+            events.setdefault(event.record["userId"], []).append(event)
+        found = []
+        for user, own in events.items():
+            rows = {user: self._rows[user]} if user in self._rows else {}
+            before = [event for event in own if event.arrival < began]
+            after = own[len(before) :]
+            history: list[oracle.Step] = [*before, oracle.Pull(began, rows), *after]
+            found += oracle.transitions(DEFINITION, history, until)
+        return found
 
-    def members(self) -> set[tuple[str, str]]:
+    def members(self) -> set[Member]:
         """Who is in which audience an hour after all this."""
-        inside: set[tuple[str, str]] = set()
-        for one in self.transitions(0, now() + self.ahead + HOUR):
-            change = inside.add if one.type == "entered" else inside.discard
-            change((one.user_id, one.audience))
-        return inside
+        return members_after(self.transitions())
 
     def arrivals(self) -> dict[tuple[str, str], list[int]]:
         """When the events of each user and message id arrived."""
+        return self._instants(lambda event: event.arrival)
+
+    def receptions(self) -> dict[tuple[str, str], list[int]]:
+        """The same by the clock of whoever received them, which may have been set back."""
+        return self._instants(lambda event: oracle.read_instant(event.record["receivedAt"]))
+
+    def _instants(self, of: Callable[[oracle.Event], int]) -> dict[tuple[str, str], list[int]]:
         found: dict[tuple[str, str], list[int]] = {}
-        for record, arrival in self.events:
-            found.setdefault((record["userId"], record["messageId"]), []).append(arrival)
+        for event in self.events:
+            record = event.record
+            found.setdefault((record["userId"], record["messageId"]), []).append(of(event))
         return found
 
     def ageings(self) -> set[tuple[str, str]]:
@@ -161,6 +175,14 @@ class Story:
             for timestamp in [min(oracle.read_instant(event.record["timestamp"]), event.arrival)]
             for window in (SHORT, 24 * HOUR)
         }
+
+
+def members_after(transitions: Iterable[oracle.Transition]) -> set[Member]:
+    inside: set[Member] = set()
+    for one in transitions:
+        change = inside.add if one.type == "entered" else inside.discard
+        change((one.user_id, one.audience))
+    return inside
 
 
 def now() -> int:

@@ -55,9 +55,9 @@ def test_a_job_whose_clock_is_set_goes_on_and_is_never_early(tmp_path: Path) -> 
     chance = random.Random(20)
     with running(stepping.story.root, command=stepping.clock.command(stepping.story.root)) as one:
         stepping.await_read(one)
-        for ahead in (5 * MINUTE, -5 * MINUTE, 0, DAY, 0, DAY + MINUTE, -DAY, 2 * DAY):
+        for ahead in (5 * MINUTE, -5 * MINUTE, DAY, 0, 2 * DAY):
             stepping.set(ahead)
-            stepping.story.go_on(chance.uniform(0.2, 1.5))
+            stepping.story.go_on(chance.uniform(0.2, 1.0))
             stepping.await_read(one)
         stepping.check()
         assert one.stop() == 0, one.errors()
@@ -75,9 +75,9 @@ def test_state_is_stored_although_the_clock_was_set_back(tmp_path: Path) -> None
         stepping.set(-DAY)
         eventually(lambda: "the clock was set back by 86400 s" in one.errors(), one)
         eventually(lambda: one.errors().count("usher: running") == 2, one)
-        stepping.story.go_on(2.5)
+        stepping.story.go_on(2.0)
         stepping.await_read(one)
-        stepping.story.go_on(2.5)
+        stepping.story.go_on(2.0)
         one.process.kill()
         one.process.wait()
     before = len(stepping.story.events)

@@ -12,18 +12,18 @@ from engine.group import KeyGroup
 from project.folder import load_project
 from tests.cli.jobs import eventually
 from tests.faults.harm import Harm
-from tests.faults.journal import Member, assert_journal_is_true, journal
+from tests.faults.journal import assert_journal_is_true, began, journal
 from tests.faults.processes import Process, process
-from tests.faults.story import HOUR, Story, now
+from tests.faults.story import HOUR, Member, Story, members_after, now
 
 
 def begin(story: Story) -> None:
     """Run a job that stores something: one that did not begins its life again."""
-    began = now()
+    at = now()
     with process(story.root) as one:
         one.await_begin()
         story.go_on(0.2)
-        await_stored(one, story.root, began)
+        await_stored(one, story.root, at)
         assert one.stop() == 0, one.said()
 
 
@@ -35,15 +35,16 @@ def assert_true_in_the_end(story: Story, *, since_the_first_start: bool = True) 
     Args:
         since_the_first_start: Whether the first job has stored something.
     """
-    expected = story.members()
     with process(story.root, harm=Harm(clock=story.ahead + HOUR)) as one:
         await_stored(one, story.root, now() + story.ahead + HOUR)
+        truth = story.transitions(began(story.root))
+        expected = members_after(truth)
         with suppress(AssertionError):  # it is told below what differs
             eventually(lambda: not one.runs or recorded_members(story.root) == expected)
         assert one.stop() == 0, one.said()
     assert_same(kept_members(story.root), expected)
     assert_same(recorded_members(story.root), expected)
-    assert_journal_is_true(story, since_the_first_start=since_the_first_start)
+    assert_journal_is_true(story, truth, since_the_first_start=since_the_first_start)
 
 
 def await_stored(one: Process, root: Path, instant: int) -> None:
