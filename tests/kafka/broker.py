@@ -150,6 +150,7 @@ class Topic:
     def create(self, partitions: int, **config: str) -> None:
         new = NewTopic(self.name, partitions, 1, config=config)
         self._admin.create_topics([new])[self.name].result(PATIENCE)
+        eventually(lambda: self.partitions == partitions)  # brokers learn of it a little later
 
     def delete(self) -> None:
         self._admin.delete_topics([self.name])[self.name].result(PATIENCE)
