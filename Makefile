@@ -75,7 +75,8 @@ format: $(READY) ## Format the code and mend what the linter can
 .PHONY: soak
 soak: $(READY) ## The engine against the oracle: 10,000 histories a condition kind; 1,000 kills
 	HYPOTHESIS_PROFILE=soak USHER_FAULT_STORIES=100 USHER_FAULT_DAMAGES=300 \
-	  $(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/properties tests/faults
+	  $(BIN)/pytest -n $(WORKERS) --dist worksteal -q \
+	  tests/properties tests/faults tests/kafka/test_kills.py
 
 .PHONY: bench
 bench: $(READY) ## All measurements, with targets; written to benchmarks/results/

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -15,11 +15,10 @@ from typing_extensions import override
 
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
+from dataflows.pauses import AT_ONCE, Pauses
 from dataflows.seals import sealed, unsealed
 
-# How often a source that has nothing new is asked again, and how often its silence is reported,
-# so that time goes on.
-_POLL = timedelta(milliseconds=10)
+# How often the silence of a source that has nothing new is reported, so that time goes on.
 _TICK = 50_000
 
 # Bytes taken from a source at once: enough to be fast, few enough to stay timely.
@@ -58,7 +57,7 @@ OpenSource = Callable[[bytes | None], Followed]
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What one source delivered at `now`.
+    """What one source delivered; it was asked at `now`, and had answered at `read_at`.
 
     `caught_up` if there is no more for the moment; `reached` as the source says.
     """
@@ -67,6 +66,7 @@ class Polled:
     chunks: Sequence[Chunk]
     caught_up: bool
     now: int
+    read_at: int
     reached: int | None = None
 
 
@@ -112,14 +112,16 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         self._stop = stop
         self._failed = failed
         self._reported = dict.fromkeys(sources, 0)
-        self._idle = False
+        self._pauses = Pauses(stop)
 
     @override
     def next_batch(self) -> list[Polled]:
+        if self._pauses.go_on():
+            return []
         if self._stop.is_set():
             raise StopIteration
         batch = []
-        self._idle = True
+        idle = True
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
@@ -131,13 +133,15 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
                 break
             if chunks or now - self._reported[key] >= _TICK:
                 self._reported[key] = now
-                batch.append(Polled(key, chunks, source.caught_up, now, source.reached))
-            self._idle &= not chunks
+                read_at = wall_clock()  # so nothing that was read has arrived later
+                batch.append(Polled(key, chunks, source.caught_up, now, read_at, source.reached))
+            idle &= not chunks
+        self._pauses.polled(idle=idle, delivered=bool(batch))
         return batch
 
     @override
-    def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _POLL if self._idle else None
+    def next_awake(self) -> datetime:
+        return AT_ONCE
 
     @override
     def snapshot(self) -> bytes:

@@ -83,7 +83,7 @@ class Readers:
         """One reading a chunk, and one for a source without."""
         reader = self._readers[polled.source]
         for number, chunk in enumerate(polled.chunks, start=1):
-            batch = reader.read(chunk, ArrivalPolicy.LIVE, polled.now)
+            batch = reader.read(chunk, ArrivalPolicy.LIVE, polled.read_at)
             self._count(batch)
             caught_up = polled.caught_up and number == len(polled.chunks)
             yield Reading(polled.source, batch, caught_up, polled.now, polled.reached)

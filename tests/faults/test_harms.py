@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harm import Harm
+from tests.faults.journal import journal
 from tests.faults.processes import process
 from tests.faults.story import HOUR, Story, now
 from tests.faults.verdict import (
     assert_same,
     assert_true_in_the_end,
     await_stored,
+    begin,
     kept_members,
-    told,
 )
 
 DAMAGES = int(os.environ.get("USHER_FAULT_DAMAGES", "15"))
@@ -27,10 +28,7 @@ WEEK = 7 * 24 * HOUR
 def began(root: Path, seed: int) -> Story:
     """A story whose job has stored something."""
     story = Story(root / "project", seed)
-    with process(story.root) as one:
-        one.await_begin()
-        story.go_on(0.5)
-        assert one.stop() == 0, one.said()
+    begin(story)
     return story
 
 
@@ -140,12 +138,12 @@ def damage(folder: Path, chance: random.Random) -> str:
 
 def test_a_week_later_what_fell_due_meanwhile_happens_at_its_own_instant(tmp_path: Path) -> None:
     story = began(tmp_path, 9)
-    before = len(told(story.root))
+    before = len(journal(story.root))
     with process(story.root, harm=Harm(clock=WEEK)) as one:
         await_stored(one, story.root, now() + WEEK)
         assert one.stop() == 0, one.said()
-    after = told(story.root)[before:]
-    ageings = set(story.ageings())
+    after = journal(story.root)[before:]
+    ageings = story.ageings()
     assert {each["audience"] for each in after} >= {"busy", "quiet", "twice", "few"}
     for each in after:
         assert each["cause"]["kind"] == "window_expired"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from audience_dsl.instants import read_instant
 from connectors.sources.errors import SourceError
@@ -15,6 +16,18 @@ LATEST = "latest"
 
 # Seconds that the brokers may take to tell about one partition.
 _PATIENCE = 30.0
+_PAUSE = 0.2
+_PASSING = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TRANSPORT,  # noqa: SLF001
+}
 _VERSION = 1
 _MILLISECOND = 1_000
 # Earlier than any arrival.
@@ -76,11 +89,17 @@ def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     Raises:
         SourceError: the brokers do not tell.
     """
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), _PATIENCE)
-    except KafkaException as error:
-        raise _untold(topic, error) from error
-    return low, high
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), _PATIENCE)
+        except KafkaException as error:
+            # While a partition changes its leader, the client asks again, but not always.
+            if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                raise _untold(topic, error) from error
+            time.sleep(_PAUSE)
+        else:
+            return low, high
 
 
 def first_marks(

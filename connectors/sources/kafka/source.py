@@ -188,15 +188,17 @@ class KafkaSource:
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001
             self._progress.ends(partition, offset)
         elif code in _OUT_OF_RANGE:
-            if self._check(partition, self._marks[partition]):
-                self._assign()
+            # Also where nothing is missing, as when a replica that lags has become the leader: the
+            # client does not go on by itself.
+            self._check(partition, self._marks[partition])
+            self._assign()
         elif code in _HOPELESS or error.fatal():
             raise self._error(f"topic '{self._topic}': {self._connection.said(error)}")
         else:
             self._connection.heard(error)
 
-    def _check(self, partition: int, mark: Mark) -> bool:
-        """Make sure that a partition's next message is still there; whether it was passed over.
+    def _check(self, partition: int, mark: Mark) -> None:
+        """Make sure that a partition's next message is still there, or pass over what is missing.
 
         Raises:
             SourceError: it is not, and must not be passed over.
@@ -210,7 +212,7 @@ class KafkaSource:
             )
         missing = low - mark.next
         if missing <= 0:
-            return False
+            return
         if not self._skips:
             raise self._error(
                 f"{missing} offsets are missing in {where}: the job stopped reading at "
@@ -220,7 +222,6 @@ class KafkaSource:
         what = f"{missing} offsets are missing in {where}; going on at {low}"
         self._tell(self._connection.problem(what))
         mark.next = low
-        return True
 
     def _described(self) -> TopicFacts:
         facts = self._watch.facts()
