@@ -78,7 +78,7 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
         while True:
             control.attach(job.stop)
             try:
-                run_job(job, workers=workers, start=start)
+                run_job(job, start=start)
             finally:
                 emission.close()
             changed = control.take_next()

@@ -67,15 +67,19 @@ class LiveClock:
     Args:
         start: When the job started: the instant at which its snapshot takes force.
         allowance: Microseconds between an event's arrival and the time it is read, at most.
+        pace: Microseconds that pass between two steps in which nothing happens, at least: many
+            sources that are silent are no reason for many steps.
     """
 
-    def __init__(self, start: int, allowance: int, sources: Iterable[str]) -> None:
+    def __init__(self, start: int, allowance: int, sources: Iterable[str], pace: int = 0) -> None:
         self._start = start
         self._allowance = allowance
         self._latest: dict[str, int | None] = dict.fromkeys(sources)
         self._caught_up = dict.fromkeys(self._latest, False)
         self._in_force = False
         self._reconciled = 0  # key groups
+        self._pace = pace
+        self._told = _NOTHING_YET
 
     def steps(
         self, source: str, batch: Batch, latest: int | None, caught_up: bool, now: int
@@ -93,6 +97,9 @@ class LiveClock:
                 return
             self._in_force = True
             yield Step(self._start, {}, self._start)
+        elif not batch and tick < self._told + self._pace:
+            return
+        self._told = tick
         yield Step(None, batch, tick, self._to_reconcile())
 
     def _to_reconcile(self) -> int | None:

@@ -162,6 +162,7 @@ class Emission:
         Raises:
             OSError: a destination cannot be written.
         """
+        self.settle()
         self._deliveries.close()
         self._dead_letters.close()
         for store in (self._store, self._reader):

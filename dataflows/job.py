@@ -31,7 +31,7 @@ class Start(Enum):
     """Nothing: it forgets its state, and what it has told."""
 
 
-def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
+def run_job(job: Job, *, start: Start = Start.RESUME) -> None:
     """Run until `job.stop` is set; then evaluate what was read, store the state and return.
 
     It also returns, as cleanly, when a source cannot be read any more, which `Outputs.failed` is
@@ -45,8 +45,8 @@ def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
         forget_state(job.loaded.root)
     recovery = open_recovery(job.loaded)
     audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
-    flow = realtime_flow(replace(job, audiences=audiences))
+    flow = realtime_flow(replace(job, audiences=audiences, stored=recovery.shares))
     try:
-        run_flow(flow, workers=workers, epoch=EPOCH, recovery=recovery.config)
+        run_flow(flow, epoch=EPOCH, recovery=recovery.config)
     except (DamagedState, DamagedLog, ForeignState) as error:
         raise damaged(recovery.log.folder, error) from error

@@ -19,11 +19,13 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
+from dataflows.following import StoredShare
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.removals import Known, known_audiences, with_known
 from dataflows.resumption import DamagedStore, StoredRow, read_resumption
 from dataflows.seals import BrokenSeal, sealed, unsealed
+from dataflows.shares import share_names
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
 from engine.hashing import GROUPS
@@ -35,6 +37,7 @@ _AUDIENCES = "audiences"
 
 # The steps of the flow that something is stored of.
 _SOURCES = "usher-realtime.events"
+_CLOCK = "usher-realtime.tell_time"
 _GROUPS = "usher-realtime.audiences.evaluate"
 
 
@@ -44,6 +47,7 @@ class Recovery:
 
     config: RecoveryConfig
     log: StateLog
+    shares: dict[str, StoredShare]  # what each share had come to, by name
 
 
 def open_recovery(loaded: LoadedProject) -> Recovery:
@@ -65,7 +69,9 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         _make(recovery, known)
     stored = _read_known(recovery)
     try:
-        positions = _verified(read_resumption(recovery), stored)
+        rows = read_resumption(recovery)
+        positions = _verified(rows, stored)
+        shares = _shares(rows)
     except (DamagedStore, BrokenSeal) as error:
         raise damaged(recovery, error) from error
     if log.is_in_use and not positions:
@@ -78,7 +84,11 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         raise damaged(state, error) from error
     if stored != known:
         _write_known(recovery, known)
-    return Recovery(RecoveryConfig(recovery, None), log)  # type: ignore[no-untyped-call]
+    return Recovery(
+        RecoveryConfig(recovery, None),  # type: ignore[no-untyped-call]
+        log,
+        shares,
+    )
 
 
 def forget_state(root: Path) -> None:
@@ -148,9 +158,7 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
     models that are gone have left what was theirs, and new ones have nothing yet.
     """
     sources = [row for row in rows if row.step == _SOURCES]
-    for row in sources:
-        unsealed(row.state)
-    if {row.step for row in rows} - {_SOURCES, _GROUPS}:
+    if {row.step for row in rows} - {_SOURCES, _CLOCK, _GROUPS}:
         raise DamagedStore("it has rows of an unknown step")
     stored = [
         row for row in rows if row.step == _GROUPS and row.key.partition("/")[0] in parent_models
@@ -172,3 +180,14 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
     if not all(isinstance(group.state, Position) for group in groups):
         raise DamagedStore("it was made by a flow that keeps no log")
     return [group.state for group in groups if isinstance(group.state, Position)]
+
+
+def _shares(rows: list[StoredRow]) -> dict[str, StoredShare]:
+    """What all shares had come to, if it is one moment's and none is missing."""
+    sources = [row for row in rows if row.step == _SOURCES]
+    shares = {row.key: StoredShare.from_bytes(row.state) for row in sources}
+    if len({row.epoch for row in sources}) > 1 or len({one.count for one in shares.values()}) > 1:
+        raise DamagedStore("the sources' positions are of different moments")
+    if any(not shares.keys() >= set(share_names(one.count)) for one in shares.values()):
+        raise DamagedStore("some of the sources' positions are missing")
+    return shares
