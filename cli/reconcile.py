@@ -9,12 +9,11 @@ import click
 from cli.compiling import compile_core
 from cli.failures import environment_failures
 from cli.validate import load_or_exit
-from dataflows.emission import Emission
-from dataflows.following import wall_clock
 from dataflows.job import run_job
+from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import prepare_job
 from dataflows.recovery import with_stored_audiences
+from dataflows.single import SingleJob
 
 
 @click.command()
@@ -35,13 +34,8 @@ def reconcile(root: Path) -> None:
     with environment_failures(), sole_job(loaded.root):
         compile_core()
         loaded = with_stored_audiences(loaded)
-        emission = Emission(loaded, click.echo, reconciled=lambda _count: job.stop.set())
-        job = prepare_job(loaded, wall_clock(), emission)
-        try:
+        single = SingleJob(loaded, print_lines, reconciled=lambda _count: single.job.stop.set())
+        with single as job:
             run_job(job)
-        finally:
-            emission.close()
-    click.echo(
-        f"usher: {emission.differences:,} difference{'' if emission.differences == 1 else 's'}",
-        err=True,
-    )
+    differences = single.reconciliation.differences
+    click.echo(f"usher: {differences:,} difference{'' if differences == 1 else 's'}", err=True)

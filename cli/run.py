@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -14,12 +13,12 @@ from cli.control import controlled
 from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
 from connectors.sources.errors import SourceError
-from dataflows.emission import Emission
-from dataflows.following import wall_clock
 from dataflows.job import Start, run_job
+from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.preparation import JobRefused
 from dataflows.recovery import with_stored_audiences
+from dataflows.single import SingleJob
 from dataflows.summary import RecordCounts
 from membership.errors import StoreError
 from project.folder import LoadedProject
@@ -73,23 +72,21 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     counts = RecordCounts()
-    emission, job = _prepared(loaded, form, counts, start)
+    single = _prepared(loaded, form, counts, start)
     with controlled(loaded) as control:
         while True:
-            control.attach(job.stop)
-            try:
+            with single as job:
+                control.attach(job.stop)
                 run_job(job, start=start)
-            finally:
-                emission.close()
             changed = control.take_next()
-            if changed is None or emission.failure:
+            if changed is None or single.emission.failure:
                 break
             start = Start.RESUME
             try:
-                emission, job = _prepared(changed, form, counts, start)
+                single = _prepared(changed, form, counts, start)
             except (JobRefused, SourceError, WarehouseError, StoreError, OSError) as error:
                 click.echo(f"usher: {error}; the job goes on with the definitions before", err=True)
-                emission, job = _prepared(loaded, form, counts, start)
+                single = _prepared(loaded, form, counts, start)
             else:
                 loaded = changed
     click.echo(
@@ -97,7 +94,7 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
         f"{counts.invalid:,} invalid",
         err=True,
     )
-    if emission.failure:
+    if single.emission.failure:
         sys.exit(ENVIRONMENT)
 
 
@@ -109,34 +106,15 @@ def _tell_differences(count: int) -> None:
         )
 
 
-def _prepared(
-    loaded: LoadedProject, form: str, counts: RecordCounts, start: Start
-) -> tuple[Emission, Job]:
+def _prepared(loaded: LoadedProject, form: str, counts: RecordCounts, start: Start) -> SingleJob:
     if start is Start.RESUME:
         loaded = with_stored_audiences(loaded)
-    emission = Emission(
-        loaded,
-        _print_line,
-        json=form == "json",
-        counts=counts,
-        reconciled=_tell_differences,
+    single = SingleJob(
+        loaded, print_lines, json=form == "json", counts=counts, reconciled=_tell_differences
     )
-    try:
-        job = prepare_job(loaded, wall_clock(), emission)
-    except BaseException:
-        emission.close()
-        raise
-    for parent, snapshot in job.audiences.snapshots.items():
+    for parent, snapshot in single.job.audiences.snapshots.items():
         click.echo(
             f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
         )
     click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
-    return emission, job
-
-
-def _print_line(line: str) -> None:
-    try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return single

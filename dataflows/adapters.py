@@ -102,18 +102,16 @@ class _CallbackPartition(StatefulSinkPartition[_X, None]):
 class WorkerSink(DynamicSink[tuple[str, _X]], Generic[_X]):
     """Hands the values of each worker's items to a function where they are, some at a time.
 
-    The state that knows of them is stored when it has returned.  `begin` is called before.
+    The state that knows of them is stored when it has returned.
     """
 
-    def __init__(self, take: Callable[[Sequence[_X]], None], begin: Callable[[], None]) -> None:
+    def __init__(self, take: Callable[[Sequence[_X]], None]) -> None:
         self._take = take
-        self._begin = begin
 
     @override
     def build(
         self, step_id: str, worker_index: int, worker_count: int
     ) -> StatelessSinkPartition[tuple[str, _X]]:
-        self._begin()
         return _WorkerPartition(self._take)
 
 

@@ -1,7 +1,10 @@
-"""What a running job puts out: transitions into the journal, and from there to whoever waits.
+"""What a running job puts out: transitions into the journal, and what it cannot read.
 
-The journal comes first.  What it accepts is durable when it is shown, printed or delivered; what
-the core finds again after a crash, it leaves out.
+The journal comes first.  What it accepts is durable, and the outbox shows and delivers it; what the
+core finds again after a crash, it leaves out.
+
+A process claims a key group just before it first records for it, or compares it with the journal.
+So of the processes of one job, each owns what it evaluates.
 """
 
 from __future__ import annotations
@@ -14,9 +17,9 @@ from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
-from dataflows.deliveries import Deliveries, today
+from dataflows.destinations import today
 from dataflows.following import wall_clock
-from dataflows.lines import json_line, text_line, visible
+from dataflows.lines import visible
 from dataflows.ownership import usher_folder
 from dataflows.preparation import tell
 from dataflows.steps import GroupTransitions
@@ -25,62 +28,65 @@ from engine.group import Member
 from engine.hashing import GROUPS
 from engine.plan import Plan
 from membership.proposals import Proposals, proposals_of
-from membership.reader import MembershipReader
 from membership.reconciling import corrections
-from membership.store import MembershipStore
+from membership.store import KeyGroup, MembershipStore
 from project.folder import LoadedProject
-from project.stores import open_reader, open_store
+from project.stores import open_reader
+
+Reconciled = Callable[[int], None]
 
 
-def _ignore(_differences: int) -> None:
+def ignore(_number: int) -> None:
     """Nobody wants to know."""
 
 
-class Emission:
-    """The outputs of a job; `show` is given one line a transition, and `counts` go on if given.
+class Reconciliation:
+    """Adds up what the comparison of key groups has found; `done` is told when it is all."""
 
-    `reconciled` is told how many transitions were needed to make journal and state agree, once all
-    key groups have been compared.
+    def __init__(self, loaded: LoadedProject, done: Reconciled = ignore) -> None:
+        self._missing = len(loaded.project.plans) * GROUPS
+        self._done = done
+        self.differences = 0
+
+    def add(self, differences: int) -> None:
+        """One more key group has been compared."""
+        self.differences += differences
+        self._missing -= 1
+        if self._missing == 0:
+            self._done(self.differences)
+
+
+class Emission:
+    """The outputs of a job, which go into a store; `counts` go on if given.
+
+    `wake` is told the journal's new end whenever something was recorded.  `reconciled` is told, of
+    each key group that has been compared, how many transitions were needed to make journal and
+    state agree.
 
     Raises:
-        JobRefused: a sync asks for what this release does not deliver.
-        OSError: a destination cannot be written.
+        OSError: dead letters cannot be written.
+        StoreError: the membership store cannot be read.
     """
 
     def __init__(
         self,
         loaded: LoadedProject,
-        show: Callable[[str], None],
+        store: MembershipStore,
         *,
-        json: bool = False,
-        reconciled: Callable[[int], None] = _ignore,
+        wake: Callable[[int], None] = ignore,
+        reconciled: Reconciled = ignore,
         counts: RecordCounts | None = None,
     ) -> None:
         self._loaded = loaded
-        self._show = show
-        self._line = json_line if json else text_line
-        self._deliveries = Deliveries(loaded)
+        self._store = store
+        self._reader = open_reader(loaded)
         self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
-        self._store: MembershipStore | None = None
-        self._reader: MembershipReader | None = None
+        self._claimed: set[KeyGroup] = set()
+        self._wake = wake
         self._reconciled = reconciled
-        self._unreconciled = len(loaded.project.plans) * GROUPS
-        self.differences = 0
         self.counts = counts or RecordCounts()
         self.failure: Exception | None = None
         self._warming: set[str] = set()
-
-    def begin(self) -> None:
-        """Become the writer of the journal, and deliver what an earlier job has left.
-
-        Raises:
-            StoreError: the membership store cannot be opened.
-        """
-        self._store = open_store(self._loaded)
-        self._reader = open_reader(self._loaded)
-        parents = self._loaded.project.plans
-        self._store.claim((parent, group) for parent in parents for group in range(GROUPS))
-        self._deliveries.begin(self._store, self._reader)
 
     def take(self, found: Sequence[GroupTransitions]) -> None:
         self._record(
@@ -96,27 +102,27 @@ class Emission:
 
     def _reconcile(self, found: GroupTransitions, members: Sequence[Member]) -> None:
         """Correct the journal where it differs from what the core says of a key group."""
-        assert self._reader is not None
         plan = self._plan(found)
+        self._claim([(found.parent_model, found.group)])
         heads = self._reader.heads(found.parent_model, found.group)
-        self.differences += self._record(
-            [corrections(plan, found.group, members, heads, found.tick)]
-        )
-        self._unreconciled -= 1
-        if self._unreconciled == 0:
-            self._reconciled(self.differences)
+        self._reconciled(self._record([corrections(plan, found.group, members, heads, found.tick)]))
 
     def _record(self, batch: Sequence[Proposals]) -> int:
-        """Bring into the journal, and from there to whoever waits; return how many it accepted."""
-        assert self._store is not None
+        """Bring into the journal; return how many it accepted."""
         batch = [one for one in batch if len(one)]
         if not batch:
             return 0
-        entries = self._store.record(batch, wall_clock()).journal_entries()
-        self._deliveries.deliver(entries)
-        for entry in entries:
-            self._show(self._line(entry.record))
-        return len(entries)
+        self._claim([(one.parent_model, one.key_group) for one in batch])
+        recorded = self._store.record(batch, wall_clock())
+        if recorded:
+            self._wake(recorded.last)
+        return len(recorded)
+
+    def _claim(self, groups: Sequence[KeyGroup]) -> None:
+        """Become the writer of these groups; once, because who has lost a claim has to stop."""
+        if new := set(groups) - self._claimed:
+            self._store.claim(new)
+            self._claimed |= new
 
     def _plan(self, found: GroupTransitions) -> Plan:
         return self._loaded.project.plans[found.parent_model].plan
@@ -153,18 +159,13 @@ class Emission:
                 tell(f"warming, exact from {format_instant(exact_from)} on: {visible(key)}")
 
     def settle(self) -> None:
-        self._deliveries.settle()
         self._dead_letters.settle()
 
     def close(self) -> None:
-        """Let go of everything.
+        """Let go of everything but the store.
 
         Raises:
-            OSError: a destination cannot be written.
+            OSError: dead letters cannot be written.
         """
-        self.settle()
-        self._deliveries.close()
         self._dead_letters.close()
-        for store in (self._store, self._reader):
-            if store is not None:
-                store.close()
+        self._reader.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -32,3 +34,17 @@ def visible(text: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Write to standard output, at once; nothing where its reader has gone.
+
+    Not through Python's buffer: a thread that is kept waiting there keeps the process from ending.
+    """
+    stream = sys.stdout
+    rest = memoryview("".join(f"{line}\n" for line in lines).encode(stream.encoding, "replace"))
+    try:
+        while rest:
+            rest = rest[os.write(stream.fileno(), rest) :]
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -45,9 +45,6 @@ class JobRefused(Exception):
 class Outputs(Protocol):
     """Where what the job finds goes."""
 
-    def begin(self) -> None:
-        """Get ready; nothing is taken before."""
-
     def take(self, found: Sequence[GroupTransitions]) -> None: ...
 
     def bury(self, letters: Sequence[DeadLetter]) -> None: ...

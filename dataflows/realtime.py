@@ -14,6 +14,7 @@ Bytewax's own options for workers and recovery.
 
 from __future__ import annotations
 
+import atexit
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -33,14 +34,16 @@ from connectors.sources.errors import SourceError
 from connectors.sources.reader import Batch, EventReader
 from dataflows.adapters import CallbackSink, WorkerSink
 from dataflows.clocks import LiveClock
-from dataflows.emission import Emission
 from dataflows.evaluation import evaluate_audiences
-from dataflows.following import FollowedSource, Polled, wall_clock
+from dataflows.following import FollowedSource, Polled
+from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.preparation import Job, JobRefused, tell
 from dataflows.shares import reading_name
+from dataflows.single import SingleJob
 from dataflows.steps import Step, arranged_by_group
 from engine.inputs import Inputs
+from membership.errors import StoreError
 from project.folder import load_project
 from warehouse.errors import WarehouseError
 
@@ -62,7 +65,7 @@ def realtime_flow(job: Job) -> Dataflow:
     told = op.flat_map_batch("key_by_clock", readings, told_to_clock)
     steps = op.stateful_batch("tell_time", told, partial(Time, job))
     transitions = evaluate_audiences("audiences", op.key_rm("told", steps), job.audiences)
-    op.output("transitions", transitions, WorkerSink(job.outputs.take, job.outputs.begin))
+    op.output("transitions", transitions, WorkerSink(job.outputs.take))
     return flow
 
 
@@ -161,6 +164,13 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
 _HELD = ExitStack()
 
 
+def _end() -> None:
+    try:
+        _HELD.close()
+    except (OSError, StoreError) as error:
+        tell(str(error))
+
+
 def flow_of(folder: str) -> Dataflow:
     """The job of a project folder, for Bytewax's own runner; SIGTERM ends it cleanly.
 
@@ -172,9 +182,9 @@ def flow_of(folder: str) -> Dataflow:
         raise SystemExit("\n".join(one.to_text() for one in loading.diagnostics))
     try:
         _HELD.enter_context(sole_job(loading.loaded.root))
-        emission = Emission(loading.loaded, partial(print, flush=True))
-        job = prepare_job(loading.loaded, wall_clock(), emission)
-    except (JobRefused, SourceError, WarehouseError, OSError) as error:
+        job = _HELD.enter_context(SingleJob(loading.loaded, print_lines))
+    except (JobRefused, SourceError, StoreError, WarehouseError, OSError) as error:
         raise SystemExit(f"usher: {error}") from error
+    atexit.register(_end)
     signal.signal(signal.SIGTERM, lambda _number, _frame: job.stop.set())
     return realtime_flow(job)

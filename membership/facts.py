@@ -72,6 +72,11 @@ class Recorded:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def last(self) -> int:
+        """The last one's position; 0 if there is none."""
+        return self.first + len(self.entries) - 1 if self.entries else 0
+
     def journal_entries(self) -> list[JournalEntry]:
         """As any reader of the journal will see them."""
         positions = range(self.first, self.first + len(self.entries))

@@ -2,9 +2,9 @@
 
 All messages of a user go to one partition, in the order in which they were written; the producer is
 idempotent, so retries neither repeat nor reorder them.  A record counts as delivered when the
-broker has reported so.  `settle` waits for all reports before the job stores the state that knows
-of these records, so whatever a crash interrupts is written again, with the ids that it had: in the
-header `id`, and in the record.
+broker has reported so.  Whatever a crash interrupts is written again, with the ids that it had: in
+the header `id`, and in the record.  While the brokers are out of reach, what the client has taken
+waits in it, for as long as that lasts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DEFAULTS = {
     "queue.buffering.max.kbytes": 65_536,
     "queue.buffering.max.messages": 100_000,
     "reconnect.backoff.max.ms": 2_000,
-    "message.timeout.ms": 600_000,
+    "message.timeout.ms": 0,  # never
 }
 
 
@@ -60,37 +60,38 @@ class KafkaDestination:
         except KafkaException as error:
             raise self._error(self._connection.said(error.args[0])) from error
 
-    def write(self, records: Sequence[TransitionRecord]) -> None:
-        """Hand records to the client; waits while it holds all that it may.
+    def write(self, records: Sequence[TransitionRecord]) -> int:
+        """Hand the first of the records to the client; return how many it had room for.
 
         Raises:
             DestinationError: an earlier record could not be delivered.
         """
+        taken = 0
         for record in records:
-            while not self._taken(record):
-                self._serve(_WAIT)
-        self._serve(0)
+            if not self._taken(record):
+                break
+            taken += 1
+        self._producer.poll(0)
+        self._raise_failure()
+        return taken
 
-    def settle(self) -> None:
-        """Return when the brokers have reported every record as delivered.
+    def settle(self) -> bool:
+        """Whether the brokers have reported every record as delivered; waits a moment for it.
 
         Raises:
             DestinationError: one of them could not be delivered.
         """
         try:
-            while self._producer.flush(_WAIT):
-                self._raise_failure()
+            waiting = self._producer.flush(_WAIT)
         except KafkaException as error:
             raise self._undelivered(error.args[0]) from error
         self._raise_failure()
+        return not waiting
 
     def close(self) -> None:
-        """Settle; the client ends with us.
-
-        Raises:
-            DestinationError: a record could not be delivered.
-        """
-        self.settle()
+        """Let go; what has not been reported as delivered is given up."""
+        self._producer.purge()
+        self._producer.flush(0)
 
     def _taken(self, record: TransitionRecord) -> bool:
         """Whether the client had room for a record."""
@@ -107,10 +108,6 @@ class KafkaDestination:
         except KafkaException as error:
             raise self._undelivered(error.args[0]) from error
         return True
-
-    def _serve(self, seconds: float) -> None:
-        self._producer.poll(seconds)
-        self._raise_failure()
 
     def _reported(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:

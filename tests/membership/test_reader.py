@@ -146,17 +146,17 @@ def test_positions_and_sequences_go_on_after_everything_was_pruned(place: Place)
 def test_nothing_undelivered_is_pruned(place: Place) -> None:
     store = place.owner()
     cursors = store.cursors
-    assert cursors.open("slow") == 0
+    assert cursors.open(["slow"]) == {"slow": 0}
     store.record([proposals("ann+1 ann-2 ann+3")], NOW)
-    assert cursors.open("quick") == 3
+    assert cursors.open(["quick"]) == {"quick": 3}
     assert store.prune(Retention(keep_rows=0), NOW) == 0
-    cursors.advance("slow", 2)
-    cursors.advance("slow", 1)
+    cursors.advance({"slow": 2})
+    cursors.advance({"slow": 1})
     assert cursors.all() == {"quick": 3, "slow": 2}
     assert store.prune(Retention(keep_rows=0), NOW) == 2
     cursors.forget("slow")
     assert store.prune(Retention(keep_rows=0), NOW) == 1
-    assert cursors.open("quick") == 3
+    assert cursors.open(["quick"]) == {"quick": 3}
 
 
 def test_a_reader_that_was_left_behind_is_told(place: Place) -> None:

@@ -1,0 +1,73 @@
+"""A job of one process: it evaluates, records, and brings out what it has recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from types import TracebackType
+
+from dataflows.emission import Emission, Reconciled, Reconciliation, ignore
+from dataflows.following import wall_clock
+from dataflows.outbox import Outbox
+from dataflows.preparation import Job, prepare_job
+from dataflows.summary import RecordCounts
+from project.folder import LoadedProject
+from project.stores import open_store
+
+
+class SingleJob:
+    """A prepared job, to be entered and then run; it leaves when all is printed and delivered.
+
+    `show` is given lines, some at a time.
+
+    Raises:
+        JobRefused: the project asks for what this release cannot run.
+        OSError: a destination cannot be written; also when the job is left.
+        StoreError: the membership store cannot be used; also when the job is entered or left.
+        WarehouseError: a parent model cannot be pulled.
+        SourceError: a source cannot be followed.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedProject,
+        show: Callable[[Sequence[str]], None],
+        *,
+        json: bool = False,
+        reconciled: Reconciled = ignore,
+        counts: RecordCounts | None = None,
+    ) -> None:
+        self.reconciliation = Reconciliation(loaded, reconciled)
+        with ExitStack() as held:
+            self._store = held.enter_context(closing(open_store(loaded)))
+            self._outbox = held.enter_context(closing(Outbox(loaded, show, json=json)))
+            self.emission = held.enter_context(
+                closing(
+                    Emission(
+                        loaded,
+                        self._store,
+                        wake=self._outbox.wake,
+                        reconciled=self.reconciliation.add,
+                        counts=counts,
+                    )
+                )
+            )
+            self.job = prepare_job(loaded, wall_clock(), self.emission)
+            self._held = held.pop_all()
+
+    def __enter__(self) -> Job:
+        try:
+            self._outbox.begin(self._store, self.job.stop.set)
+        except BaseException:
+            self._held.close()
+            raise
+        return self.job
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._held:
+            self._outbox.drain()
