@@ -13,7 +13,7 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -44,16 +44,20 @@ class TransitionRecord(msgspec.Struct, frozen=True, gc=False):
     emitted_at: str
 
 
-def transition_id(
-    parent_model: str, user_id: str, audience: str, sequence: int, effective_at: int
-) -> str:
-    """32 hexadecimal digits: the same whenever and wherever the transition is computed.
+def transition_ids(parent_model: str, audience: str) -> Callable[[str, int, int], str]:
+    """What gives an audience's transitions their ids, by user, sequence and `effective_at`.
 
+    An id is 32 hexadecimal digits: the same whenever and wherever the transition is computed.
     They digest what makes the transition this one and no other; different transitions are
     different texts before they are digested.
     """
-    text = f"{_identity(parent_model, audience)}{sequence}:{effective_at}:{user_id}"
-    return blake2b(text.encode(), digest_size=DIGEST).hexdigest()
+    identity = _identity(parent_model, audience)
+
+    def transition_id(user_id: str, sequence: int, effective_at: int) -> str:
+        text = f"{identity}{sequence}:{effective_at}:{user_id}"
+        return blake2b(text.encode(), digest_size=DIGEST).hexdigest()
+
+    return transition_id
 
 
 def _identity(parent_model: str, audience: str) -> str:
@@ -86,7 +90,7 @@ class RecordWriter:
         )
 
     def ids(self, transitions: Transitions) -> Bytes:
-        """Every `transition_id` as a row of ASCII digits: shape (transitions, 32)."""
+        """Every transition's id as a row of ASCII digits: shape (transitions, 32)."""
         ids = np.empty((len(transitions), ID_DIGITS), dtype=np.uint8)
         longest = self._identities.longest + LONGEST_NUMBERS + transitions.users.longest
         message = np.empty((longest // BLOCK + 1) * BLOCK // 8, dtype=np.uint64)

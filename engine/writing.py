@@ -46,7 +46,7 @@ def write_ids(
     chain: Words,
     ids: Bytes,
 ) -> None:
-    """Fill the rows of `ids` with `engine.records.transition_id`, as ASCII.
+    """Fill the rows of `ids` with what `engine.records.transition_ids` gives, as ASCII.
 
     `message` has room for the longest text that is digested, in whole blocks; `message_bytes` is
     the same memory.  `chain` has eight words.

@@ -9,9 +9,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from engine.records import ENTERED, EXITED, TransitionRecord, format_instants, transition_id
+from engine.records import (
+    ENTERED,
+    EXITED,
+    TransitionRecord,
+    format_instants,
+    kind_of,
+    transition_ids,
+)
 from engine.transitions import Cause
-from membership.succession import Entry, EntryRow
+from membership.succession import EntryRow
 
 # What a cause's detail is called where the cause is shown; the other causes have none.
 _DETAILS = {
@@ -19,6 +26,7 @@ _DETAILS = {
     Cause.WINDOW_EXPIRED: "condition",
     Cause.WAREHOUSE_PULL: "pull",
 }
+_SHOWN = {int(cause): (kind_of(cause), _DETAILS.get(cause)) for cause in Cause}
 
 
 class Membership(msgspec.Struct, frozen=True, gc=False):
@@ -90,34 +98,34 @@ def journal_entries(
     names: Sequence[AudienceName],
     emitted_at: Sequence[int],
 ) -> list[JournalEntry]:
-    entries = [Entry(*row) for row in rows]
+    identify = {name: transition_ids(name.parent_model, name.audience) for name in set(names)}
     return [
         JournalEntry(
             position,
             TransitionRecord(
-                transition_id(
-                    name.parent_model,
-                    entry.user_id,
-                    name.audience,
-                    entry.sequence,
-                    entry.effective_at,
-                ),
-                ENTERED if entry.sequence & 1 else EXITED,
+                identify[name](user_id, sequence, instant),
+                ENTERED if sequence & 1 else EXITED,
                 name.audience,
-                entry.version,
+                version,
                 name.parent_model,
-                entry.user_id,
+                user_id,
                 effective_at,
-                entry.sequence,
-                shown_cause(entry.cause, entry.detail),
+                sequence,
+                shown_cause(cause, detail),
                 written,
             ),
         )
-        for position, entry, name, effective_at, written in zip(
+        for (
+            position,
+            (_, version, user_id, sequence, instant, cause, detail),
+            name,
+            effective_at,
+            written,
+        ) in zip(
             positions,
-            entries,
+            rows,
             names,
-            _instants([entry.effective_at for entry in entries]),
+            _instants([row[4] for row in rows]),
             _instants(emitted_at),
             strict=True,
         )
@@ -137,11 +145,8 @@ def memberships(rows: Sequence[tuple[AudienceName, str, int, int, int, str]]) ->
 
 
 def shown_cause(cause: int, detail: str) -> dict[str, str]:
-    kind = Cause(cause)
-    shown = {"kind": kind.name.lower()}
-    if kind in _DETAILS:
-        shown[_DETAILS[kind]] = detail
-    return shown
+    kind, key = _SHOWN[cause]
+    return {"kind": kind, key: detail} if key else {"kind": kind}
 
 
 def _instants(instants: Sequence[int]) -> list[str]:

@@ -16,7 +16,6 @@ follows any head of the other kind, at the head's instant at the earliest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from engine.transitions import Cause
 from membership.proposals import Proposals
@@ -33,18 +32,6 @@ _NOBODY = (0, -(1 << 63), 0)
 # and then longer still, as the garbage collector goes through them again and again.
 HeadRow = tuple[int, str, int, int, int, int, int, str]
 EntryRow = tuple[int, str, str, int, int, int, str]
-
-
-class Entry(NamedTuple):
-    """An `EntryRow`, for where there are few of them."""
-
-    audience: int
-    version: str
-    user_id: str
-    sequence: int
-    effective_at: int
-    cause: int
-    detail: str
 
 
 class Succession:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
 
-_KEPT = 4_000
+# Transitions, some 10 MB: a follower may pause for a second or two.
+_KEPT = 16_000
 
 
 class JournalTail:

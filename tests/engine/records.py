@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from engine.plan import Plan
-from engine.records import transition_id
+from engine.records import transition_ids
 from engine.transitions import Cause, Transitions
 
 
@@ -46,7 +46,7 @@ def records_of(
                 cause = {"kind": other.name.lower()}
         found.append(
             Record(
-                transition_id(parent, user, audience.key, sequence, effective_at),
+                transition_ids(parent, audience.key)(user, sequence, effective_at),
                 "entered" if sequence % 2 else "exited",
                 audience.key,
                 audience.version,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.digests import BLOCK, digest
 from engine.plan import Audience, Condition, Performed, Plan
-from engine.records import RecordWriter, transition_id
+from engine.records import RecordWriter, transition_ids
 from engine.texts import Texts
 from engine.transitions import Cause, Transitions
 from tests.engine.records import records_of
@@ -101,7 +101,7 @@ def test_a_line_has_the_keys_of_the_contract_in_order() -> None:
     record = json.loads(line)
     assert line == json.dumps(record, separators=(",", ":")) + "\n"
     assert record == {
-        "id": transition_id("accounts", "u1", "paying", 1, 1_772_359_200_000_001),
+        "id": transition_ids("accounts", "paying")("u1", 1, 1_772_359_200_000_001),
         "type": "entered",
         "audience": "paying",
         "audience_version": PLANS[0].audiences[0].version,
@@ -119,7 +119,7 @@ def test_a_line_has_the_keys_of_the_contract_in_order() -> None:
 
 def test_ids_stay_what_they_are() -> None:
     # Receivers remember them: they must be the same in every release.
-    assert transition_id("users", "u1", "keen", 3, 1_772_359_200_000_000) == (
+    assert transition_ids("users", "keen")("u1", 3, 1_772_359_200_000_000) == (
         blake2b(b"5:users4:keen3:1772359200000000:u1", digest_size=16).hexdigest()
     )
 

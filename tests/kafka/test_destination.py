@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,15 @@ def sending(topic: Topic, said: list[str], /, **options: Any) -> Iterator[KafkaD
     destination.close()
 
 
+def write_all(destination: KafkaDestination, records: Sequence[TransitionRecord]) -> None:
+    while records := records[destination.write(records) :]:
+        destination.settle()
+
+
+def settle(destination: KafkaDestination) -> None:
+    eventually(destination.settle)
+
+
 def refused(topic: Topic, /, **options: Any) -> str:
     with pytest.raises(DestinationError) as failure:
         opened(topic, [], **options)
@@ -74,8 +83,8 @@ def test_every_record_once_and_in_order_for_each_user(new_topic: NewTopic) -> No
     users = [f"u{i}" for i in range(50)] + ["ß\n€"]
     with sending(topic, []) as one:
         for sequence in range(1, 101):
-            one.write([record(user, sequence) for user in users])
-        one.settle()
+            write_all(one, [record(user, sequence) for user in users])
+        settle(one)
         assert of_users(topic) == {user: list(range(1, 101)) for user in users}
     first = topic.messages()[0]
     value = json.loads(first.value() or b"")
@@ -91,19 +100,20 @@ def test_a_broker_that_is_killed_loses_repeats_and_reorders_nothing(
     said: list[str] = []
     with sending(topic, said) as one:
         for sequence in range(1, 201):
-            one.write([record(user, sequence) for user in users])
+            write_all(one, [record(user, sequence) for user in users])
             if sequence == 100:
                 own_broker.kill()
         restart = Thread(target=own_broker.start)
         restart.start()
-        one.settle()
+        settle(one)
         restart.join()
     assert of_users(topic) == {user: list(range(1, 201)) for user in users}
 
 
 def test_a_full_queue_waits_and_drops_nothing(topic: Topic) -> None:
     with sending(topic, [], **{"queue.buffering.max.messages": 10}) as one:
-        one.write([record("u", sequence) for sequence in range(1, 501)])
+        write_all(one, [record("u", sequence) for sequence in range(1, 501)])
+        settle(one)
     assert of_users(topic) == {"u": list(range(1, 501))}
 
 
@@ -113,10 +123,11 @@ def test_what_cannot_be_delivered_is_not_passed_over(new_topic: NewTopic) -> Non
     one = opened(topic, [], **{"compression.type": "none"})
     one.write(too_large)
     with pytest.raises(DestinationError) as failure:
-        one.settle()
-    for again in (partial(one.write, [record("u", 4)]), one.settle, one.close):
+        settle(one)
+    for again in (partial(one.write, [record("u", 4)]), one.settle):
         with pytest.raises(DestinationError):
             again()
+    one.close()
     said = str(failure.value)
     assert said.startswith(
         f"destination 'bus': a transition could not be delivered to topic '{topic.name}': "

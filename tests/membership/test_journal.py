@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.records import transition_id
+from engine.records import transition_ids
 from engine.transitions import Cause
 from membership.errors import OwnerChanged
 from tests.membership.places import Place
@@ -26,7 +26,7 @@ def test_a_reader_sees_what_recording_returned(place: Place) -> None:
     entries = place.reader().transitions().entries
     assert entries == recorded.journal_entries()
     first = entries[0].record
-    assert first.id == transition_id("users", "ann", "keen", 1, 1 * SECOND)
+    assert first.id == transition_ids("users", "keen")("ann", 1, 1 * SECOND)
     assert (first.type, first.audience, first.audience_version) == ("entered", "keen", "v1")
     assert first.cause == {"kind": "event", "message_id": "m1"}
     assert first.emitted_at == "1970-01-01T00:16:40.000000Z"
