@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from cli.compiling import compile_core
 from cli.control import controlled
-from cli.failures import ENVIRONMENT, environment_failures
+from cli.failures import ENVIRONMENT, FAILURES, environment_failures, sentence_of
+from cli.supervision import Supervised
 from cli.validate import load_or_exit
-from connectors.sources.errors import SourceError
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import JobRefused
+from dataflows.preparation import tell
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import SingleJob
 from dataflows.summary import RecordCounts
-from membership.errors import StoreError
 from project.folder import LoadedProject
-from warehouse.errors import WarehouseError
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that the work is divided among.",
+)
 @click.option(
     "--format",
     "form",
@@ -64,57 +69,93 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     loaded = load_or_exit(root)
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    options = _Options(workers, form == "json", RecordCounts())
     with environment_failures(), sole_job(loaded.root):
-        _run(loaded, workers, form, start or Start.RESUME)
+        _run(loaded, options, start or Start.RESUME)
 
 
-def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What stays the same for one job after the other."""
+
+    workers: int
+    json: bool
+    counts: RecordCounts
+
+
+class _InProcess:
+    """A job of one process, as `Supervised` is one of several."""
+
+    def __init__(self, single: SingleJob) -> None:
+        self._single = single
+        self.stop = single.job.stop
+
+    @property
+    def failed(self) -> bool:
+        return self._single.emission.failure is not None
+
+    def run(self, start: Start) -> None:
+        with self._single as job:
+            run_job(job, start=start)
+
+
+def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
-    counts = RecordCounts()
-    single = _prepared(loaded, form, counts, start)
+    job = _prepared(loaded, options, start)
     with controlled(loaded) as control:
         while True:
-            with single as job:
-                control.attach(job.stop)
-                run_job(job, start=start)
+            control.attach(job.stop)
+            job.run(start)
             changed = control.take_next()
-            if changed is None or single.emission.failure:
+            if changed is None or job.failed:
                 break
             start = Start.RESUME
             try:
-                single = _prepared(changed, form, counts, start)
-            except (JobRefused, SourceError, WarehouseError, StoreError, OSError) as error:
-                click.echo(f"usher: {error}; the job goes on with the definitions before", err=True)
-                single = _prepared(loaded, form, counts, start)
+                job = _prepared(changed, options, start)
+            except FAILURES as error:
+                tell(f"{sentence_of(error)}; the job goes on with the definitions before")
+                job = _prepared(loaded, options, start)
             else:
                 loaded = changed
-    click.echo(
-        f"usher: stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
-        f"{counts.invalid:,} invalid",
-        err=True,
+    counts = options.counts
+    tell(
+        f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
+        f"{counts.invalid:,} invalid"
     )
-    if single.emission.failure:
+    if job.failed:
         sys.exit(ENVIRONMENT)
 
 
 def _tell_differences(count: int) -> None:
     if count:
-        click.echo(
-            f"usher: {count:,} corrections were needed for the journal to agree with the state",
-            err=True,
-        )
+        tell(f"{count:,} corrections were needed for the journal to agree with the state")
 
 
-def _prepared(loaded: LoadedProject, form: str, counts: RecordCounts, start: Start) -> SingleJob:
+def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProcess | Supervised:
     if start is Start.RESUME:
         loaded = with_stored_audiences(loaded)
-    single = SingleJob(
-        loaded, print_lines, json=form == "json", counts=counts, reconciled=_tell_differences
-    )
-    for parent, snapshot in single.job.audiences.snapshots.items():
-        click.echo(
-            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
+    job: _InProcess | Supervised
+    if options.workers == 1:
+        single = SingleJob(
+            loaded,
+            print_lines,
+            json=options.json,
+            counts=options.counts,
+            reconciled=_tell_differences,
         )
-    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
-    return single
+        job, snapshots = _InProcess(single), single.job.audiences.snapshots
+    else:
+        job = Supervised(
+            loaded,
+            options.workers,
+            print_lines,
+            json=options.json,
+            counts=options.counts,
+            reconciled=_tell_differences,
+        )
+        snapshots = job.preparation.snapshots
+    for parent, snapshot in snapshots.items():
+        tell(f"{parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows")
+    tell("running; stop with SIGTERM or Ctrl-C")
+    return job

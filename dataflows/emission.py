@@ -56,6 +56,20 @@ class Reconciliation:
             self._done(self.differences)
 
 
+class WarmingNotes:
+    """Says of each condition once that it is warming; groups restored together agree on it."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def add(self, conditions: Mapping[str, int]) -> None:
+        """These are exact from those instants on."""
+        for key, exact_from in conditions.items():
+            if key not in self._told:
+                self._told.add(key)
+                tell(f"warming, exact from {format_instant(exact_from)} on: {visible(key)}")
+
+
 class Emission:
     """The outputs of a job, which go into a store; `counts` go on if given.
 
@@ -86,7 +100,7 @@ class Emission:
         self._reconciled = reconciled
         self.counts = counts or RecordCounts()
         self.failure: Exception | None = None
-        self._warming: set[str] = set()
+        self._warming = WarmingNotes()
 
     def take(self, found: Sequence[GroupTransitions]) -> None:
         self._record(
@@ -152,11 +166,7 @@ class Emission:
         tell(f"{error}; the job stops")
 
     def warming(self, conditions: Mapping[str, int]) -> None:
-        """Say it once of each; the groups restored together agree on the instant."""
-        for key, exact_from in conditions.items():
-            if key not in self._warming:
-                self._warming.add(key)
-                tell(f"warming, exact from {format_instant(exact_from)} on: {visible(key)}")
+        self._warming.add(conditions)
 
     def settle(self) -> None:
         self._dead_letters.settle()

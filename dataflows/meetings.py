@@ -7,16 +7,29 @@ of an earlier start for present.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 
-class Meeting:
-    """Those of these names wait for each other; without a folder, in this process."""
+def _unheard() -> None:
+    """Nobody wants to know."""
 
-    def __init__(self, names: Collection[str], folder: Path | None = None) -> None:
+
+class Meeting:
+    """Those of these names wait for each other; without a folder, in this process.
+
+    `complete` is called when all are there.
+    """
+
+    def __init__(
+        self,
+        names: Collection[str],
+        folder: Path | None = None,
+        complete: Callable[[], None] = _unheard,
+    ) -> None:
         self._missing = set(names)
         self._folder = folder
+        self._complete = complete
 
     def attend(self, name: str) -> bool:
         """Be there; whether all are.  To be asked again until they are."""
@@ -31,6 +44,8 @@ class Meeting:
             self._missing = {
                 one for one in self._missing if not (self._folder / _file(one)).exists()
             }
+        if not self._missing:
+            self._complete()
         return not self._missing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -36,6 +36,10 @@ from warehouse.snapshot import WarehouseSnapshot, current
 
 # A source whose path this is reads events from standard input.
 STANDARD_INPUT = "-"
+
+
+def _unheard() -> None:
+    """Nobody wants to know."""
 
 
 class JobRefused(Exception):
@@ -99,8 +103,14 @@ def job_of(
     snapshots: Mapping[str, WarehouseSnapshot],
     share: Share = WHOLE,
     meetings: Path | None = None,
+    begun: Callable[[], None] = _unheard,
 ) -> Job:
-    """One process's part of a job; `meetings` is a folder for the shares of this start."""
+    """One process's part of a job.
+
+    Args:
+        meetings: A folder for the shares of this start of the job.
+        begun: Called when all shares have met, and reading begins.
+    """
     return Job(
         loaded=loaded,
         audiences=Audiences(loaded.project.plans, snapshots, live=True, warming=outputs.warming),
@@ -108,7 +118,7 @@ def job_of(
         started=started,
         outputs=outputs,
         readings=reading_names(loaded.project.sources, share.count),
-        begin=Meeting(share_names(share.count), meetings and meetings / "begin"),
+        begin=Meeting(share_names(share.count), meetings and meetings / "begin", begun),
         share=share,
     )
 

@@ -10,7 +10,7 @@ knows.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from dataflows.preparation import JobRefused
 from dataflows.removals import Known, known_audiences, with_known
 from dataflows.resumption import DamagedStore, StoredRow, read_resumption
 from dataflows.seals import BrokenSeal, sealed, unsealed
-from dataflows.shares import share_names
+from dataflows.shares import Share, share_names
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
 from engine.hashing import GROUPS
@@ -47,7 +47,7 @@ class Recovery:
 
     config: RecoveryConfig
     log: StateLog
-    shares: dict[str, StoredShare]  # what each share had come to, by name
+    shares: Mapping[str, StoredShare]  # what each share had come to, by name
 
 
 def open_recovery(loaded: LoadedProject) -> Recovery:
@@ -87,6 +87,22 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
     return Recovery(
         RecoveryConfig(recovery, None),  # type: ignore[no-untyped-call]
         log,
+        shares,
+    )
+
+
+def join_recovery(
+    root: Path, shares: Mapping[str, StoredShare], share: Share, nothing: Path
+) -> Recovery:
+    """The store of a job of several processes, which one of them has verified before.
+
+    The first process alone opens Bytewax's database; the others are given `nothing`, an empty
+    folder.
+    """
+    folder = nothing if share.number else usher_folder(root) / _RECOVERY
+    return Recovery(
+        RecoveryConfig(folder, None),  # type: ignore[no-untyped-call]
+        StateLog(usher_folder(root) / _STATE),
         shares,
     )
 
