@@ -103,16 +103,16 @@ class Emission:
         self._warming = WarmingNotes()
 
     def take(self, found: Sequence[GroupTransitions]) -> None:
-        self._record(
-            [
-                proposals_of(self._plan(one), one.group, one.transitions, one.pull)
-                for one in found
-                if len(one.transitions)
-            ]
-        )
+        batch: list[Proposals] = []
         for one in found:
+            if len(one.transitions):
+                batch.append(proposals_of(self._plan(one), one.group, one.transitions, one.pull))
             if one.members is not None:
+                # What happened to the group after that moment must not be in the journal yet.
+                self._record(batch)
+                batch = []
                 self._reconcile(one, one.members)
+        self._record(batch)
 
     def _reconcile(self, found: GroupTransitions, members: Sequence[Member]) -> None:
         """Correct the journal where it differs from what the core says of a key group."""

@@ -84,4 +84,4 @@ def _run(root: str, arguments: tuple[str, ...], harm: Harm, out: Path, err: Path
     from cli.main import usher
 
     sys.argv = ["usher"]
-    usher(["-C", root, "run", *arguments])
+    usher(["-C", root, "run", "--format", "json", *arguments])

@@ -1,5 +1,10 @@
 """A stream of events drawn from a seed, written to a followed file as time goes on, and its truth.
 
+An event whose line is in the file within the job's allowance after its arrival is evaluated at its
+arrival, whatever the job and the machine are doing: so every transition that it causes is known
+beforehand, to the microsecond.  Where the machine was too busy to write it in time, the story says
+whose event that was.
+
 Windows are either so short that they have passed when a story is judged, an hour after its last
 event, or so long that they have not.  So what is true in the end does not depend on when exactly
 somebody looked.
@@ -10,11 +15,12 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from audience_dsl.instants import format_instant
+from dataflows.realtime import ALLOWANCE
 from tests import oracle
 from tests.cli.projects import changed, page, write_project
 
@@ -46,56 +52,92 @@ _USERS = 200
 
 
 class Story:
-    """One project and what happens to its users."""
+    """One project and what happens to its users.
 
-    def __init__(self, root: Path, seed: int) -> None:
+    `ahead` is how much the clock of whoever receives events is ahead of this machine's.
+    """
+
+    def __init__(self, root: Path, seed: int, definition: dict[str, Any] = DEFINITION) -> None:
         self.random = random.Random(seed)
         rows = {f"u{number}": {"ltv": number} for number in range(_LISTED)}
         lines = "".join(f"{user},{row['ltv']}\n" for user, row in rows.items())
-        self.root = write_project(root, DEFINITION, "user_id,ltv\n" + lines)
+        self.root = write_project(root, definition, "user_id,ltv\n" + lines)
+        self.ahead = 0
+        self.tardy: set[str] = set()
+        """Users of events that may have reached the job later than it waits for them."""
+        self.events: list[oracle.Event] = []
         self._rows = rows
-        self._events: list[oracle.Event] = []
-        self._began = now()
 
     def go_on(self, seconds: float) -> None:
-        """Write events for some time."""
+        """Let events happen for some time."""
         until = time.monotonic() + seconds
-        with (self.root / "live" / "events.jsonl").open("a") as file:
-            while time.monotonic() < until:
-                for _ in range(self.random.randint(0, 8)):
-                    file.write(self._line())
-                file.flush()
-                time.sleep(0.01)
+        while time.monotonic() < until:
+            self._happen([self._event() for _ in range(self.random.randint(0, 8))])
+            time.sleep(0.01)
 
-    def _line(self) -> str:
-        if self._events and self.random.random() < 0.05:  # sent twice
-            record = dict(self.random.choice(self._events).record)
+    def _event(self) -> oracle.Event:
+        if self.events and self.random.random() < 0.05:  # sent twice
+            record = dict(self.random.choice(self.events).record)
         else:
             user = f"u{min(self.random.randrange(_USERS), self.random.randrange(_USERS))}"
-            record = json.loads(page(user, len(self._events), ""))
+            record = json.loads(page(user, len(self.events), ""))
             late = self.random.random() < 0.1
             ago = self.random.randrange(10 * SHORT) if late else 0
-            record["timestamp"] = format_instant(now() - _ON_ITS_WAY - ago)
-        arrival = now() - _ON_ITS_WAY
+            record["timestamp"] = format_instant(self._received() - ago)
+        arrival = self._received()
         record["receivedAt"] = format_instant(arrival)
-        self._events.append(oracle.Event(record, arrival))
-        return json.dumps(record) + "\n"
+        event = oracle.Event(record, arrival)
+        self.events.append(event)
+        return event
+
+    def _received(self) -> int:
+        return now() + self.ahead - _ON_ITS_WAY
+
+    def _happen(self, events: Sequence[oracle.Event]) -> None:
+        self.write([json.dumps(event.record) + "\n" for event in events], events)
+        reached = now() + self.ahead
+        self.tardy |= {
+            event.record["userId"] for event in events if reached - event.arrival > ALLOWANCE
+        }
+
+    def write(self, lines: Sequence[str], events: Sequence[oracle.Event]) -> None:
+        """Return when the job can read them."""
+        with (self.root / "live" / "events.jsonl").open("a") as file:
+            file.writelines(lines)
+
+    def note_tardy(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Learn from the journal whose events were tardy; of a file, it is known without."""
+
+    def transitions(self, began: int, until: int) -> list[oracle.Transition]:
+        """All that a job causes that began at an instant."""
+        before = [event for event in self.events if event.arrival < began]
+        after = self.events[len(before) :]
+        history: list[oracle.Step] = [*before, oracle.Pull(began, self._rows), *after]
+        return oracle.transitions(DEFINITION, history, until)
 
     def members(self) -> set[tuple[str, str]]:
         """Who is in which audience an hour after all this."""
-        history: list[oracle.Step] = [oracle.Pull(self._began, self._rows), *self._events]
         inside: set[tuple[str, str]] = set()
-        for one in oracle.transitions(DEFINITION, history, now() + HOUR):
+        for one in self.transitions(0, now() + self.ahead + HOUR):
             change = inside.add if one.type == "entered" else inside.discard
             change((one.user_id, one.audience))
         return inside
 
-    def ageings(self) -> Iterator[tuple[str, str]]:
-        """Each user, and an instant at which an event of theirs can age out."""
-        for event in self._events:
-            timestamp = oracle.read_instant(event.record["timestamp"])
-            for window in (SHORT, 24 * HOUR):
-                yield event.record["userId"], format_instant(timestamp + window)
+    def arrivals(self) -> dict[tuple[str, str], list[int]]:
+        """When the events of each user and message id arrived."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for record, arrival in self.events:
+            found.setdefault((record["userId"], record["messageId"]), []).append(arrival)
+        return found
+
+    def ageings(self) -> set[tuple[str, str]]:
+        """Each user, and the instants at which an event of theirs can age out."""
+        return {
+            (event.record["userId"], format_instant(timestamp + window))
+            for event in self.events
+            for timestamp in [min(oracle.read_instant(event.record["timestamp"]), event.arrival)]
+            for window in (SHORT, 24 * HOUR)
+        }
 
 
 def now() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harm import Harm
+from tests.faults.journal import journal
 from tests.faults.processes import process
 from tests.faults.story import HOUR, Story, now
 from tests.faults.verdict import (
@@ -17,7 +18,6 @@ from tests.faults.verdict import (
     assert_true_in_the_end,
     await_stored,
     kept_members,
-    told,
 )
 
 DAMAGES = int(os.environ.get("USHER_FAULT_DAMAGES", "15"))
@@ -140,12 +140,12 @@ def damage(folder: Path, chance: random.Random) -> str:
 
 def test_a_week_later_what_fell_due_meanwhile_happens_at_its_own_instant(tmp_path: Path) -> None:
     story = began(tmp_path, 9)
-    before = len(told(story.root))
+    before = len(journal(story.root))
     with process(story.root, harm=Harm(clock=WEEK)) as one:
         await_stored(one, story.root, now() + WEEK)
         assert one.stop() == 0, one.said()
-    after = told(story.root)[before:]
-    ageings = set(story.ageings())
+    after = journal(story.root)[before:]
+    ageings = story.ageings()
     assert {each["audience"] for each in after} >= {"busy", "quiet", "twice", "few"}
     for each in after:
         assert each["cause"]["kind"] == "window_expired"
