@@ -40,6 +40,7 @@ class Crew:
 
     Args:
         logs: The folder for what the processes say when they die.
+        lock: The descriptor of a lock that they hold as long as they live.
         heard: Told the news that are not the crew's own business.
     """
 
@@ -47,6 +48,7 @@ class Crew:
         self,
         parts: Sequence[Part],
         logs: Path,
+        lock: int,
         heard: Callable[[News], None],
         meeting: float = MEETING,
     ) -> None:
@@ -59,7 +61,7 @@ class Crew:
         self._members: list[_Member] = []
         try:
             for part in parts:
-                self._members.append(_Member(part, logs / f"worker-{part.number}.log"))
+                self._members.append(_Member(part, logs / f"worker-{part.number}.log", lock))
         except BaseException:
             self.close()
             raise
@@ -147,7 +149,7 @@ class Crew:
 class _Member:
     """One process."""
 
-    def __init__(self, part: Part, log: Path) -> None:
+    def __init__(self, part: Part, log: Path, lock: int) -> None:
         self.number = part.number
         self.has_begun = False
         self.counts = RecordCounts()
@@ -163,7 +165,7 @@ class _Member:
                 [sys.executable, "-P", "-m", "cli.worker", *map(str, descriptors)],
                 stdout=subprocess.DEVNULL,
                 stderr=last_words,
-                pass_fds=descriptors,
+                pass_fds=(*descriptors, lock),
             )
         with suppress(OSError):  # it has died already, as will be seen
             self.connection.send(part)

@@ -69,8 +69,8 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     loaded = load_or_exit(root)
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    options = _Options(workers, form == "json", RecordCounts())
-    with environment_failures(), sole_job(loaded.root):
+    with environment_failures(), sole_job(loaded.root) as lock:
+        options = _Options(workers, form == "json", RecordCounts(), lock)
         _run(loaded, options, start or Start.RESUME)
 
 
@@ -81,6 +81,7 @@ class _Options:
     workers: int
     json: bool
     counts: RecordCounts
+    lock: int
 
 
 class _InProcess:
@@ -149,6 +150,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
         job = Supervised(
             loaded,
             options.workers,
+            options.lock,
             print_lines,
             json=options.json,
             counts=options.counts,

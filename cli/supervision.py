@@ -46,6 +46,8 @@ _PAUSE = 0.5
 class Supervised:
     """A prepared job of several processes; `run` it once.
 
+    `lock` is the descriptor of a lock that they share.
+
     Raises:
         JobRefused: the project asks for what this release cannot run.
         OSError: a destination cannot be written.
@@ -58,6 +60,7 @@ class Supervised:
         self,
         loaded: LoadedProject,
         workers: int,
+        lock: int,
         show: Callable[[Sequence[str]], None],
         *,
         json: bool,
@@ -66,6 +69,7 @@ class Supervised:
     ) -> None:
         self._loaded = loaded
         self._workers = workers
+        self._lock = lock
         self._counts = counts
         self._tell_reconciled = reconciled
         self._warming = WarmingNotes()
