@@ -132,7 +132,7 @@ class Supervised:
                     self._warming.add(conditions)
 
         with closing(
-            Crew(self._parts(preparation), cluster_folder(self._loaded.root), heard)
+            Crew(self._parts(preparation), cluster_folder(self._loaded.root), self._lock, heard)
         ) as crew:
             try:
                 what = crew.run(self.stop.is_set)
