@@ -17,7 +17,7 @@ from cli.validate import load_or_exit
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
-from dataflows.preparation import tell
+from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import SingleJob
 from dataflows.summary import RecordCounts
@@ -42,18 +42,11 @@ from project.folder import LoadedProject
 )
 @click.option(
     "--rebuild",
-    "start",
-    flag_value=Start.REBUILD,
-    help="Count anew from the sources, for instance because the stored state is damaged.",
-)
-@click.option(
-    "--fresh",
-    "start",
-    flag_value=Start.FRESH,
-    help="Forget all that the job remembers, and count anew.",
+    is_flag=True,
+    help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
 @click.pass_obj
-def run(root: Path, workers: int, form: str, start: Start | None) -> None:
+def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
@@ -71,7 +64,7 @@ def run(root: Path, workers: int, form: str, start: Start | None) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with environment_failures(), sole_job(loaded.root) as lock:
         options = _Options(workers, form == "json", RecordCounts(), lock)
-        _run(loaded, options, start or Start.RESUME)
+        _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +127,11 @@ def _tell_differences(count: int) -> None:
 
 
 def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProcess | Supervised:
-    if start is Start.RESUME:
+    try:
         loaded = with_stored_audiences(loaded)
+    except JobRefused:
+        if start is Start.RESUME:
+            raise
     job: _InProcess | Supervised
     if options.workers == 1:
         single = SingleJob(

@@ -20,7 +20,6 @@ from dataflows.cluster import (
     News,
     Part,
     Preparation,
-    RecordedUpTo,
     Warming,
     cluster_folder,
     meeting_folder,
@@ -124,8 +123,6 @@ class Supervised:
 
         def heard(news: News) -> None:
             match news:
-                case RecordedUpTo(position):
-                    self._outbox.wake(position)
                 case Compared(differences):
                     reconciliation.add(differences)
                 case Warming(conditions):

@@ -65,13 +65,6 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedUpTo:
-    """The journal has come to this position."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
 class Compared:
     """A key group has been compared with the journal."""
 
@@ -106,7 +99,7 @@ class Refused:
     sentence: str
 
 
-News = Began | RecordedUpTo | Compared | Warming | Counted | SourceFailed | Refused
+News = Began | Compared | Warming | Counted | SourceFailed | Refused
 Tell = Callable[[News], None]
 
 
@@ -177,7 +170,6 @@ class _PartEmission(Emission):
         super().__init__(
             loaded,
             store,
-            wake=lambda end: tell(RecordedUpTo(end)),
             reconciled=lambda differences: tell(Compared(differences)),
             counts=counts,
         )

@@ -27,6 +27,7 @@ from dataflows.summary import RecordCounts
 from engine.group import Member
 from engine.hashing import GROUPS
 from engine.plan import Plan
+from membership.facts import Recorded
 from membership.proposals import Proposals, proposals_of
 from membership.reconciling import corrections
 from membership.store import KeyGroup, MembershipStore
@@ -36,7 +37,7 @@ from project.stores import open_reader
 Reconciled = Callable[[int], None]
 
 
-def ignore(_number: int) -> None:
+def ignore(_what: object) -> None:
     """Nobody wants to know."""
 
 
@@ -73,9 +74,8 @@ class WarmingNotes:
 class Emission:
     """The outputs of a job, which go into a store; `counts` go on if given.
 
-    `wake` is told the journal's new end whenever something was recorded.  `reconciled` is told, of
-    each key group that has been compared, how many transitions were needed to make journal and
-    state agree.
+    `wake` is given whatever was recorded.  `reconciled` is told, of each key group that has been
+    compared, how many transitions were needed to make journal and state agree.
 
     Raises:
         OSError: dead letters cannot be written.
@@ -87,7 +87,7 @@ class Emission:
         loaded: LoadedProject,
         store: MembershipStore,
         *,
-        wake: Callable[[int], None] = ignore,
+        wake: Callable[[Recorded], None] = ignore,
         reconciled: Reconciled = ignore,
         counts: RecordCounts | None = None,
     ) -> None:
@@ -129,7 +129,7 @@ class Emission:
         self._claim([(one.parent_model, one.key_group) for one in batch])
         recorded = self._store.record(batch, wall_clock())
         if recorded:
-            self._wake(recorded.last)
+            self._wake(recorded)
         return len(recorded)
 
     def _claim(self, groups: Sequence[KeyGroup]) -> None:

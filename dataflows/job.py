@@ -28,8 +28,6 @@ class Start(Enum):
     """What it had come to."""
     REBUILD = "rebuild"
     """Its sources from their beginning; what it has told stays."""
-    FRESH = "fresh"
-    """Nothing: it forgets its state, and what it has told."""
 
 
 def run_job(job: Job, *, start: Start = Start.RESUME) -> None:

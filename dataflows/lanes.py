@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from dataflows.destinations import Destination
 from engine.records import TransitionRecord
@@ -82,9 +83,9 @@ class Lane:
 
     def _run(self) -> None:
         try:
-            while not self._ended:
-                self._step()
-            self._destination.close()
+            with closing(self._destination):
+                while not self._ended:
+                    self._step()
         except (OSError, StoreError) as error:
             self.failure = error
             self._moved()

@@ -19,14 +19,15 @@ from dataflows.destinations import Printed, Selection, open_destinations
 from dataflows.lanes import Lane
 from dataflows.lines import json_line, text_line
 from dataflows.preparation import tell
+from dataflows.pruning import Pruning, forget_removed
 from engine.records import TransitionRecord
 from membership.errors import StoreError, StoreUnavailable
-from membership.facts import JournalEntry
+from membership.facts import JournalEntry, Recorded
 from membership.reader import MembershipReader
 from membership.store import MembershipStore
 from membership.tail import JournalTail
 from project.folder import LoadedProject
-from project.stores import open_reader
+from project.stores import open_reader, retention_of
 
 # Seconds between two looks at the journal, for what nobody has announced.
 _LOOK = 0.03
@@ -67,6 +68,7 @@ class Outbox:
         self._cursors: dict[str, Lane] = {}
         self._stored: dict[str, int] = {}
         self._failed: Callable[[], None] = lambda: None
+        self._pruning: Pruning | None = None
         self._moved = threading.Event()
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="usher-outbox", daemon=True)
@@ -86,9 +88,10 @@ class Outbox:
         self._store, self._failed = store, failed
         self._reader = open_reader(self._loaded)
         syncs = list(self._loaded.project.syncs.values())
+        forget_removed(store, _CURSOR, self._loaded.project.syncs, tell)
         self._stored = store.cursors.open([_cursor(sync) for sync in syncs])
-        end = self._reader.end()
-        self._tail = JournalTail(self._reader, end)
+        self._tail = JournalTail(self._reader)
+        end = self._tail.end
         self._lanes = [Lane("output", self._printed, _records, self._tail, end, self._note)]
         for key, destination in self._destinations.items():
             begins = [
@@ -107,11 +110,12 @@ class Outbox:
         for one in self._lanes:
             one.start()
         self._keeper.start()
+        self._pruning = Pruning(store, retention_of(self._loaded), tell)
 
-    def wake(self, end: int) -> None:
-        """The journal has come to this position: there may be something to do."""
+    def wake(self, recorded: Recorded) -> None:
+        """There is something to do; nobody has to say so, but it saves time."""
         if self._tail is not None:
-            self._tail.announce(end)
+            self._tail.announce(recorded)
 
     def drain(self) -> None:
         """Return when all that the journal has now is printed, delivered and remembered as such.
@@ -123,10 +127,9 @@ class Outbox:
             OSError: something cannot be delivered at all.
             StoreError: the store cannot be read or written.
         """
-        if self._reader is None:
+        if self._tail is None:
             return
-        end = self._reader.end()
-        self.wake(end)
+        end = self._tail.look()
         for lane in self._lanes:
             lane.hurry()
         self._await(end)
@@ -146,6 +149,8 @@ class Outbox:
                 destination.close()
         if self._keeper.ident is not None:
             self._keeper.join(_NOTICED)
+        if self._pruning is not None:
+            self._pruning.close(_NOTICED)
         if self._reader is not None:
             self._reader.close()
 
@@ -168,11 +173,11 @@ class Outbox:
 
     def _keep(self) -> None:
         """Look at the journal and store cursors, until the outbox is closed."""
-        assert self._reader is not None
+        assert self._tail is not None
         due = 0.0
         try:
             while not self._closing.wait(_LOOK):
-                self.wake(self._reader.end())
+                self._tail.look()
                 if time.monotonic() >= due:
                     due = time.monotonic() + _REMEMBERED_EVERY
                     self._remember_soon()

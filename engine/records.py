@@ -4,7 +4,8 @@ A record is one JSON object whose keys keep their order: `id`, `type`, `audience
 `audience_version`, `parent_model`, `user_id`, `effective_at`, `sequence`, `cause`.  Instants are
 ISO 8601 in UTC with microseconds.  A cause has its `kind`, and the `message_id` of the event, the
 `condition` whose window expired, or the `pull` that took force.  `emitted_at`, when the record was
-written, comes last; a backtest, whose output is the same in every run, has none.
+written, comes last; a backtest, whose output is the same in every run, has none.  It has no pulls
+either: its snapshot takes force before everything else.
 
 A backtest may have as many records as events, so there none is an object: what all transitions of
 an audience have in common is rendered once, and kernels (`engine.writing`) put lines together from
@@ -89,6 +90,8 @@ class RecordWriter:
             ]
         )
 
+        self._phrases = Texts.of(_phrases())
+
     def ids(self, transitions: Transitions) -> Bytes:
         """Every transition's id as a row of ASCII digits: shape (transitions, 32)."""
         ids = np.empty((len(transitions), ID_DIGITS), dtype=np.uint8)
@@ -108,17 +111,10 @@ class RecordWriter:
             )
         return ids
 
-    def lines(
-        self, transitions: Transitions, pull: str = "", emitted_at: int | None = None
-    ) -> Texts:
-        """Every transition as a line of JSON, in their order.
-
-        Args:
-            pull: The id of the warehouse pull that was taking force, for those it caused.
-            emitted_at: The wall clock, in microseconds; none in a backtest.
-        """
+    def lines(self, transitions: Transitions) -> Texts:
+        """Every transition as a line of JSON, in their order."""
         count = len(transitions)
-        phrases = Texts.of(_phrases(pull, emitted_at))
+        phrases = self._phrases
         fixed = self._heads.longest + self._expired.longest + phrases.size + ID_DIGITS
         texts = transitions.users.size + transitions.message_ids.size
         room = count * (fixed + LONGEST_NUMBERS) + LONGEST_ESCAPE * texts
@@ -152,15 +148,10 @@ def kind_of(cause: Cause) -> str:
     return cause.name.lower()
 
 
-def _phrases(pull: str, emitted_at: int | None) -> list[str]:
+def _phrases() -> list[str]:
     """In the order of their numbers in `engine.writing`: causes, then what joins columns."""
     causes = {cause: _json({"kind": kind_of(cause)}) for cause in Cause}
     causes[Cause.EVENT] = '{"kind":"event","message_id":"'
-    causes[Cause.WAREHOUSE_PULL] = _json({"kind": kind_of(Cause.WAREHOUSE_PULL), "pull": pull})
-    emitted = ""
-    if emitted_at is not None:
-        (instant,) = format_instants(np.array([emitted_at]))
-        emitted = f',"emitted_at":"{instant}"'
     return [
         *(causes[cause] for cause in Cause),
         '{"id":"',
@@ -168,7 +159,7 @@ def _phrases(pull: str, emitted_at: int | None) -> list[str]:
         '","sequence":',
         ',"cause":',
         '"}',
-        emitted + "}\n",
+        "}\n",
     ]
 
 

@@ -6,6 +6,7 @@ that the writer never waits long.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from membership.database import Database
@@ -21,8 +22,13 @@ class Retention:
     keep_rows: int | None = None
 
 
-def prune(database: Database, retention: Retention, now: int) -> int:
-    """Remove what is older, or more, than is to be kept, and has been delivered; say how much."""
+def prune(
+    database: Database, retention: Retention, now: int, go_on: Callable[[], bool] = lambda: True
+) -> int:
+    """Remove what is older, or more, than is to be kept, and has been delivered; say how much.
+
+    `go_on` is asked after each transaction: no ends it there.
+    """
     last = _last_to_remove(database, retention, now)
     removed = 0
     while True:
@@ -33,6 +39,8 @@ def prune(database: Database, retention: Retention, now: int) -> int:
             removed += database.execute(
                 "DELETE FROM journal WHERE position <= ?", (min(last, first + _ROWS_AT_ONCE - 1),)
             )
+        if not go_on():
+            return removed
 
 
 def _last_to_remove(database: Database, retention: Retention, now: int) -> int:

@@ -8,7 +8,7 @@ everything that was ever recorded for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from membership.audiences import AudienceNumbers
 from membership.cursors import Cursors
@@ -88,12 +88,15 @@ class MembershipStore:
         names = self._numbers.names(entry[0] for entry in entries)
         return Recorded(first, entries, names, emitted_at)
 
-    def prune(self, retention: Retention, now: int) -> int:
+    def prune(
+        self, retention: Retention, now: int, go_on: Callable[[], bool] = lambda: True
+    ) -> int:
         """Remove the oldest transitions from the journal, and say how many.
 
-        Heads and members stay, and so does whatever a cursor has not passed yet.
+        Heads and members stay, and so does whatever a cursor has not passed yet.  `go_on` is asked
+        now and then, when the store is free for others: no ends it there.
         """
-        return prune(self._database, retention, now)
+        return prune(self._database, retention, now, go_on)
 
     def close(self) -> None:
         self._database.close()

@@ -1,15 +1,16 @@
-"""The journal's newest part, for those who follow it: read once, whoever asks.
+"""The journal's newest part, for those who follow it.
 
-Followers who keep up are given what one of them has read.  One who is far behind reads for itself,
-so that memory stays small and nobody waits for it.
+What this process records is handed over as it is; what others record is read, once, whoever asks.
+A follower who is far behind reads for itself, so that memory stays small and nobody waits for it.
 """
 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Callable
 
-from membership.facts import JournalEntry
+from membership.facts import JournalEntry, Recorded
 from membership.reader import MembershipReader
 
 # Transitions, some 10 MB: a follower may pause for a second or two.
@@ -22,20 +23,28 @@ class JournalTail:
     `end` is the last position that the tail has heard of.
     """
 
-    def __init__(self, reader: MembershipReader, end: int) -> None:
-        self.end = end
+    def __init__(self, reader: MembershipReader) -> None:
+        self.end = reader.end()
         self._reader = reader
         self._changed = threading.Condition()
         self._reading = threading.Lock()
-        self._entries: list[JournalEntry] = []
-        self._read = end  # the last of the entries
+        self._pages: list[_Page] = []  # without gaps
+        self._held = 0
 
-    def announce(self, end: int) -> None:
-        """The journal has come to this position, or further."""
-        with self._changed:
-            if end > self.end:
-                self.end = end
-                self._changed.notify_all()
+    def announce(self, recorded: Recorded) -> None:
+        """Take what was just recorded."""
+        self._add(_Page(recorded))
+        self._reach(recorded.last)
+
+    def look(self) -> int:
+        """Find out how far the journal has come, whoever writes to it; return that position.
+
+        Raises:
+            StoreError: the journal cannot be read.
+        """
+        end = self._reader.end()
+        self._reach(end)
+        return end
 
     def rouse(self) -> None:
         """Let all who wait ask anew what they wait for."""
@@ -43,7 +52,7 @@ class JournalTail:
             self._changed.notify_all()
 
     def wait(self, after: int, unless: Callable[[], bool], seconds: float) -> None:
-        """Return when the journal goes on after a position, at once `unless` that is no matter."""
+        """Return when the journal goes on after a position; at once if `unless` is so."""
         with self._changed:
             self._changed.wait_for(lambda: self.end > after or unless(), seconds)
 
@@ -55,12 +64,50 @@ class JournalTail:
             StoreError: the journal cannot be read.
         """
         with self._reading:
-            if position == self._read:
-                found = self._reader.transitions(position).entries
-                self._entries = (self._entries + found)[-_KEPT:]
-                self._read += len(found)
-                return found
-            behind = self._read - position
-            if 0 < behind <= len(self._entries):
-                return self._entries[-behind:]
-        return self._reader.transitions(position).entries
+            page = self._page_with(position + 1)
+            if page is not None:
+                return page.entries()[position + 1 - page.first :]
+            found = self._reader.transitions(position).entries
+            if found:
+                self._add(_Page(found))
+            return found
+
+    def _reach(self, end: int) -> None:
+        with self._changed:
+            if end > self.end:
+                self.end = end
+                self._changed.notify_all()
+
+    def _add(self, page: _Page) -> None:
+        with self._changed:
+            if self._pages and page.first <= self._pages[-1].last:
+                return
+            if self._pages and page.first > self._pages[-1].last + 1:
+                self._pages.clear()
+                self._held = 0
+            self._pages.append(page)
+            self._held += page.last - page.first + 1
+            while self._held > _KEPT:
+                oldest = self._pages.pop(0)
+                self._held -= oldest.last - oldest.first + 1
+
+    def _page_with(self, position: int) -> _Page | None:
+        with self._changed:
+            if not self._pages or position < self._pages[0].first:
+                return None
+            at = bisect_left(self._pages, position, key=lambda page: page.last)
+            return self._pages[at] if at < len(self._pages) else None
+
+
+class _Page:
+    """Transitions from the position `first` to `last`; entries are made when one is asked for."""
+
+    def __init__(self, content: Recorded | list[JournalEntry]) -> None:
+        self.first = content.first if isinstance(content, Recorded) else content[0].position
+        self.last = self.first + len(content) - 1
+        self._content = content
+
+    def entries(self) -> list[JournalEntry]:
+        if isinstance(self._content, Recorded):
+            self._content = self._content.journal_entries()
+        return self._content

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from engine.compiled import kernel
-from engine.plan import Booleans, Bytes, Int64s
+from engine.plan import Bytes, Int64s
 
 LONGEST_LINE = 10_000_000
 EXCERPT = 200
@@ -50,7 +50,6 @@ class Lines(NamedTuple):
     starts: Int64s
     ends: Int64s
     numbers: Int64s  # counted from the chunk's first line, which is 0
-    braced: Booleans  # whether the line begins with { and ends with }
 
 
 @dataclass
@@ -82,11 +81,10 @@ class Chunk:
         ends = self.newlines.copy()
         starts = np.zeros_like(ends)
         starts[1:] = ends[:-1] + 1
-        braced = np.empty(len(ends), dtype=np.bool_)
-        trim(self.data, starts, ends, braced)
+        trim(self.data, starts, ends)
         if (filled := starts < ends).all():
-            return Lines(starts, ends, np.arange(len(ends)), braced)
-        return Lines(starts[filled], ends[filled], np.flatnonzero(filled), braced[filled])
+            return Lines(starts, ends, np.arange(len(ends)))
+        return Lines(starts[filled], ends[filled], np.flatnonzero(filled))
 
     @property
     def end_line(self) -> int:
@@ -155,7 +153,7 @@ def find_newlines(data, ends):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def trim(data, starts, ends, braced):  # type: ignore[no-untyped-def]
+def trim(data, starts, ends):  # type: ignore[no-untyped-def]
     """Move the bounds of all lines inwards past spaces and carriage returns."""
     for i in range(starts.size):
         start, end = starts[i], ends[i]
@@ -164,4 +162,3 @@ def trim(data, starts, ends, braced):  # type: ignore[no-untyped-def]
         while start < end and (data[end - 1] == 32 or data[end - 1] == 13):
             end -= 1
         starts[i], ends[i] = start, end
-        braced[i] = start < end and data[start] == 123 and data[end - 1] == 125

@@ -157,17 +157,14 @@ def test_a_second_job_on_the_same_project_is_refused(project: Path) -> None:
         assert one.stop() == 0
 
 
-@pytest.mark.parametrize("anew", ["--rebuild", "--fresh"])
-def test_what_the_journal_knows_is_not_told_again_when_counting_anew(
-    project: Path, anew: str
-) -> None:
+def test_what_the_journal_knows_is_not_told_again_when_counting_anew(project: Path) -> None:
     with running(project) as one:
         append(project, page("u1", 1, now()))
         one.await_told(("u1", "exited", "quiet", "event"), POPULATED[1])
         assert one.stop() == 0
     shop = DEFINITION["audiences"]
     write_project(project, changed(audiences={**shop, "more": shop["quiet"]}))
-    with running(project, anew) as two:
+    with running(project, "--rebuild") as two:
         two.await_told(("u2", "entered", "more", "initial"))
         assert two.stop() == 0
         assert POPULATED[1] not in two.told()

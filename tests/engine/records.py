@@ -6,26 +6,18 @@ import msgspec
 import numpy as np
 
 from engine.plan import Plan
-from engine.records import transition_ids
+from engine.records import TransitionRecord, transition_ids
 from engine.transitions import Cause, Transitions
 
 
-class Record(msgspec.Struct):
-    id: str
-    type: str
-    audience: str
-    audience_version: str
-    parent_model: str
-    user_id: str
-    effective_at: str
-    sequence: int
-    cause: dict[str, str]
-    emitted_at: str | msgspec.UnsetType = msgspec.UNSET
+def line_of(record: TransitionRecord) -> str:
+    """As a backtest writes it: without the instant at which it is written."""
+    fields = msgspec.structs.asdict(record)
+    del fields["emitted_at"]
+    return msgspec.json.encode(fields).decode() + "\n"
 
 
-def records_of(
-    plans: list[Plan], transitions: Transitions, pull: str = "", emitted_at: int | None = None
-) -> list[Record]:
+def records_of(plans: list[Plan], transitions: Transitions) -> list[TransitionRecord]:
     """Audiences and conditions are numbered as if those of the plans stood one after the other."""
     audiences = [(plan.parent_model, one) for plan in plans for one in plan.audiences]
     conditions = [one.key for plan in plans for one in plan.conditions]
@@ -40,12 +32,10 @@ def records_of(
             case Cause.WINDOW_EXPIRED:
                 condition = conditions[transitions.conditions[row]]
                 cause = {"kind": "window_expired", "condition": condition}
-            case Cause.WAREHOUSE_PULL:
-                cause = {"kind": "warehouse_pull", "pull": pull}
             case other:
                 cause = {"kind": other.name.lower()}
         found.append(
-            Record(
+            TransitionRecord(
                 transition_ids(parent, audience.key)(user, sequence, effective_at),
                 "entered" if sequence % 2 else "exited",
                 audience.key,
@@ -55,7 +45,7 @@ def records_of(
                 _instant(effective_at),
                 sequence,
                 cause,
-                msgspec.UNSET if emitted_at is None else _instant(emitted_at),
+                emitted_at="",
             )
         )
     return found

@@ -170,7 +170,7 @@ def test_a_second_job_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:
     story = began(tmp_path, 11)
     with process(story.root) as one:
         one.await_begin()
-        for arguments in ((), ("--rebuild",), ("--fresh",)):
+        for arguments in ((), ("--rebuild",)):
             with process(story.root, *arguments) as two:
                 assert two.end() == 3
                 assert "another job runs on this project" in two.said()

@@ -164,7 +164,7 @@ def test_missing_offsets_are_a_sentence(project: Path, topic: Topic) -> None:
     )
     assert "Traceback" not in said
     assert "panicked" not in said
-    with running(project, "--fresh") as two:
+    with running(project, "--rebuild") as two:
         topic.send(view("u2", 9))
         two.await_told(("u2", "exited", "quiet", "event"))
         assert two.stop() == 0

@@ -198,7 +198,7 @@ def test_messages_that_are_missing_stop_the_job_or_are_skipped(topic: Topic) -> 
     said = refused(topic, position)
     assert said.startswith("source 'web': 7 offsets are missing in partition 0")
     assert "on_missing: skip" in said
-    assert "--fresh" in said
+    assert "--rebuild" in said
     with reading(topic, position, on_missing="skip") as two:
         assert two.read_to_end() == numbered(7, 10)
         assert "7 offsets are missing" in two.said[0]
@@ -230,7 +230,7 @@ def test_a_topic_that_is_deleted_or_made_anew_is_noticed(topic: Topic) -> None:
         assert "does not exist any more" in one.fail()
     eventually(lambda: _is_made(topic))
     topic.send(*numbered(0, 10))
-    assert "made anew since the job read it; start with --fresh" in refused(topic, position)
+    assert "made anew since the job read it; start with --rebuild" in refused(topic, position)
 
 
 def _is_made(topic: Topic) -> bool:
@@ -244,7 +244,7 @@ def _is_made(topic: Topic) -> bool:
 def test_a_position_of_another_topic_is_refused(topic: Topic, new_topic: NewTopic) -> None:
     with reading(new_topic()) as one:
         position = one.source.position()
-    assert f"not '{topic.name}'; start with --fresh" in refused(topic, position)
+    assert f"not '{topic.name}'; start with --rebuild" in refused(topic, position)
     assert "damaged" in refused(topic, b"{")
 
 

@@ -79,7 +79,6 @@ def chunk_of(
     lengths = np.array([len(value) for value in values], dtype=np.int64)
     ends = np.cumsum(lengths + 1) - 1
     starts = ends - lengths
-    braced = (lengths > 1) & (data[starts] == ord("{")) & (data[ends - 1] == ord("}"))
     return Messages(
         file=topic,
         number=0,
@@ -88,7 +87,7 @@ def chunk_of(
         dead_letters=tuple(letters),
         size=size,
         arrivals=arrivals[kept],
-        bounds=Lines(starts, ends, np.arange(len(values)), braced),
+        bounds=Lines(starts, ends, np.arange(len(values))),
         partitions=partitions[kept],
         offsets=offsets[kept],
         tombstones=len(messages) - len(values) - len(letters),

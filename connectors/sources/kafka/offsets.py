@@ -56,7 +56,7 @@ def decode_position(position: bytes, topic: str, topic_id: str) -> dict[int, Mar
     if read.topic != topic:
         raise SourceError(
             f"the job's state was stored while the source read topic '{read.topic}', not "
-            f"'{topic}'; start with --fresh to count anew"
+            f"'{topic}'; start with --rebuild to count anew"
         )
     if read.topic_id != topic_id:
         raise made_anew(topic)
@@ -75,8 +75,8 @@ def furthest(found: Iterable[Mapping[int, Mark]]) -> dict[int, Mark]:
 
 def made_anew(topic: str) -> SourceError:
     return SourceError(
-        f"topic '{topic}' has been deleted and made anew since the job read it; start with --fresh "
-        "to count anew from what it holds now"
+        f"topic '{topic}' has been deleted and made anew since the job read it; start with "
+        "--rebuild to count anew from what it holds now"
     )
 
 

@@ -234,7 +234,7 @@ class KafkaSource:
         if mark.next > high:
             raise self._error(
                 f"{where} ends at offset {high}, before {mark.next}, where the job stopped "
-                "reading: it is not what it was; start with --fresh to count anew"
+                "reading: it is not what it was; start with --rebuild to count anew"
             )
         missing = low - mark.next
         if missing <= 0:
@@ -243,7 +243,7 @@ class KafkaSource:
             raise self._error(
                 f"{missing} offsets are missing in {where}: the job stopped reading at "
                 f"{mark.next}, and what is left begins at {low}; set on_missing: skip to go on "
-                "from there, or start with --fresh to count anew"
+                "from there, or start with --rebuild to count anew"
             )
         what = f"{missing} offsets are missing in {where}; going on at {low}"
         self._tell(self._connection.problem(what))
