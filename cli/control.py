@@ -1,4 +1,4 @@
-"""What makes a running job end: a signal, or definitions that have changed.
+"""What makes a running job end: a signal, definitions that have changed, a clock set back.
 
 A plan is woven through readers and key groups, so a job does not change it while it runs.  It ends
 as it does on SIGTERM, which stores its state, and the next one goes on from there in the same
@@ -6,12 +6,17 @@ process.  That takes a second or two, and events wait in their sources.
 
 The folder is looked at once a second, and at once on SIGHUP.  Definitions with mistakes are shown,
 and the job goes on with those it has.
+
+Bytewax stores state whenever the wall clock has moved on by an epoch.  Where somebody sets the
+clock back, it would not do so until the clock has made up for it.  So such a job ends as well, and
+the next one goes on with the same definitions.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +25,10 @@ import click
 from project.folder import LoadedProject, load_project, read_files
 
 _INTERVAL_SECONDS = 1.0
+
+# A wall clock that falls behind by less (seconds), as when it is being adjusted, delays an epoch by
+# as much.
+_TOLERATED = 1.0
 
 
 class Control:
@@ -58,14 +67,29 @@ class Control:
     def watch(self) -> None:
         """Look at the definitions until the job has ended for good."""
         seen = self._files
-        while not self._ended:
+        ahead = _ahead()
+        while True:
             asked = self._asked.wait(_INTERVAL_SECONDS)
+            if self._ended:
+                return
             self._asked.clear()
+            earlier, ahead = ahead, _ahead()
+            if earlier - ahead > _TOLERATED:
+                self._begin_anew(earlier - ahead)
             before, (seen, _) = seen, read_files(self._root)
             # Files that have just changed may be changing still.
             if asked or (seen == before and seen != self._files):
                 self._files = seen
                 self._compare(asked=asked)
+
+    def _begin_anew(self, seconds: float) -> None:
+        click.echo(
+            f"usher: the clock was set back by {seconds:.0f} s; no window runs out until it has "
+            "made up for it",
+            err=True,
+        )
+        self._next = self._next or self._latest
+        self._job.set()
 
     def _compare(self, *, asked: bool) -> None:
         loading = load_project(self._root)
@@ -80,6 +104,11 @@ class Control:
             self._job.set()
         elif asked:
             click.echo("usher: the definitions have not changed", err=True)
+
+
+def _ahead() -> float:
+    """How much the wall clock is ahead of one that nobody can set: it falls when it is set back."""
+    return time.time() - time.monotonic()
 
 
 @contextmanager

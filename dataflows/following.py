@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -23,12 +23,11 @@ from typing_extensions import override
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
 from dataflows.meetings import Meeting
+from dataflows.pauses import AT_ONCE, Pauses
 from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.shares import Share, share_names
 
-# How often a source that has nothing new is asked again, and how often its silence is reported,
-# so that time goes on.
-_POLL = timedelta(milliseconds=10)
+# How often the silence of a source that has nothing new is reported, so that time goes on.
 _TICK = 50_000
 
 # Bytes taken from a source at once: enough to be fast, few enough to stay timely.
@@ -166,16 +165,19 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         self._stop = stop
         self._failed = failed
         self._reported = dict.fromkeys(sources, 0)
-        self._idle = False
+        self._pauses = Pauses(stop)
 
     @override
     def next_batch(self) -> list[Polled]:
+        if self._pauses.go_on():
+            return []
         if self._stop.is_set():
             raise StopIteration
         batch: list[Polled] = []
-        self._idle = True
         if not self._may_begin():
+            self._pauses.polled(idle=True, delivered=False)
             return batch
+        idle = True
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
@@ -188,12 +190,13 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
             if chunks or now - self._reported[key] >= _TICK:
                 self._reported[key] = now
                 batch.append(Polled(key, chunks, source.caught_up, now, source.reached))
-            self._idle &= not chunks
+            idle &= not chunks
+        self._pauses.polled(idle=idle, delivered=bool(batch))
         return batch
 
     @override
-    def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _POLL if self._idle else None
+    def next_awake(self) -> datetime:
+        return AT_ONCE
 
     @override
     def snapshot(self) -> bytes:

@@ -65,12 +65,19 @@ def test_what_is_there_is_delivered_and_silence_is_reported() -> None:
         ("web", [chunk]),
         ("app", []),
     ]
-    assert one.next_awake() is None
     again: list[Polled] = []
     while len(again) < 2:
         again += one.next_batch()
-    assert one.next_awake() is not None
     assert all(not polled.chunks and polled.now > first[0].now for polled in again)
+
+
+def test_bytewax_never_waits_for_the_wall_clock() -> None:
+    one = partition({"web": Scripted([[Chunk("a.jsonl", 0, 1)]])}, threading.Event())
+    for _ in range(50):
+        one.next_batch()
+        awake = one.next_awake()
+        assert awake is not None
+        assert awake.timestamp() == 0
 
 
 def test_every_source_goes_on_at_its_own_position() -> None:

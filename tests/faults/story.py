@@ -43,10 +43,16 @@ _AUDIENCES: dict[str, Any] = {
     "quiet": {"did_not_perform": "page_viewed", "within": "1s"},
     "both": {"all": [{"in_audience": "twice"}, {"in_audience": "few"}]},
 }
-DEFINITION = changed(
-    audiences={key: {"parent_model": "users", "where": where} for key, where in _AUDIENCES.items()},
-    syncs={key: {"audience": key, "destination": "archive"} for key in _AUDIENCES},
-)
+
+
+def definition_of(**sections: Any) -> dict[str, Any]:
+    """The project of all stories, with other sections."""
+    audiences = {key: {"parent_model": "users", "where": one} for key, one in _AUDIENCES.items()}
+    syncs = {key: {"audience": key, "destination": "archive"} for key in _AUDIENCES}
+    return changed(**{"audiences": audiences, "syncs": syncs, **sections})
+
+
+DEFINITION = definition_of()
 _LISTED = 150
 _USERS = 200
 
@@ -63,10 +69,17 @@ class Story:
         lines = "".join(f"{user},{row['ltv']}\n" for user, row in rows.items())
         self.root = write_project(root, definition, "user_id,ltv\n" + lines)
         self.ahead = 0
+        self.clock_was_set = False
+        self._shown = 0  # by a clock that has been set since
         self.tardy: set[str] = set()
         """Users of events that may have reached the job later than it waits for them."""
         self.events: list[oracle.Event] = []
         self._rows = rows
+
+    def set_clock(self, ahead: int) -> None:
+        self.clock_was_set = True
+        self._shown = max(self._shown, now() + self.ahead)
+        self.ahead = ahead
 
     def go_on(self, seconds: float) -> None:
         """Let events happen for some time."""
@@ -74,6 +87,11 @@ class Story:
         while time.monotonic() < until:
             self._happen([self._event() for _ in range(self.random.randint(0, 8))])
             time.sleep(0.01)
+
+    def happen_to(self, user: str) -> None:
+        """One event of a user of its own."""
+        record = json.loads(page(user, len(self.events), format_instant(self._received())))
+        self._happen([self._noted(record)])
 
     def _event(self) -> oracle.Event:
         if self.events and self.random.random() < 0.05:  # sent twice
@@ -84,9 +102,14 @@ class Story:
             late = self.random.random() < 0.1
             ago = self.random.randrange(10 * SHORT) if late else 0
             record["timestamp"] = format_instant(self._received() - ago)
-        arrival = self._received()
-        record["receivedAt"] = format_instant(arrival)
-        event = oracle.Event(record, arrival)
+        return self._noted(record)
+
+    def _noted(self, record: dict[str, Any]) -> oracle.Event:
+        """The event of a record that is received now; arrivals never fall."""
+        received = self._received()
+        record["receivedAt"] = format_instant(received)
+        latest = self.events[-1].arrival if self.events else 0
+        event = oracle.Event(record, max(received, latest))
         self.events.append(event)
         return event
 
@@ -95,7 +118,7 @@ class Story:
 
     def _happen(self, events: Sequence[oracle.Event]) -> None:
         self.write([json.dumps(event.record) + "\n" for event in events], events)
-        reached = now() + self.ahead
+        reached = max(now() + self.ahead, self._shown)
         self.tardy |= {
             event.record["userId"] for event in events if reached - event.arrival > ALLOWANCE
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -10,16 +9,13 @@ import pytest
 
 from tests.faults.harm import Harm
 from tests.faults.processes import process
+from tests.faults.shares import FILE_STORIES, KILLS
 from tests.faults.story import Story
 from tests.faults.verdict import assert_true_in_the_end
 
-# Killed jobs a story, and stories: 50 kills by default.
-KILLS = 10
-STORIES = int(os.environ.get("USHER_FAULT_STORIES", "5"))
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(STORIES))
+@pytest.mark.parametrize("seed", range(FILE_STORIES))
 def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
     tmp_path: Path, seed: int
 ) -> None:

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ MISSING = "a Kafka broker needs java and mvn (Debian: openjdk-17-jre-headless, m
 ELSEWHERE = os.environ.get("KAFKA_BOOTSTRAP", "")
 
 QUIET: dict[str, Any] = {"log_level": 0}
+_BY_KEY = -1  # the partition
 USER, PASSWORD = "usher", "open-sesame"
 
 PROPERTIES = """
@@ -135,7 +136,14 @@ class Topic:
         self.name = f"events-{uuid.uuid4().hex[:8]}"
         self._admin = AdminClient(QUIET | {"bootstrap.servers": servers})
         self._producer = Producer(
-            QUIET | {"bootstrap.servers": servers, "message.max.bytes": 20_000_000}
+            QUIET
+            | {
+                "bootstrap.servers": servers,
+                "message.max.bytes": 20_000_000,
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "reconnect.backoff.max.ms": 200,
+            }
         )
         self.create(partitions, **config)
 
@@ -168,12 +176,21 @@ class Topic:
         at: int | None = None,
     ) -> None:
         """Send messages and wait until the broker has them; `at` in milliseconds since 1970."""
+        self._send((value, key, at, partition) for value in values)
+
+    def send_all(self, messages: Iterable[tuple[str, str, int]]) -> None:
+        """The same for values, keys and timestamps; their keys say to which partition they go."""
+        self._send((*message, _BY_KEY) for message in messages)
+
+    def _send(
+        self, messages: Iterable[tuple[str | bytes | None, str | None, int | None, int]]
+    ) -> None:
         failed: list[object] = []
 
         def delivered(error: object, _message: object) -> None:
             failed.extend([error] if error else [])
 
-        for value in values:
+        for value, key, at, partition in messages:
             self._producer.produce(
                 self.name,
                 value,

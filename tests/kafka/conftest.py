@@ -8,6 +8,8 @@ import pytest
 
 from tests.kafka.broker import ELSEWHERE, MISSING, Broker, Elsewhere, Topic, a_broker, can_run
 
+NewTopic = Callable[..., Topic]
+
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | Elsewhere]:
@@ -29,10 +31,10 @@ def own_broker(broker: Broker | Elsewhere) -> Broker:
 
 
 @pytest.fixture
-def new_topic(broker: Broker | Elsewhere) -> Callable[..., Topic]:
+def new_topic(broker: Broker | Elsewhere) -> NewTopic:
     return lambda partitions=1, **config: Topic(broker.servers, partitions, **config)
 
 
 @pytest.fixture
-def topic(new_topic: Callable[..., Topic]) -> Topic:
+def topic(new_topic: NewTopic) -> Topic:
     return new_topic()

@@ -1,0 +1,40 @@
+"""A wall clock that can be set while a job runs, for all of its process: also for Bytewax and C.
+
+It is libfaketime's, which stands between a process and the system's clocks.  The monotonic clock
+goes on as it does, as when somebody sets the time of a machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.jobs import USHER
+
+_LIBRARIES = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
+MISSING = "" if _LIBRARIES else "a clock that can be set needs libfaketime (Debian: faketime)"
+
+
+class WallClock:
+    """`ahead` is by how many seconds it is ahead of this machine's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.set(0)
+
+    def set(self, ahead: int) -> None:
+        self.ahead = ahead
+        aside = self._file.with_suffix(".part")
+        aside.write_text(f"{ahead:+d}")
+        aside.replace(self._file)
+
+    def command(self, root: Path) -> list[str]:
+        """`usher run` on a project, by this clock."""
+        return [
+            "env",
+            f"LD_PRELOAD={_LIBRARIES[0]}",
+            f"FAKETIME_TIMESTAMP_FILE={self._file}",
+            "FAKETIME_NO_CACHE=1",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            "NO_FAKE_STAT=1",
+            *(USHER, "-C", str(root), "run", "--format", "json"),
+        ]
