@@ -79,6 +79,8 @@ class LiveClock:
         self._in_force = False
         self._reconciled = 0  # key groups
         self._pace = pace
+        self.has_passed_start = False
+        """Whether all that arrived before the start has been delivered."""
         self._told = _NOTHING_YET
 
     def steps(
@@ -91,6 +93,7 @@ class LiveClock:
             self._reached[source] = latest
         self._caught_up[source] = caught_up
         tick = min(self._reached.values())
+        self.has_passed_start |= tick >= self._start
         if not self._in_force:
             history, batch = _cut(batch, self._start)
             if history:

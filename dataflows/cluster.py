@@ -21,6 +21,7 @@ from typing_extensions import override
 from dataflows.emission import Emission
 from dataflows.following import StoredShare, wall_clock
 from dataflows.job import run_from
+from dataflows.meetings import Gate
 from dataflows.ownership import usher_folder
 from dataflows.preparation import fresh_snapshots, job_of, open_sources
 from dataflows.recovery import join_recovery
@@ -112,7 +113,7 @@ def prepare_cluster(loaded: LoadedProject) -> Preparation:
         SourceError: a source cannot be followed.
     """
     started = wall_clock()
-    open_sources(loaded, WHOLE, started)
+    open_sources(loaded, WHOLE, started, Gate())
     return Preparation(loaded, started, fresh_snapshots(loaded, started))
 
 
@@ -151,8 +152,7 @@ def run_part(part: Part, tell: Tell, counts: RecordCounts, stop: threading.Event
             loaded,
             part.started,
             out,
-            open_sources(loaded, share, part.started, part.meetings),
-            {key: open_snapshot(folder) for key, folder in part.snapshots.items()},
+            lambda: {key: open_snapshot(folder) for key, folder in part.snapshots.items()},
             share,
             part.meetings,
             lambda: tell(Began()),

@@ -1,8 +1,7 @@
-"""Meetings: the shares of a job wait for each other, whichever processes and machines they are on.
+"""How the processes of a job wait for each other, whichever machines they are on.
 
-Whoever has come leaves a file in a folder that all can see, and looks whether the others have left
-theirs.  The folder is made for one start of a job and never used again, so nobody can take those
-of an earlier start for present.
+They leave files in a folder that all can see.  The folder is made for one start of a job and never
+used again, so nobody can take those of an earlier start for present.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ def _unheard() -> None:
 
 
 class Meeting:
-    """Those of these names wait for each other; without a folder, in this process.
+    """Those of these names wait until all of them are there; without a folder, in this process.
 
-    `complete` is called when all are there.
+    Whoever has come leaves a file, and looks whether the others have left theirs.  `complete` is
+    called when all are there.
     """
 
     def __init__(
@@ -47,6 +47,25 @@ class Meeting:
         if not self._missing:
             self._complete()
         return not self._missing
+
+
+class Gate:
+    """Closed until somebody opens it; without a file, in this process."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        if not self._is_open and self._file is not None:
+            self._is_open = self._file.exists()
+        return self._is_open
+
+    def open(self) -> None:
+        if self._file is not None and not self._is_open:
+            self._file.touch(mode=0o600)
+        self._is_open = True
 
 
 def _file(name: str) -> str:

@@ -17,12 +17,10 @@ from connectors.sources.kafka.source import KafkaSource
 from connectors.sources.reader import Batch
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
-from dataflows.meetings import Meeting
+from dataflows.meetings import Gate, Meeting
 from dataflows.shares import (
     WHOLE,
     Share,
-    is_divided,
-    reading_name,
     reading_names,
     share_names,
     sources_of,
@@ -77,7 +75,8 @@ class Job:
     started: int
     outputs: Outputs
     readings: Sequence[str]  # the names of what all shares read
-    begin: Meeting
+    begin: Meeting  # of all shares, before they read anything
+    past: Gate  # opened when all that arrived before `started` has been read
     share: Share = WHOLE
     stored: Mapping[str, StoredShare] | None = None  # what the shares of an earlier job had come to
     stop: threading.Event = field(default_factory=threading.Event)
@@ -91,16 +90,14 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
         WarehouseError: a parent model cannot be pulled.
         SourceError: a source cannot be followed.
     """
-    sources = open_sources(loaded, WHOLE, started)
-    return job_of(loaded, started, outputs, sources, fresh_snapshots(loaded, started))
+    return job_of(loaded, started, outputs, lambda: fresh_snapshots(loaded, started))
 
 
 def job_of(
     loaded: LoadedProject,
     started: int,
     outputs: Outputs,
-    sources: Mapping[str, OpenSource],
-    snapshots: Mapping[str, WarehouseSnapshot],
+    snapshots: Callable[[], Mapping[str, WarehouseSnapshot]],
     share: Share = WHOLE,
     meetings: Path | None = None,
     begun: Callable[[], None] = _unheard,
@@ -108,17 +105,23 @@ def job_of(
     """One process's part of a job.
 
     Args:
-        meetings: A folder for the shares of this start of the job.
+        meetings: A folder for the processes of this start of the job.
         begun: Called when all shares have met, and reading begins.
+
+    Raises:
+        As `open_sources`.
     """
+    past = Gate(meetings and meetings / "past")
+    sources = open_sources(loaded, share, started, past)
     return Job(
         loaded=loaded,
-        audiences=Audiences(loaded.project.plans, snapshots, live=True, warming=outputs.warming),
+        audiences=Audiences(loaded.project.plans, snapshots(), live=True, warming=outputs.warming),
         sources=sources,
         started=started,
         outputs=outputs,
         readings=reading_names(loaded.project.sources, share.count),
         begin=Meeting(share_names(share.count), meetings and meetings / "begin", begun),
+        past=past,
         share=share,
     )
 
@@ -133,27 +136,18 @@ def fresh_snapshots(loaded: LoadedProject, now: int) -> dict[str, WarehouseSnaps
 
 
 def open_sources(
-    loaded: LoadedProject, share: Share, started: int, meetings: Path | None = None
+    loaded: LoadedProject, share: Share, started: int, past: Gate
 ) -> dict[str, OpenSource]:
     """The sources that a share reads, by key.
 
-    Topics have a past, what arrived before the job started; no share reads on before all of them
-    have read that.
+    Topics have a past, what arrived before the job started.  Nobody reads on in one before the gate
+    is open.
 
     Raises:
         JobRefused: the project asks for what this release cannot run.
         SourceError: a source cannot be followed.
     """
     project = loaded.project
-    past = Meeting(
-        [
-            reading_name(source.key, Share(number, share.count))
-            for source in project.sources.values()
-            if is_divided(source)
-            for number in range(share.count)
-        ],
-        meetings and meetings / "past",
-    )
     sources: dict[str, OpenSource] = {}
     for source in sources_of(project.sources, share):
         match source.type:
@@ -164,7 +158,7 @@ def open_sources(
                 opened = partial(
                     KafkaSource(source, group, tell, started).follow,
                     has=share.has,
-                    goes_on=partial(past.attend, reading_name(source.key, share)),
+                    goes_on=lambda: past.is_open,
                 )
             case _:
                 raise JobRefused(

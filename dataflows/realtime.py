@@ -145,14 +145,19 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
 
     It is one key, so there is one clock, in one process, whoever has read.  It starts anew with
     every job and keeps nothing: the key groups know what their time is.
+
+    It alone can say when the past has been read: what a share has read may still be on its way.
     """
 
     def __init__(self, job: Job, _stored: bytes | None) -> None:
         self._clock = LiveClock(job.started, ALLOWANCE, job.readings, PACE)
+        self._past = job.past
 
     @override
     def on_batch(self, values: list[Told]) -> tuple[Sequence[Step], bool]:
         steps = [step for one in values for step in self._clock.steps(*one)]
+        if self._clock.has_passed_start:
+            self._past.open()
         return steps, StatefulBatchLogic.RETAIN
 
     @override
