@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,21 @@ import click
 
 from cli.compiling import compile_core
 from cli.control import controlled
-from cli.failures import ENVIRONMENT, FAILURES, environment_failures, sentence_of
+from cli.failures import (
+    ENVIRONMENT,
+    FAILURES,
+    MISTAKE,
+    environment_failures,
+    fail,
+    sentence_of,
+)
+from cli.follower import follow
+from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines
+from dataflows.machines import Machines
 from dataflows.ownership import sole_job
 from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
@@ -30,7 +41,18 @@ from project.folder import LoadedProject
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that the work is divided among.",
+    help="Processes that the work is divided among, on each machine.",
+)
+@click.option(
+    "--machines",
+    metavar="HOST:PORT,…",
+    help="All machines that share the work, the same list on each; a port a worker, in a row.",
+)
+@click.option("--machine", type=click.IntRange(0), help="Which of them this is; 0 leads.")
+@click.option(
+    "--cluster-network-is-private",
+    is_flag=True,
+    help="Nobody else can reach the machines' ports, which are not protected.",
 )
 @click.option(
     "--format",
@@ -46,7 +68,15 @@ from project.folder import LoadedProject
     help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
 @click.pass_obj
-def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
+def run(
+    root: Path,
+    workers: int,
+    machines: str | None,
+    machine: int | None,
+    cluster_network_is_private: bool,
+    form: str,
+    rebuild: bool,
+) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
@@ -54,27 +84,72 @@ def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
+    Several workers, and several machines, are told of in docs/operations.md.
+
     \b
     Example:
       usher run
       tail -F events.jsonl | usher -C shop run --format json
     """
     loaded = load_or_exit(root)
+    of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    with environment_failures(), sole_job(loaded.root) as lock:
-        options = _Options(workers, form == "json", RecordCounts(), lock)
-        _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
+    with environment_failures():
+        if of_all is not None and not of_all.leads:
+            follow(loaded, of_all)
+            return
+        with sole_job(loaded.root) as lock, ExitStack() as held:
+            site: Site | None = None
+            if of_all is not None:
+                site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
+            elif workers > 1:
+                site = OneMachine(workers)
+            options = _Options(form == "json", RecordCounts(), lock, site)
+            _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
+
+
+def _machines(
+    loaded: LoadedProject,
+    workers: int,
+    listed: str | None,
+    number: int | None,
+    *,
+    is_private: bool,
+) -> Machines | None:
+    """The machines of the job, if there are several and they may work together."""
+    if listed is None and number is None:
+        return None
+    if listed is None or number is None:
+        fail("--machines and --machine belong together", MISTAKE)
+    try:
+        machines = Machines.parse(listed, number, workers)
+    except ValueError as error:
+        fail(f"--machines: {error}", MISTAKE)
+    if loaded.project.store is None or loaded.project.store.type != "postgres":
+        fail(
+            "several machines need a store that all can reach: set store: {type: postgres, …}; "
+            "SQLite is for one machine",
+            MISTAKE,
+        )
+    if machines.exposed and not is_private:
+        fail(
+            f"workers talk to each other at {', '.join(machines.exposed)} without any protection, "
+            "and whoever can reach their ports can take them over; if nobody else can reach that "
+            "network, say so with --cluster-network-is-private",
+            MISTAKE,
+        )
+    return machines
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
     """What stays the same for one job after the other."""
 
-    workers: int
     json: bool
     counts: RecordCounts
     lock: int
+    site: Site | None  # where the workers are; without it, this process does all
 
 
 class _InProcess:
@@ -133,7 +208,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
         if start is Start.RESUME:
             raise
     job: _InProcess | Supervised
-    if options.workers == 1:
+    if options.site is None:
         single = SingleJob(
             loaded,
             print_lines,
@@ -145,7 +220,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
     else:
         job = Supervised(
             loaded,
-            options.workers,
+            options.site,
             options.lock,
             print_lines,
             json=options.json,

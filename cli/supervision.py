@@ -8,18 +8,17 @@ leaves the rest to whoever has started it.
 from __future__ import annotations
 
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 from cli.crew import Crew
+from cli.sites import Site
 from dataflows.cluster import (
     Compared,
     News,
     Part,
-    Preparation,
     Warming,
     cluster_folder,
     meeting_folder,
@@ -45,7 +44,7 @@ _PAUSE = 0.5
 class Supervised:
     """A prepared job of several processes; `run` it once.
 
-    `lock` is the descriptor of a lock that they share.
+    `site` is where they are, and `lock` the descriptor of a lock that they share.
 
     Raises:
         JobRefused: the project asks for what this release cannot run.
@@ -58,7 +57,7 @@ class Supervised:
     def __init__(
         self,
         loaded: LoadedProject,
-        workers: int,
+        site: Site,
         lock: int,
         show: Callable[[Sequence[str]], None],
         *,
@@ -67,7 +66,7 @@ class Supervised:
         counts: RecordCounts,
     ) -> None:
         self._loaded = loaded
-        self._workers = workers
+        self._site = site
         self._lock = lock
         self._counts = counts
         self._tell_reconciled = reconciled
@@ -101,12 +100,16 @@ class Supervised:
     def _supervise(self) -> None:
         brief = 0
         while True:
+            self._site.gather(self.stop)
+            if self.stop.is_set():
+                return
             began = time.monotonic()
-            what = self._run_crew(self.preparation)
-            if not what or self.stop.is_set() or self.failed:
+            what = self._run_crew()
+            if self.stop.is_set() or self.failed:
                 if what:
                     tell(what)
                 return
+            what = what or "another machine has stopped"
             brief = brief + 1 if time.monotonic() - began < _LASTS else 1
             if brief == _ENOUGH:
                 raise JobRefused(
@@ -118,7 +121,24 @@ class Supervised:
                 return
             self.preparation = prepare_cluster(self._loaded)
 
-    def _run_crew(self, preparation: Preparation) -> str:
+    def _run_crew(self) -> str:
+        """What has happened, if the crew was not told to stop."""
+        recovery = open_recovery(self._loaded)
+        meetings = meeting_folder(self._loaded.root, secrets.token_hex(4))
+        addresses = self._site.addresses()
+        parts = [
+            Part(
+                loaded=self._loaded,
+                started=self.preparation.started,
+                snapshots={key: one.folder for key, one in self.preparation.snapshots.items()},
+                number=number,
+                addresses=addresses,
+                stored=recovery.shares,
+                meetings=meetings,
+            )
+            for number in self._site.own
+        ]
+        self._site.announce(self.preparation, recovery.shares, meetings)
         reconciliation = Reconciliation(self._loaded, self._tell_reconciled)
 
         def heard(news: News) -> None:
@@ -128,11 +148,16 @@ class Supervised:
                 case Warming(conditions):
                     self._warming.add(conditions)
 
-        with closing(
-            Crew(self._parts(preparation), cluster_folder(self._loaded.root), self._lock, heard)
-        ) as crew:
+        def is_stopped() -> bool:
+            if self.stop.is_set() or crew.source_failed:
+                self._site.stop(meetings)
+                return True
+            return self._site.is_stopped(meetings)
+
+        logs = cluster_folder(self._loaded.root)
+        with closing(Crew(parts, logs, self._lock, heard)) as crew:
             try:
-                what = crew.run(self.stop.is_set)
+                what = crew.run(is_stopped)
             finally:
                 for counts in crew.counts:
                     self._counts.add(counts)
@@ -140,29 +165,3 @@ class Supervised:
             self.failed = True
             tell(f"{crew.source_failed}; the job stops")
         return what
-
-    def _parts(self, preparation: Preparation) -> list[Part]:
-        recovery = open_recovery(self._loaded)
-        meetings = meeting_folder(self._loaded.root, secrets.token_hex(4))
-        addresses = _free_addresses(self._workers)
-        return [
-            Part(
-                loaded=self._loaded,
-                started=preparation.started,
-                snapshots={key: one.folder for key, one in preparation.snapshots.items()},
-                number=number,
-                addresses=addresses,
-                stored=recovery.shares,
-                meetings=meetings,
-            )
-            for number in range(self._workers)
-        ]
-
-
-def _free_addresses(count: int) -> tuple[str, ...]:
-    """On this machine; should somebody else be quicker to use one, the crew starts once more."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = tuple(f"127.0.0.1:{one.getsockname()[1]}" for one in sockets)
-    for one in sockets:
-        one.close()
-    return addresses

@@ -35,14 +35,20 @@ def runs(process_id: int) -> bool:
         return False
 
 
-def await_workers(one: Process, root: Path, count: int, others: Collection[int] = ()) -> list[int]:
-    """Until so many workers have met, none of them among the others; their process ids."""
+def await_workers(
+    one: Process, root: Path, count: int, others: Collection[int] = (), total: int = 0
+) -> list[int]:
+    """Until so many workers have met, none of them among the others; their process ids.
+
+    With those of other machines they are `total`.
+    """
 
     def met() -> list[int]:
         assert one.runs, one.said()
         found = workers_of(one.id)
         names = {path.name for path in (root / ".usher" / "cluster").glob("*/begin/*")}
-        return found if len(found) == len(names) == count and not set(others) & set(found) else []
+        have_met = len(found) == count and len(names) == (total or count)
+        return found if have_met and not set(others) & set(found) else []
 
     return eventually(met)
 
