@@ -29,9 +29,11 @@ from benchmarks.process import USHER
 from benchmarks.suites import write_project
 from benchmarks.workload import Workload, workload
 
-EVENTS = 300_000
+# A job is started on the fewer and on the more; what it takes for the difference is its work, and
+# not what it takes to start.
+FEW, MANY = 200_000, 800_000
 PARTITIONS = 12
-WORKERS = (2,)
+WORKERS = (1, 2, 3)
 
 # Somebody enters it without an event.
 _IN_THE_END = "germans: {parent_model: users, where: {property: country, equals: DE}}"
@@ -53,18 +55,23 @@ class Costs:
 
 
 def main(servers: str) -> None:
-    recording = workload(EVENTS)
-    topic = f"benchmark-{os.getpid()}"
-    send(recording, servers, topic)
+    recordings = [workload(events) for events in (FEW, MANY)]
+    topics = [f"benchmark-{os.getpid()}-{one.lines}" for one in recordings]
+    for recording, topic in zip(recordings, topics, strict=True):
+        send(recording, servers, topic)
     alone = 0.0
     for workers in WORKERS:
-        with tempfile.TemporaryDirectory() as folder:
-            costs = measure(recording, servers, topic, workers, Path(folder))
-        alone = alone or max(costs.cpu)
+        few, many = [
+            measure(recording, servers, topic, workers)
+            for recording, topic in zip(recordings, topics, strict=True)
+        ]
+        cpu = [more - less for more, less in zip(many.cpu, few.cpu, strict=True)]
+        alone = alone or max(cpu)
         sys.stdout.write(
-            f"{workers} workers: {alone / max(costs.cpu):.2f} × the events of one; CPU "
-            f"{', '.join(f'{one:.2f}' for one in costs.cpu)} s; resident "
-            f"{', '.join(f'{one >> 20}' for one in costs.resident)} MB\n"
+            f"{workers} workers: {alone / max(cpu):.2f} × the events of one; CPU "
+            f"{', '.join(f'{one:.2f}' for one in cpu)} s (to start, "
+            f"{', '.join(f'{one:.2f}' for one in few.cpu)}); resident "
+            f"{', '.join(f'{one >> 20}' for one in many.resident)} MB\n"
         )
         sys.stdout.flush()
 
@@ -83,7 +90,12 @@ def send(recording: Workload, servers: str, topic: str) -> None:
     producer.flush()
 
 
-def measure(recording: Workload, servers: str, topic: str, workers: int, folder: Path) -> Costs:
+def measure(recording: Workload, servers: str, topic: str, workers: int) -> Costs:
+    with tempfile.TemporaryDirectory() as folder:
+        return _measured(recording, servers, topic, workers, Path(folder))
+
+
+def _measured(recording: Workload, servers: str, topic: str, workers: int, folder: Path) -> Costs:
     project = write_project("five", folder / "project", recording.users, "unused")
     path = project / "usher.yml"
     source = f"{{type: kafka, format: segment, topic: {topic}, bootstrap_servers: '{servers}'}}"

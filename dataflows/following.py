@@ -30,8 +30,10 @@ from dataflows.shares import Share, share_names
 # How often the silence of a source that has nothing new is reported, so that time goes on.
 _TICK = 50_000
 
-# Bytes taken from a source at once: enough to be fast, few enough to stay timely.
+# Bytes taken from a source at once: enough to be fast, few enough to stay timely.  More where what
+# was read goes to other processes: then every key group's part of it is a message of its own.
 _BYTES = 1 << 20
+_BYTES_FOR_OTHERS = 1 << 22
 
 
 def wall_clock() -> int:
@@ -160,6 +162,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         failed: Callable[[Exception], None],
     ) -> None:
         self._count = count
+        self._limit = _BYTES if count == 1 else _BYTES_FOR_OTHERS
         self._sources = sources
         self._may_begin = may_begin
         self._stop = stop
@@ -182,7 +185,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
             try:
-                chunks = source.poll(_BYTES)
+                chunks = source.poll(self._limit)
             except (SourceError, OSError) as error:
                 self._failed(error)
                 self._stop.set()
