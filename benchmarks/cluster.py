@@ -1,42 +1,37 @@
-"""How much more a job reads with more workers: CPU time of the busiest of them, over one topic.
+"""How much more a job reads with more workers: the CPU time of the busiest of them.
 
-Wall time says little on a machine whose cores have other work.  But no cluster is faster than the
-process that has the most to do, so that one's CPU time is what decides how many events a second
-are possible when every worker has a core.
+Wall time says little on a machine whose cores have other work.  But no job is faster than the
+process that has the most to do, so that one's CPU time decides how many events a second are
+possible when every worker has a core.  A job is started on few events and on many; what it takes
+for the difference is its work, and not what it takes to start.
 
-    python -m benchmarks.cluster BOOTSTRAP_SERVERS
-
-It makes topics and needs a broker; it is no part of `make bench`.
+    python -m benchmarks.cluster
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.process import USHER
-from benchmarks.suites import write_project
 from benchmarks.workload import Workload, workload
 
-# A job is started on the fewer and on the more; what it takes for the difference is its work, and
-# not what it takes to start.
-FEW, MANY = 200_000, 800_000
-PARTITIONS = 12
+FEW, MANY = 150_000, 900_000
 WORKERS = (1, 2, 3)
 
-# Somebody enters it without an event.
-_IN_THE_END = "germans: {parent_model: users, where: {property: country, equals: DE}}"
+# As many as can be divided evenly: a source that is no topic is read by one worker.
+_SOURCES = 6
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -48,83 +43,108 @@ class _Event(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True)
 class Costs:
-    """Of each process CPU seconds for the whole topic, and resident bytes at its end."""
+    """Of each process CPU seconds for all events, and resident bytes after them."""
 
     cpu: list[float]
     resident: list[int]
 
 
-def main(servers: str) -> None:
+def main() -> None:
     recordings = [workload(events) for events in (FEW, MANY)]
-    topics = [f"benchmark-{os.getpid()}-{one.lines}" for one in recordings]
-    for recording, topic in zip(recordings, topics, strict=True):
-        send(recording, servers, topic)
     alone = 0.0
     for workers in WORKERS:
-        few, many = [
-            measure(recording, servers, topic, workers)
-            for recording, topic in zip(recordings, topics, strict=True)
-        ]
+        few, many = [measure(recording, workers) for recording in recordings]
         cpu = [more - less for more, less in zip(many.cpu, few.cpu, strict=True)]
         alone = alone or max(cpu)
         sys.stdout.write(
             f"{workers} workers: {alone / max(cpu):.2f} × the events of one; CPU "
-            f"{', '.join(f'{one:.2f}' for one in cpu)} s (to start, "
+            f"{', '.join(f'{one:.2f}' for one in cpu)} s (for {FEW:,} and the start, "
             f"{', '.join(f'{one:.2f}' for one in few.cpu)}); resident "
             f"{', '.join(f'{one >> 20}' for one in many.resident)} MB\n"
         )
         sys.stdout.flush()
 
 
-def send(recording: Workload, servers: str, topic: str) -> None:
-    """The recording as a topic, keyed by user."""
-    admin = AdminClient({"bootstrap.servers": servers})
-    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(60)
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50})
-    decode = msgspec.json.Decoder(_Event).decode
-    for block in recording.blocks():
-        for line in block:
-            producer.produce(topic, line, decode(line).user_id)
-            while len(producer) > 50_000:
-                producer.poll(0.1)
-    producer.flush()
-
-
-def measure(recording: Workload, servers: str, topic: str, workers: int) -> Costs:
+def measure(recording: Workload, workers: int) -> Costs:
     with tempfile.TemporaryDirectory() as folder:
-        return _measured(recording, servers, topic, workers, Path(folder))
+        return _measured(recording, workers, Path(folder))
 
 
-def _measured(recording: Workload, servers: str, topic: str, workers: int, folder: Path) -> Costs:
-    project = write_project("five", folder / "project", recording.users, "unused")
-    path = project / "usher.yml"
-    source = f"{{type: kafka, format: segment, topic: {topic}, bootstrap_servers: '{servers}'}}"
-    settings = path.read_text()
-    begin = settings.index("sources:")
-    path.write_text(settings[:begin] + f"sources: {{web: {source}}}\n")
-    with (project / "audiences.yml").open("a") as file:
-        file.write(f"  {_IN_THE_END}\n")
+def _measured(recording: Workload, workers: int, folder: Path) -> Costs:
+    project = folder / "project"
+    project.mkdir()
+    (project / "usher.yml").write_text(json.dumps(_definition(recording)))
+    _divide(recording, project)
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         job = subprocess.Popen(
             [USHER, "-C", project, "run", "--workers", str(workers)], stdout=out, stderr=err
         )
     try:
-        cluster = project / ".usher" / "cluster"
+        met = project / ".usher" / "cluster"
         _await(lambda: "running" in (folder / "err").read_text(), job)
-        _await(lambda: workers == 1 or len(list(cluster.glob("*/begin/*"))) == workers, job)
+        _await(lambda: workers == 1 or len(list(met.glob("*/begin/*"))) == workers, job)
         processes = [job.pid] if workers == 1 else _children(job.pid)
-        before = [_cpu(process) for process in processes]
-        # When all that the topic has was evaluated, the snapshot takes force.
+        # When all was read and evaluated, the snapshot takes force and people enter.
         _await(lambda: (folder / "out").stat().st_size > 0, job)
-        cpu = [_cpu(process) - one for process, one in zip(processes, before, strict=True)]
-        return Costs(cpu, [_resident(process) for process in processes])
+        return Costs([_cpu(one) for one in processes], [_resident(one) for one in processes])
     finally:
         job.send_signal(signal.SIGTERM)
         job.wait(60)
 
 
-def _await(condition: object, job: subprocess.Popen[bytes]) -> None:
-    assert callable(condition)
+def _definition(recording: Workload) -> dict[str, Any]:
+    """Two audiences with three conditions for each source, and one that needs no event."""
+    events: dict[str, Any] = {}
+    wheres: dict[str, Any] = {"germans": {"property": "country", "equals": "DE"}}
+    for number in range(_SOURCES):
+        types = {"viewed": "page", "added": "Product Added", "ordered": "Order Completed"}
+        for name, kind in types.items():
+            events[f"{name}_{number}"] = {
+                "source": f"web_{number}",
+                "type": kind,
+                "parent_model": "users",
+                "properties": {"path": "properties.path"},
+            }
+        pricing = {"where": {"path": "/pricing"}, "at_least": 3, "within": "10m"}
+        wheres[f"pricing_{number}"] = {"performed": f"viewed_{number}", **pricing}
+        wheres[f"left_cart_{number}"] = {
+            "all": [
+                {"performed": f"added_{number}", "at_least": 3, "within": "1h"},
+                {"did_not_perform": f"ordered_{number}", "within": "30m"},
+            ]
+        }
+    users = {
+        "from": {"parquet": str(recording.users)},
+        "primary_key": "user_id",
+        "properties": {"country": "string"},
+    }
+    return {
+        "project": "benchmark_cluster",
+        "warehouse": {"type": "duckdb"},
+        "sources": {
+            f"web_{number}": {"type": "file", "format": "segment", "path": f"{number}.jsonl"}
+            for number in range(_SOURCES)
+        },
+        "parent_models": {"users": users},
+        "events": events,
+        "audiences": {
+            key: {"parent_model": "users", "where": where} for key, where in wheres.items()
+        },
+    }
+
+
+def _divide(recording: Workload, folder: Path) -> None:
+    """A file for each source, each with the events of users of its own."""
+    decode = msgspec.json.Decoder(_Event).decode
+    files = [(folder / f"{number}.jsonl").open("wb") for number in range(_SOURCES)]
+    for block in recording.blocks():
+        for line in block:
+            files[int(decode(line).user_id[1:]) % _SOURCES].write(line)
+    for file in files:
+        file.close()
+
+
+def _await(condition: Callable[[], bool], job: subprocess.Popen[bytes]) -> None:
     while not condition():
         if job.poll() is not None:
             raise SystemExit(f"the job ended with {job.returncode}")
@@ -146,4 +166,4 @@ def _resident(process: int) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
