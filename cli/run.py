@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,12 @@ from dataflows.machines import Machines
 from dataflows.ownership import sole_job
 from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
-from dataflows.single import SingleJob
+from dataflows.single import PATIENCE, SingleJob
 from dataflows.summary import RecordCounts
 from project.folder import LoadedProject
+
+# Seconds for which a change of definitions waits for a destination that does not get on.
+_INTERRUPTION = 1.0
 
 
 @click.command()
@@ -163,9 +167,10 @@ class _InProcess:
     def failed(self) -> bool:
         return self._single.emission.failure is not None
 
-    def run(self, start: Start) -> None:
+    def run(self, start: Start, patience: Callable[[], float]) -> None:
         with self._single as job:
             run_job(job, start=start)
+            self._single.patience = patience()
 
 
 def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
@@ -175,7 +180,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     with controlled(loaded) as control:
         while True:
             control.attach(job.stop)
-            job.run(start)
+            job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
             changed = control.take_next()
             if changed is None or job.failed:
                 break

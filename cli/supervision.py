@@ -81,8 +81,12 @@ class Supervised:
             self.preparation = prepare_cluster(loaded)
             self._held = held.pop_all()
 
-    def run(self, start: Start) -> None:
+    def run(self, start: Start, patience: Callable[[], float]) -> None:
         """Return when the job has stopped, and all is printed and delivered.
+
+        Args:
+            patience: Asked when it has stopped: for so many seconds without any progress it waits
+                for a destination.
 
         Raises:
             JobRefused: the stored state is damaged, or the processes do not last.
@@ -95,7 +99,7 @@ class Supervised:
                     forget_state(self._loaded.root)
                 self._supervise()
             finally:
-                self._outbox.drain()
+                self._outbox.drain(patience())
 
     def _supervise(self) -> None:
         brief = 0

@@ -8,10 +8,9 @@ there on a backtest is the live job: the same steps, the same operator, the same
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from dataflows.adapters import CallbackSink, IteratorSource
 from dataflows.chronicle import Chronicle
 from dataflows.clocks import VirtualClock
 from dataflows.evaluation import Audiences, evaluate_audiences
+from dataflows.memory import keep_freed_memory, without_cycle_search
 from dataflows.outputs import open_output
 from dataflows.running import run_flow
 from dataflows.steps import GroupTransitions, Step
@@ -110,8 +110,9 @@ def run_backtest(
     dead_letters: dict[str, int] = {}
     plans = [parent.plan for parent in project.plans.values()]
     summary = Summary(plans, keys)
+    keep_freed_memory()
     with ExitStack() as resources:
-        resources.enter_context(_without_cycle_search())
+        resources.enter_context(without_cycle_search())
         ordering = resources.enter_context(Ordering())
         output = request.output and resources.enter_context(open_output(request.output, plans))
         span = _read(loaded, request, ordering, records, dead_letters, progress)
@@ -146,18 +147,6 @@ def run_backtest(
         run_flow(flow, workers=request.workers, epoch=_EPOCH)
         records.ignored += clock.beyond
         return Result(records, summary, dead_letters, start, until)
-
-
-@contextmanager
-def _without_cycle_search() -> Iterator[None]:
-    """Millions of short-lived records make no cycles, but Python would keep looking for some."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @dataclass(slots=True)
@@ -196,7 +185,7 @@ def _read(
             records.invalid += len(batch.dead_letters)
             for letter in batch.dead_letters:
                 dead_letters[letter.reason] = dead_letters.get(letter.reason, 0) + 1
-            ordering.add(batch.inputs, batch.positions)
+            ordering.add(batch.inputs)
             span.include(batch)
             progress(chunk.size)
     return span

@@ -11,6 +11,7 @@ import msgspec
 
 from dataflows.chains import DamagedLog
 from dataflows.checkpoints import Checkpoints
+from dataflows.memory import keep_freed_memory
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
 from dataflows.recovery import Recovery, damaged, forget_state, open_recovery
@@ -40,6 +41,7 @@ def run_job(job: Job, *, start: Start = Start.RESUME) -> None:
         JobRefused: the stored state is damaged, and is to be resumed.
         OSError: a destination or the state cannot be written.
     """
+    keep_freed_memory()
     if start is not Start.RESUME:
         forget_state(job.loaded.root)
     run_from(job, open_recovery(job.loaded))

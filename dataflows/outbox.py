@@ -35,9 +35,7 @@ _LOOK = 0.03
 # Seconds between two times at which cursors are stored.
 _REMEMBERED_EVERY = 1.0
 
-# Seconds without any progress after which nobody waits for a destination any more, and that a lane
-# may take to notice that it has been ended.
-_PATIENCE = 10.0
+# Seconds that a lane may take to notice that it has been ended.
 _NOTICED = 1.0
 
 _CURSOR = "sync/"
@@ -117,11 +115,13 @@ class Outbox:
         if self._tail is not None:
             self._tail.announce(recorded)
 
-    def drain(self) -> None:
+    def drain(self, patience: float) -> None:
         """Return when all that the journal has now is printed, delivered and remembered as such.
 
-        It does not wait for a destination that is out of reach: what that lacks stays in the
-        journal, for the next start.
+        What a destination that is out of reach lacks stays in the journal, for the next outbox.
+
+        Args:
+            patience: For so many seconds without any progress it waits.
 
         Raises:
             OSError: something cannot be delivered at all.
@@ -132,7 +132,7 @@ class Outbox:
         end = self._tail.look()
         for lane in self._lanes:
             lane.hurry()
-        self._await(end)
+        self._await(end, patience)
         self._remember()
         if self.failure is not None:
             raise self.failure
@@ -148,24 +148,24 @@ class Outbox:
             for destination in self._destinations.values():
                 destination.close()
         if self._keeper.ident is not None:
-            self._keeper.join(_NOTICED)
+            self._keeper.join()
         if self._pruning is not None:
-            self._pruning.close(_NOTICED)
+            self._pruning.close()
         if self._reader is not None:
             self._reader.close()
 
-    def _await(self, end: int) -> None:
+    def _await(self, end: int, patience: float) -> None:
         seen: list[tuple[int, int]] = []
         deadline = 0.0
         while late := [one for one in self._lanes if one.settled < end and not one.failure]:
             progress = [lane.progress for lane in self._lanes]
             if progress != seen:
-                seen, deadline = progress, time.monotonic() + _PATIENCE
+                seen, deadline = progress, time.monotonic() + patience
             elif time.monotonic() > deadline:
                 for lane in late:
                     tell(
-                        f"{lane.name}: {end - lane.settled:,} transitions of the journal could not "
-                        "be delivered; they will be when the job is started again"
+                        f"{lane.name}: what follows position {lane.settled} of the journal is not "
+                        "delivered yet"
                     )
                 return
             self._moved.wait(_LOOK)

@@ -45,11 +45,11 @@ class Pruning:
         if retention != Retention():
             self._thread.start()
 
-    def close(self, seconds: float) -> None:
-        """Stop, also in the midst of it; wait for that so long."""
+    def close(self) -> None:
+        """Stop, also in the midst of it."""
         self._closing.set()
         if self._thread.ident is not None:
-            self._thread.join(seconds)
+            self._thread.join()
 
     def _run(self) -> None:
         while True:

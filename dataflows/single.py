@@ -14,11 +14,15 @@ from dataflows.summary import RecordCounts
 from project.folder import LoadedProject
 from project.stores import open_store
 
+# Seconds without progress for which a job that ends waits for its destinations.
+PATIENCE = 10.0
+
 
 class SingleJob:
     """A prepared job, to be entered and then run; it leaves when all is printed and delivered.
 
-    `show` is given lines, some at a time.
+    `show` is given lines, some at a time.  A destination that is out of reach is waited for no
+    longer than `patience` when the job is left.
 
     Raises:
         JobRefused: the project asks for what this release cannot run.
@@ -38,6 +42,7 @@ class SingleJob:
         counts: RecordCounts | None = None,
     ) -> None:
         self.reconciliation = Reconciliation(loaded, reconciled)
+        self.patience = PATIENCE
         with ExitStack() as held:
             self._store = held.enter_context(closing(open_store(loaded)))
             self._outbox = held.enter_context(closing(Outbox(loaded, show, json=json)))
@@ -70,4 +75,4 @@ class SingleJob:
         traceback: TracebackType | None,
     ) -> None:
         with self._held:
-            self._outbox.drain()
+            self._outbox.drain(self.patience)

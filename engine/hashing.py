@@ -14,6 +14,7 @@ import numpy as np
 from engine.compiled import kernel
 from engine.plan import Bytes, Int64s
 from engine.texts import Texts
+from engine.words import word_at
 
 GROUP_BITS = 6
 GROUPS = 1 << GROUP_BITS
@@ -44,18 +45,11 @@ def hash_all(data: Bytes, starts: Int64s, hashes: Int64s) -> None:
         low = 0x811C9DC5 ^ (end - position)
         high = 0x9747B28C
         while position < end:
-            # Four bytes at a time; the last ones are filled up with zeros.
-            word = np.int64(0)
-            if position + 4 <= end:
-                word |= np.int64(data[position]) | np.int64(data[position + 1]) << 8
-                word |= np.int64(data[position + 2]) << 16 | np.int64(data[position + 3]) << 24
-            else:
-                for rest in range(end - position):
-                    word |= np.int64(data[position + rest]) << (8 * rest)
+            word = word_at(data, position, end)
             position += 4
-            low = ((low ^ int(word)) * 0x9E3779B1) & _MASK
+            low = ((low ^ word) * 0x9E3779B1) & _MASK
             low ^= low >> 15
-            high = ((high ^ int(word)) * 0x85EBCA77) & _MASK
+            high = ((high ^ word) * 0x85EBCA77) & _MASK
             high ^= high >> 13
         low = _mix(low ^ (high >> 3))
         high = _mix(high ^ low)

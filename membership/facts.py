@@ -85,6 +85,18 @@ class Recorded:
         """The last one's position; 0 if there is none."""
         return self.first + len(self.entries) - 1 if self.entries else 0
 
+    def parts(self, size: int) -> list[Recorded]:
+        """The same in pieces of at most so many transitions."""
+        return [
+            Recorded(
+                self.first + i,
+                self.entries[i : i + size],
+                self.names[i : i + size],
+                self.emitted_at,
+            )
+            for i in range(0, len(self.entries), size)
+        ]
+
     def journal_entries(self) -> list[JournalEntry]:
         """As any reader of the journal will see them."""
         positions = range(self.first, self.first + len(self.entries))

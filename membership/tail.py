@@ -1,7 +1,8 @@
 """The journal's newest part, for those who follow it.
 
 What this process records is handed over as it is; what others record is read, once, whoever asks.
-A follower who is far behind reads for itself, so that memory stays small and nobody waits for it.
+Held is the last batch that was recorded, and what is not far behind it or the foremost follower.  A
+follower who is further behind reads for itself: memory stays small, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from membership.facts import JournalEntry, Recorded
-from membership.reader import MembershipReader
+from membership.reader import PAGE, MembershipReader
 
-# Transitions, some 10 MB: a follower may pause for a second or two.
+# So many transitions, some 10 MB, are not far: a follower may pause for a second or two.
 _KEPT = 16_000
 
 
@@ -29,11 +30,10 @@ class JournalTail:
         self._changed = threading.Condition()
         self._reading = threading.Lock()
         self._pages: list[_Page] = []  # without gaps
-        self._held = 0
 
     def announce(self, recorded: Recorded) -> None:
         """Take what was just recorded."""
-        self._add(_Page(recorded))
+        self._add([_Page(part) for part in recorded.parts(PAGE)])
         self._reach(recorded.last)
 
     def look(self) -> int:
@@ -69,7 +69,7 @@ class JournalTail:
                 return page.entries()[position + 1 - page.first :]
             found = self._reader.transitions(position).entries
             if found:
-                self._add(_Page(found))
+                self._add([_Page(found)])
             return found
 
     def _reach(self, end: int) -> None:
@@ -78,23 +78,25 @@ class JournalTail:
                 self.end = end
                 self._changed.notify_all()
 
-    def _add(self, page: _Page) -> None:
+    def _add(self, pages: list[_Page]) -> None:
         with self._changed:
-            if self._pages and page.first <= self._pages[-1].last:
+            if self._pages and pages[0].first <= self._pages[-1].last:
                 return
-            if self._pages and page.first > self._pages[-1].last + 1:
+            if self._pages and pages[0].first > self._pages[-1].last + 1:
                 self._pages.clear()
-                self._held = 0
-            self._pages.append(page)
-            self._held += page.last - page.first + 1
-            while self._held > _KEPT:
-                oldest = self._pages.pop(0)
-                self._held -= oldest.last - oldest.first + 1
+            self._forget(pages[0].first - _KEPT)
+            self._pages += pages
+
+    def _forget(self, position: int) -> None:
+        """Let go of the pages before a position."""
+        kept = bisect_left(self._pages, position, key=lambda page: page.last)
+        del self._pages[:kept]
 
     def _page_with(self, position: int) -> _Page | None:
         with self._changed:
             if not self._pages or position < self._pages[0].first:
                 return None
+            self._forget(position - _KEPT)
             at = bisect_left(self._pages, position, key=lambda page: page.last)
             return self._pages[at] if at < len(self._pages) else None
 

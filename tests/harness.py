@@ -21,7 +21,7 @@ from audience_dsl import compile_project
 from audience_dsl.operators import holds
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import Chunk
-from connectors.sources.reader import LINE_BITS, EventReader
+from connectors.sources.reader import EventReader
 from engine.group import KeyGroup
 from engine.hashing import groups_of
 from engine.inputs import Inputs, Snapshot
@@ -90,14 +90,12 @@ class Rig:
 
     def inputs(self, events: Sequence[oracle.Event]) -> Inputs | None:
         lines = b"".join(json.dumps(event.record).encode() + b"\n" for event in events)
-        chunk = Chunk("history", 0, 0, np.frombuffer(lines, dtype=np.uint8))
-        batch = self._reader.read(chunk, ArrivalPolicy.EVENT)
-        assert not batch.dead_letters
-        if "users" not in batch.inputs:
-            return None
         arrivals = np.array([event.arrival for event in events], dtype=np.int64)
-        places = batch.positions["users"] & ((1 << LINE_BITS) - 1)
-        return batch.inputs["users"]._replace(arrivals=arrivals[places])
+        data = np.frombuffer(lines, dtype=np.uint8)
+        chunk = Chunk("history", 0, 0, data, arrivals=arrivals)
+        batch = self._reader.read(chunk, ArrivalPolicy.LIVE)
+        assert not batch.dead_letters
+        return batch.inputs.get("users")
 
     def snapshot(self, rows: oracle.Rows, at: int) -> Snapshot:
         return snapshot_of(

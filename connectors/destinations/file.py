@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import errno
 import os
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from typing_extensions import Buffer
 
@@ -24,7 +24,8 @@ DATE = "{date}"
 class FileDestination:
     """Appends to one file, or to one a day.
 
-    Other processes see a record when `write` returns; it survives a power cut when `settle` has.
+    Lines that are written at once stay together, also where others append to the file.  Other
+    processes see a record when `write` returns; it survives a power cut when `settle` has.
     A line that a crash has cut off is removed before anything is appended, because its record
     will be written again.  Dates are like `2026-03-01`.
     """
@@ -32,7 +33,7 @@ class FileDestination:
     def __init__(self, path: str) -> None:
         self._pattern = path
         self._path: Path | None = None
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def open(self, date: str) -> None:
         """Create or open the file of a date, so that what stands in the way shows at once.
@@ -48,11 +49,9 @@ class FileDestination:
         Raises:
             OSError: the file cannot be written.
         """
-        if not memoryview(lines).nbytes:
-            return
-        file = self._opened(date)
-        file.write(lines)
-        file.flush()
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[self._opened(date).write(rest) :]
 
     def settle(self) -> None:
         """Return when everything written is on the disk.
@@ -61,7 +60,6 @@ class FileDestination:
             OSError: it cannot be.
         """
         if self._file is not None:
-            self._file.flush()
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -73,10 +71,9 @@ class FileDestination:
         file, self._file, self._path = self._file, None, None
         if file is not None:
             with file:
-                file.flush()
                 os.fsync(file.fileno())
 
-    def _opened(self, date: str) -> BinaryIO:
+    def _opened(self, date: str) -> FileIO:
         path = Path(self._pattern.replace(DATE, date))
         if self._file is None or path != self._path:
             self.close()
@@ -85,7 +82,7 @@ class FileDestination:
                 _remove_torn_line(path)
             elif path.exists():
                 raise OSError(errno.EINVAL, "not an ordinary file", str(path))
-            self._file, self._path = path.open("ab"), path
+            self._file, self._path = path.open("ab", buffering=0), path
         return self._file
 
 

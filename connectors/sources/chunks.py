@@ -20,6 +20,7 @@ from engine.plan import Bytes, Int64s
 
 LONGEST_LINE = 10_000_000
 EXCERPT = 200
+_SHORT_LINE = 64  # bytes; room for the bounds of lines of this length suffices for most chunks
 NEWLINE = 0x0A
 
 
@@ -73,8 +74,12 @@ class Chunk:
 
     @cached_property
     def newlines(self) -> Int64s:
-        ends = np.empty(len(self.data), dtype=np.int64)
-        return ends[: find_newlines(self.data, ends)].copy()
+        ends = np.empty(len(self.data) // _SHORT_LINE + 1, dtype=np.int64)
+        count = find_newlines(self.data, ends)
+        if count > len(ends):
+            ends = np.empty(count, dtype=np.int64)
+            find_newlines(self.data, ends)
+        return ends[:count].copy()
 
     @cached_property
     def lines(self) -> Lines:
@@ -130,7 +135,7 @@ def excerpt(line: bytes) -> str:
 
 @kernel
 def find_newlines(data, ends):  # type: ignore[no-untyped-def]
-    """Write the place of each newline to `ends`; return how many there are.
+    """Write the place of each newline to `ends`, as far as it goes; return how many there are.
 
     Most stretches of 64 bytes have none, which vector instructions see at once.
     """
@@ -141,13 +146,16 @@ def find_newlines(data, ends):  # type: ignore[no-untyped-def]
         for i in range(start, start + 64):
             found |= np.uint8(data[i] == NEWLINE)
         if found:
-            for i in range(start, start + 64):
-                if data[i] == NEWLINE:
-                    ends[count] = i
-                    count += 1
-    for i in range(whole, data.size):
+            count = _add_newlines(data, start, start + 64, ends, count)
+    return _add_newlines(data, whole, data.size, ends, count)
+
+
+@kernel
+def _add_newlines(data, start, end, ends, count):  # type: ignore[no-untyped-def]
+    for i in range(start, end):
         if data[i] == NEWLINE:
-            ends[count] = i
+            if count < ends.size:
+                ends[count] = i
             count += 1
     return count
 

@@ -22,8 +22,8 @@ import numpy as np
 from audience_dsl.definitions import ColumnType, Comparison
 from audience_dsl.operators import OPERATORS, Operand, holds
 from connectors.sources.ranks import Ranks
-from connectors.sources.tokens import MISSING, NUMBER, TEXT, Tokens
-from connectors.sources.vocabulary import REMEMBERED, UNKNOWN, Vocabulary
+from connectors.sources.tokens import KINDS, MISSING, NUMBER, TEXT, Tokens
+from connectors.sources.vocabulary import LOOKED_UP, REMEMBERED, UNKNOWN, Vocabulary
 from engine.plan import Int64s
 
 _BY_EQUALITY = frozenset({"equals", "not_equals", "in", "not_in", "exists"})
@@ -51,15 +51,11 @@ class ValueClasses:
 
     def of(self, tokens: Tokens, instants: Int64s) -> Int64s:
         """The class of each value; `instants` are those of the events."""
-        classes = np.full(tokens.size, UNKNOWN, dtype=np.int64)
-        classes[tokens.kinds == MISSING] = self._class_of_missing
-        if self._order_settles:
-            self._ranks.find(tokens, self._class_of_rank, classes)
-        self._vocabulary.find(tokens, classes)
-        if self._equality_settles:
-            classes[(classes == UNKNOWN) & (tokens.kinds == TEXT)] = self._class_of_other_text
+        classes, unknown = self._vocabulary.find(tokens, self._class_of_kind, self._class_of_other)
+        if unknown and self._order_settles:
+            unknown -= self._ranks.find(tokens, self._class_of_rank, classes)
         met: dict[tuple[int, bytes], int] = {}
-        for i in np.flatnonzero(classes == UNKNOWN).tolist():
+        for i in np.flatnonzero(classes == UNKNOWN).tolist() if unknown else ():
             written = int(tokens.kinds[i]), tokens.raw(i)
             if written not in met:
                 met[written] = self._learned(tokens, i)
@@ -81,12 +77,16 @@ class ValueClasses:
         self._class_of.clear()
         self._vocabulary.clear()
         self._class_of_rank = np.full(self._ranks.count, UNKNOWN, dtype=np.int64)
-        self._class_of_missing = self._class(None)
+        self._class_of_kind = np.full(KINDS, LOOKED_UP, dtype=np.int64)
+        self._class_of_kind[MISSING] = self._class(None)
+        if self._order_settles:
+            self._class_of_kind[NUMBER] = UNKNOWN
+        self._class_of_other = np.full(KINDS, UNKNOWN, dtype=np.int64)
         if self._equality_settles:
             operands = Tokens.of(self._operands)
             for i, text in enumerate(self._operands):
                 self._vocabulary.put(operands, i, self._class(text))
-            self._class_of_other_text = self._class(self._other_text)
+            self._class_of_other[TEXT] = self._class(self._other_text)
 
     def _learned(self, tokens: Tokens, i: int) -> int:
         """The class of a value that was not known; it is, from now on."""

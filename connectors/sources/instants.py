@@ -13,6 +13,7 @@ from audience_dsl.instants import read_instant
 from connectors.sources.tokens import MISSING, TEXT, Tokens
 from engine.compiled import kernel
 from engine.plan import Int64s
+from engine.words import at
 
 # Earlier than any instant: stands for "missing or unreadable".
 NO_INSTANT = np.iinfo(np.int64).min
@@ -43,13 +44,13 @@ def _parse(data, start, end):  # type: ignore[no-untyped-def]
     unknown = -0x8000000000000000
     if end - start < 19:
         return unknown
-    separator = data[start + 10]
+    separator = at(data, start + 10)
     if (
-        data[start + 4] != 45
-        or data[start + 7] != 45
+        at(data, start + 4) != 45
+        or at(data, start + 7) != 45
         or (separator != 84 and separator != 32)
-        or data[start + 13] != 58
-        or data[start + 16] != 58
+        or at(data, start + 13) != 58
+        or at(data, start + 16) != 58
     ):
         return unknown
     century = _pair(data, start)
@@ -77,26 +78,26 @@ def _parse(data, start, end):  # type: ignore[no-untyped-def]
         return unknown
     position = start + 19
     fraction = 0
-    if position < end and data[position] == 46:
+    if position < end and at(data, position) == 46:
         position += 1
         first = position
         unit = 100_000
-        while position < end and 48 <= data[position] <= 57:
-            fraction += unit * (int(data[position]) - 48)
+        while position < end and 48 <= at(data, position) <= 57:
+            fraction += unit * (int(at(data, position)) - 48)
             unit //= 10
             position += 1
         if position == first or position - first > 9:
             return unknown
     offset = 0
-    if position + 1 == end and data[position] == 90:
+    if position + 1 == end and at(data, position) == 90:
         position += 1
-    elif position + 6 == end and (data[position] == 43 or data[position] == 45):
+    elif position + 6 == end and (at(data, position) == 43 or at(data, position) == 45):
         hours = _pair(data, position + 1)
         minutes = _pair(data, position + 4)
-        if hours < 0 or hours > 23 or minutes < 0 or minutes > 59 or data[position + 3] != 58:
+        if hours < 0 or hours > 23 or minutes < 0 or minutes > 59 or at(data, position + 3) != 58:
             return unknown
         offset = hours * 60 + minutes
-        if data[position] == 45:
+        if at(data, position) == 45:
             offset = -offset
         position = end
     if position != end:
@@ -108,8 +109,8 @@ def _parse(data, start, end):  # type: ignore[no-untyped-def]
 @kernel
 def _pair(data, position):  # type: ignore[no-untyped-def]
     """The number of two digits, negative if they are none."""
-    tens = int(data[position]) - 48
-    ones = int(data[position + 1]) - 48
+    tens = int(at(data, position)) - 48
+    ones = int(at(data, position + 1)) - 48
     if tens < 0 or tens > 9 or ones < 0 or ones > 9:
         return -1
     return tens * 10 + ones

@@ -2,7 +2,8 @@
 
 Files are read one after the other, but a backtest evaluates events by arrival.  So all events are
 kept until the last has been read: in memory as long as they are few, else in a temporary database
-that sorts on disk.  Nothing is a Python object, so that an event costs some hundred bytes.
+that sorts on disk.  Nothing is a Python object, and what is kept once is enough: an event costs
+less than a hundred bytes.
 """
 
 from __future__ import annotations
@@ -33,8 +34,7 @@ class _Rows(NamedTuple):
     """Events of all parent models, one column a field."""
 
     parents: Int8s
-    arrivals: Int64s
-    positions: Int64s
+    arrivals: Int64s | None  # none where they are the timestamps
     users: Texts
     user_hashes: Int64s
     timestamps: Int64s
@@ -43,9 +43,14 @@ class _Rows(NamedTuple):
     sets: Int32s
     tallied: Booleans
 
+    @property
+    def arrived(self) -> Int64s:
+        return self.timestamps if self.arrivals is None else self.arrivals
+
     def take(self, rows: Int64s) -> _Rows:
         columns: list[Any] = [
-            one.taken(rows) if isinstance(one, Texts) else one[rows] for one in self
+            one if one is None else one.taken(rows) if isinstance(one, Texts) else one[rows]
+            for one in self
         ]
         return _Rows(*columns)
 
@@ -74,6 +79,16 @@ class _Column:
         return self.length * self._array.itemsize
 
 
+class _NoColumn:
+    """The same for what is not kept."""
+
+    size = 0
+    array = None
+
+    def add(self, part: None) -> None:
+        """There is nothing to keep."""
+
+
 class _TextColumn:
     """The same for texts."""
 
@@ -100,13 +115,11 @@ class _Held:
     """Rows that have come one after the other."""
 
     def __init__(self) -> None:
-        self._columns: list[_Column | _TextColumn] = []
+        self._columns: list[_Column | _TextColumn | _NoColumn] = []
 
     def add(self, rows: _Rows) -> None:
         if not self._columns:
-            self._columns = [
-                _TextColumn() if isinstance(one, Texts) else _Column(one.dtype) for one in rows
-            ]
+            self._columns = [_column_for(one) for one in rows]
         parts: tuple[Any, ...] = rows
         for column, part in zip(self._columns, parts, strict=True):
             column.add(part)
@@ -123,8 +136,14 @@ class _Held:
         return _Rows(*whole)
 
 
+def _column_for(part: Any) -> _Column | _TextColumn | _NoColumn:
+    if part is None:
+        return _NoColumn()
+    return _TextColumn() if isinstance(part, Texts) else _Column(part.dtype)
+
+
 class Ordering:
-    """Collects inputs in any order and gives them back by arrival, file and line.
+    """Collects inputs and gives them back by arrival; those of one instant as they were added.
 
     Beyond `memory` bytes it keeps them in a temporary file in `folder` (by default the system's),
     which is gone after `close`, or at the end of a `with` statement.
@@ -140,15 +159,14 @@ class Ordering:
         self._spilled: _Spilled | None = None
         self.count = 0
 
-    def add(self, inputs: Mapping[str, Inputs], positions: Mapping[str, Int64s]) -> None:
-        """Take over the inputs of a batch."""
+    def add(self, inputs: Mapping[str, Inputs]) -> None:
+        """Take over the inputs of a batch; either all events arrive when they happen, or none."""
         for parent, one in inputs.items():
             if parent not in self._parents:
                 self._parents.append(parent)
             rows = _Rows(
                 parents=np.full(one.size, self._parents.index(parent), dtype=np.int8),
-                arrivals=one.arrivals,
-                positions=positions[parent],
+                arrivals=None if one.arrivals is one.timestamps else one.arrivals,
                 users=one.users,
                 user_hashes=one.user_hashes,
                 timestamps=one.timestamps,
@@ -182,7 +200,7 @@ class Ordering:
                     for number, parent in enumerate(self._parents)
                     if len(found := np.flatnonzero(block.parents == number))
                 }
-            yield inputs, int(block.arrivals.max())
+            yield inputs, int(block.arrived.max())
 
     def close(self) -> None:
         """Forget everything."""
@@ -220,9 +238,7 @@ class Ordering:
 
 
 def _sorted(rows: _Rows, count: int) -> Iterator[_Rows]:
-    # Both sorts are stable, and fast because what they sort is nearly in order.
-    order = np.argsort(rows.positions, kind="stable")
-    order = order[np.argsort(rows.arrivals[order], kind="stable")]
+    order = np.argsort(rows.arrived, kind="stable")
     for start in range(0, len(order), count):
         yield rows.take(_by_group(rows.user_hashes, order[start : start + count]))
 
@@ -238,7 +254,7 @@ def _inputs(rows: _Rows, sets: Lists) -> Inputs:
         users=rows.users,
         user_hashes=rows.user_hashes,
         timestamps=rows.timestamps,
-        arrivals=rows.arrivals,
+        arrivals=rows.arrived,
         message_ids=rows.message_ids,
         message_hashes=rows.message_hashes,
         condition_sets=rows.sets,
@@ -258,7 +274,7 @@ class _Spilled:
         self._database.execute(
             """
             CREATE TABLE events (
-                ordinal BIGINT, parent TINYINT, arrival BIGINT, position BIGINT,
+                ordinal BIGINT, parent TINYINT, arrival BIGINT,
                 user_id BLOB, user_hash BIGINT, "timestamp" BIGINT,
                 message_id BLOB, message_hash BIGINT, conditions INTEGER, tallied BOOLEAN
             )
@@ -267,12 +283,11 @@ class _Spilled:
         self._count = 0
 
     def add(self, rows: _Rows) -> None:
-        count = len(rows.arrivals)
+        count = len(rows.timestamps)
         columns = {
             "ordinal": np.arange(self._count, self._count + count),
             "parent": rows.parents,
-            "arrival": rows.arrivals,
-            "position": rows.positions,
+            "arrival": rows.arrived,
             "user_id": to_arrow(rows.users, pa.large_binary()),
             "user_hash": rows.user_hashes,
             "timestamp": rows.timestamps,
@@ -289,12 +304,12 @@ class _Spilled:
     def blocks(self, count: int) -> Iterator[_Rows]:
         ordered = self._database.sql(
             """
-            SELECT * EXCLUDE (ordinal) FROM events ORDER BY arrival, position, ordinal
+            SELECT * EXCLUDE (ordinal) FROM events ORDER BY arrival, ordinal
             """
         )
         for batch in ordered.to_arrow_reader(count):
             rows = _Rows(*map(_column, batch.columns))
-            yield rows.take(_by_group(rows.user_hashes, np.arange(len(rows.arrivals))))
+            yield rows.take(_by_group(rows.user_hashes, np.arange(batch.num_rows)))
 
     def close(self) -> None:
         self._database.close()

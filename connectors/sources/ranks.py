@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from connectors.sources.tokens import NUMBER, Tokens
+from connectors.sources.vocabulary import UNKNOWN
 from engine.compiled import kernel
 from engine.plan import Int64s
 
@@ -28,16 +29,18 @@ class Ranks:
         i = bisect_left(self._operands, number)
         return 2 * i + (i < len(self._operands) and self._operands[i] == number)
 
-    def find(self, tokens: Tokens, of_rank: Int64s, found: Int64s) -> None:
+    def find(self, tokens: Tokens, of_rank: Int64s, found: Int64s) -> int:
         """Write `of_rank[rank]` for each number of up to 15 digits that is written plainly.
 
-        Only if the operands `are_exact`.
+        Only if the operands `are_exact`.  Returns how many numbers so got something else than
+        `UNKNOWN`.
         """
-        find_all(*tokens, self._cuts, of_rank, found)
+        return int(find_all(*tokens, self._cuts, of_rank, found))
 
 
 @kernel
 def find_all(data, kinds, begins, ends, cuts, of_rank, found):  # type: ignore[no-untyped-def]
+    settled = 0
     for i in range(found.size):
         if kinds[i] != NUMBER:
             continue
@@ -81,3 +84,5 @@ def find_all(data, kinds, begins, ends, cuts, of_rank, found):  # type: ignore[n
         if low < cuts.size and cuts[low] == number:
             rank += 1
         found[i] = of_rank[rank]
+        settled += of_rank[rank] != UNKNOWN
+    return settled

@@ -24,9 +24,6 @@ from engine.inputs import Inputs
 from engine.plan import Booleans, Int64s
 from engine.texts import Texts
 
-# A position is the number of the file, then the line within it.
-LINE_BITS = 40
-
 
 class Batch(NamedTuple):
     """What a chunk's records mean to each parent model.
@@ -34,8 +31,7 @@ class Batch(NamedTuple):
     `received` is the sum of the tallied inputs, `ignored` and the dead letters.
     """
 
-    inputs: dict[str, Inputs]
-    positions: dict[str, Int64s]  # the order of the records: file number << 40 | line
+    inputs: dict[str, Inputs]  # in the order of the records
     received: int
     ignored: int
     dead_letters: list[DeadLetter]
@@ -101,8 +97,7 @@ class EventReader:
             events = _events(chunk, decoded, one, emitted)
             parts.setdefault(one.reading.parent, []).append(events)
 
-        inputs, positions, latest = {}, {}, []
-        line_numbers = chunk.line_numbers(decoded.places)
+        inputs, latest = {}, []
         is_tallied = np.zeros(records.count, dtype=np.bool_)
         for parent, pieces in parts.items():
             sets = self._sets[parent]
@@ -122,13 +117,10 @@ class EventReader:
                 sets=sets.lists,
                 tallied=_tally(rows, sets.tallied[events.sets], is_tallied),
             )
-            positions[parent] = (chunk.number << LINE_BITS) | line_numbers[rows]
             latest.append(int(arrived.max()))
         received_count = chunk.count
         ignored = received_count - int(is_tallied.sum()) - len(dead_letters)
-        return Batch(
-            inputs, positions, received_count, ignored, dead_letters, max(latest, default=None)
-        )
+        return Batch(inputs, received_count, ignored, dead_letters, max(latest, default=None))
 
     def _format_of(self, chunk: Chunk) -> str:
         if self._format is not None:

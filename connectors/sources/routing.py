@@ -12,8 +12,8 @@ from connectors.sources.format import Format
 from connectors.sources.interests import Interest, Reading
 from connectors.sources.matching import ConditionSets, Listener
 from connectors.sources.paths import parse_path
-from connectors.sources.tokens import ESCAPED, MISSING, Tokens
-from connectors.sources.vocabulary import REMEMBERED, UNKNOWN, Vocabulary
+from connectors.sources.tokens import Tokens
+from connectors.sources.vocabulary import LOOKED_UP, REMEMBERED, UNKNOWN, Vocabulary
 from engine.plan import Int32s, Int64s
 
 
@@ -69,6 +69,10 @@ class Router:
         }
 
 
+# By kind: nothing, texts, and what is no text.
+_OF_KIND = np.array([0, LOOKED_UP, LOOKED_UP, 1, 1], dtype=np.int64)
+
+
 class _Names:
     """The values that have occurred at one naming path, numbered: 0 is none, 1 is no text."""
 
@@ -86,11 +90,8 @@ class _Names:
         self._vocabulary.clear()
 
     def of(self, tokens: Tokens) -> Int64s:
-        found = np.full(tokens.size, UNKNOWN, dtype=np.int64)
-        found[tokens.kinds == MISSING] = 0
-        found[tokens.kinds > ESCAPED] = 1
-        self._vocabulary.find(tokens, found)
-        for i in np.flatnonzero(found == UNKNOWN).tolist():
+        found, unknown = self._vocabulary.find(tokens, _OF_KIND)
+        for i in np.flatnonzero(found == UNKNOWN).tolist() if unknown else ():
             value = tokens.value(i)
             if value not in self._numbers:
                 self._numbers[value] = len(self.values)

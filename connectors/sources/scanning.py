@@ -11,22 +11,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from connectors.sources.shape import Places
+from connectors.sources.shape import Places, slot_of
 from connectors.sources.tokens import ESCAPED, MISSING, NUMBER, OTHER, TEXT, Kinds
 from engine.compiled import kernel
 from engine.plan import Booleans, Bytes, Int64s
+from engine.words import at, lowest_bit
 
 DEPTH = 64  # of containers; deeper lines are refused
 
 _BACKSLASH, _QUOTE, _COMMA, _COLON = 0x5C, 0x22, 0x2C, 0x3A
 _OPEN_OBJECT, _CLOSE_OBJECT, _OPEN_ARRAY, _CLOSE_ARRAY = 0x7B, 0x7D, 0x5B, 0x5D
 _MINUS, _PLUS, _DOT, _ZERO, _NINE, _SMALL_E, _BIG_E = 0x2D, 0x2B, 0x2E, 0x30, 0x39, 0x65, 0x45
-
-# The place of the lowest bit of a word by the product of that bit with a de Bruijn sequence
-# (Leiserson, Prokop, Randall, "Using de Bruijn sequences to index a 1 in a computer word", 1998).
-_DE_BRUIJN = 0x077CB531
-_PLACES = np.empty(32, dtype=np.int64)
-_PLACES[[((1 << bit) * _DE_BRUIJN & 0xFFFFFFFF) >> 27 for bit in range(32)]] = range(32)
 
 # What the next byte may begin.
 _FIRST_KEY, _KEY, _FIRST_ELEMENT, _VALUE, _AFTER_VALUE = range(5)
@@ -93,6 +88,8 @@ def scan_all(  # type: ignore[no-untyped-def]
     key_bytes,
     indexes,
     targets,
+    slots,
+    following,
     kinds,
     begins,
     finishes,
@@ -106,7 +103,7 @@ def scan_all(  # type: ignore[no-untyped-def]
     for line in range(starts.size):
         p = starts[line]
         taken[line] = False
-        if _at(data, p) != _OPEN_OBJECT:
+        if at(data, p) != _OPEN_OBJECT:
             continue
         depth = 0
         container[0], element[0], whole[0] = 0, -1, -1
@@ -115,13 +112,13 @@ def scan_all(  # type: ignore[no-untyped-def]
         p += 1
         while depth >= 0:
             p = _after_spaces(data, p)
-            byte = _at(data, p)
+            byte = at(data, p)
 
             if expected == _AFTER_VALUE:
                 inside_object = element[depth] < 0
                 if byte == _COMMA:
                     p = _after_spaces(data, p + 1)
-                    byte = _at(data, p)
+                    byte = at(data, p)
                     expected = _KEY if inside_object else _VALUE
                     if not inside_object:
                         element[depth] += 1
@@ -149,9 +146,9 @@ def scan_all(  # type: ignore[no-untyped-def]
                     break
                 begin = p + 1
                 p = _plain_end(marks, begin)
-                if _at(data, p) == _BACKSLASH and container[depth] < 0:
+                if at(data, p) == _BACKSLASH and container[depth] < 0:
                     p = _text_end(data, marks, p)
-                if _at(data, p) != _QUOTE:
+                if at(data, p) != _QUOTE:
                     break
                 place = -1
                 if container[depth] >= 0:
@@ -160,19 +157,19 @@ def scan_all(  # type: ignore[no-untyped-def]
                         data,
                         begin,
                         p,
-                        firsts,
                         key_starts,
                         key_bytes,
-                        indexes,
                         targets,
+                        slots,
+                        following,
                     )
                     if place < -1:
                         break
                 p = _after_spaces(data, p + 1)
-                if _at(data, p) != _COLON:
+                if at(data, p) != _COLON:
                     break
                 p = _after_spaces(data, p + 1)
-                byte = _at(data, p)
+                byte = at(data, p)
 
             column = -1
             has_entries = False
@@ -191,10 +188,10 @@ def scan_all(  # type: ignore[no-untyped-def]
                 begin += 1
                 p = _plain_end(marks, begin)
                 kind = TEXT
-                if _at(data, p) == _BACKSLASH:
+                if at(data, p) == _BACKSLASH:
                     kind = ESCAPED
                     p = _text_end(data, marks, p)
-                if _at(data, p) != _QUOTE or (column >= 0 and not _is_utf8(data, begin, p)):
+                if at(data, p) != _QUOTE or (column >= 0 and not _is_utf8(data, begin, p)):
                     break
                 if column >= 0:
                     kinds[column, line] = kind
@@ -224,18 +221,18 @@ def scan_all(  # type: ignore[no-untyped-def]
                 if p < 0:
                     break
                 kind = NUMBER
-            elif byte == 0x74 and _at(data, p + 1) == 0x72 and _at(data, p + 2) == 0x75:  # tru
-                if _at(data, p + 3) != 0x65:
+            elif byte == 0x74 and at(data, p + 1) == 0x72 and at(data, p + 2) == 0x75:  # tru
+                if at(data, p + 3) != 0x65:
                     break
                 p += 4
                 kind = OTHER
-            elif byte == 0x66 and _at(data, p + 1) == 0x61 and _at(data, p + 2) == 0x6C:  # fal
-                if _at(data, p + 3) != 0x73 or _at(data, p + 4) != 0x65:
+            elif byte == 0x66 and at(data, p + 1) == 0x61 and at(data, p + 2) == 0x6C:  # fal
+                if at(data, p + 3) != 0x73 or at(data, p + 4) != 0x65:
                     break
                 p += 5
                 kind = OTHER
-            elif byte == 0x6E and _at(data, p + 1) == 0x75 and _at(data, p + 2) == 0x6C:  # nul
-                if _at(data, p + 3) != 0x6C:
+            elif byte == 0x6E and at(data, p + 1) == 0x75 and at(data, p + 2) == 0x6C:  # nul
+                if at(data, p + 3) != 0x6C:
                     break
                 p += 4
             else:
@@ -248,14 +245,10 @@ def scan_all(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _at(array, place):  # type: ignore[no-untyped-def]
-    """An unsigned place tells the compiler that it does not count from the end."""
-    return array[np.uint64(place)]
-
-
-@kernel
 def _after_spaces(data, p):  # type: ignore[no-untyped-def]
-    while _at(data, p) == 0x20 or _at(data, p) == 0x09 or _at(data, p) == 0x0D:
+    while at(data, p) <= 0x20 and (
+        at(data, p) == 0x20 or at(data, p) == 0x09 or at(data, p) == 0x0D
+    ):
         p += 1
     return p
 
@@ -264,25 +257,25 @@ def _after_spaces(data, p):  # type: ignore[no-untyped-def]
 def _plain_end(marks, p):  # type: ignore[no-untyped-def]
     """The first byte from `p` on that does not simply belong to the text: the next mark."""
     word = p >> 5
-    left = int(_at(marks, word)) >> (p & 31)
+    left = at(marks, word) >> np.uint32(p & 31)
     if left == 0:
         word += 1
-        while _at(marks, word) == 0:
+        while at(marks, word) == 0:
             word += 1
-        left = int(_at(marks, word))
+        left = at(marks, word)
         p = word << 5
-    return p + _PLACES[((left & -left) * _DE_BRUIJN & 0xFFFFFFFF) >> 27]
+    return p + lowest_bit(left)
 
 
 @kernel
 def _text_end(data, marks, p):  # type: ignore[no-untyped-def]
     """The same with sound escapes passed over; an unsound one is where it stops."""
-    while _at(data, p) == _BACKSLASH:
-        escape = _at(data, p + 1)
+    while at(data, p) == _BACKSLASH:
+        escape = at(data, p + 1)
         if escape == 0x75:  # \uXXXX
             for digit in range(p + 2, p + 6):
-                low = _at(data, digit) | 0x20
-                if not (_ZERO <= _at(data, digit) <= _NINE or 0x61 <= low <= 0x66):
+                low = at(data, digit) | 0x20
+                if not (_ZERO <= at(data, digit) <= _NINE or 0x61 <= low <= 0x66):
                     return p
             p += 6
         elif escape in (_QUOTE, _BACKSLASH, 0x2F, 0x62, 0x66, 0x6E, 0x72, 0x74):  # "\/bfnrt
@@ -296,20 +289,20 @@ def _text_end(data, marks, p):  # type: ignore[no-untyped-def]
 @kernel
 def _number_end(data, p):  # type: ignore[no-untyped-def]
     """Where the number at `p` ends, -1 if it is none."""
-    if _at(data, p) == _MINUS:
+    if at(data, p) == _MINUS:
         p += 1
     first = p
     p = _digits_end(data, p)
-    if p == first or (_at(data, first) == _ZERO and p - first > 1):
+    if p == first or (at(data, first) == _ZERO and p - first > 1):
         return -1
-    if _at(data, p) == _DOT:
+    if at(data, p) == _DOT:
         first = p + 1
         p = _digits_end(data, first)
         if p == first:
             return -1
-    if _at(data, p) == _SMALL_E or _at(data, p) == _BIG_E:
+    if at(data, p) == _SMALL_E or at(data, p) == _BIG_E:
         p += 1
-        if _at(data, p) == _PLUS or _at(data, p) == _MINUS:
+        if at(data, p) == _PLUS or at(data, p) == _MINUS:
             p += 1
         first = p
         p = _digits_end(data, first)
@@ -320,7 +313,7 @@ def _number_end(data, p):  # type: ignore[no-untyped-def]
 
 @kernel
 def _digits_end(data, p):  # type: ignore[no-untyped-def]
-    while _ZERO <= _at(data, p) <= _NINE:
+    while _ZERO <= at(data, p) <= _NINE:
         p += 1
     return p
 
@@ -329,8 +322,13 @@ def _digits_end(data, p):  # type: ignore[no-untyped-def]
 def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
     """Whether the bytes are sound UTF-8 (the Unicode Standard, table 3-7)."""
     p = begin
+    while p + 8 <= end:
+        first = at(data, p) | at(data, p + 1) | at(data, p + 2) | at(data, p + 3)
+        if (first | at(data, p + 4) | at(data, p + 5) | at(data, p + 6) | at(data, p + 7)) >= 0x80:
+            break
+        p += 8
     while p < end:
-        byte = _at(data, p)
+        byte = at(data, p)
         p += 1
         if byte < 0x80:
             continue
@@ -341,10 +339,10 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
             return False
         lowest = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
         highest = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
-        if _at(data, p) < lowest or _at(data, p) > highest:
+        if at(data, p) < lowest or at(data, p) > highest:
             return False
         for following in range(p + 1, p + more):
-            if _at(data, following) < 0x80 or _at(data, following) > 0xBF:
+            if at(data, following) < 0x80 or at(data, following) > 0xBF:
                 return False
         p += more
     return True
@@ -352,20 +350,21 @@ def _is_utf8(data, begin, end):  # type: ignore[no-untyped-def]
 
 @kernel
 def _key_place(  # type: ignore[no-untyped-def]
-    container, data, begin, end, firsts, key_starts, key_bytes, indexes, targets
+    container, data, begin, end, key_starts, key_bytes, targets, slots, following
 ):
     """The place that a key of a container leads to, -1 if it is not wanted."""
-    size = end - begin
-    for entry in range(firsts[container], firsts[container + 1]):
+    entry = slots[container, slot_of(data, begin, end)]
+    while entry >= 0:
         start = key_starts[entry]
-        if key_starts[entry + 1] - start == size and indexes[entry] < 0:
+        if key_starts[entry + 1] - start == end - begin:
             same = True
-            for i in range(size):
-                if _at(key_bytes, start + i) != _at(data, begin + i):
+            for i in range(end - begin):
+                if at(key_bytes, start + i) != at(data, begin + i):
                     same = False
                     break
             if same:
                 return targets[entry]
+        entry = following[entry]
     return -1
 
 

@@ -7,13 +7,19 @@ refused by the scanner, and decoded in the slow way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from connectors.sources.paths import Path
+from engine.compiled import kernel
 from engine.plan import Bytes, Int64s
+from engine.words import at
+
+# Enough that most keys which are not wanted meet an empty slot.
+SLOTS = 64
 
 # What a key leads to that makes the scanner refuse the record.
 REFUSED = -2
@@ -39,6 +45,9 @@ class Places(NamedTuple):
     Entry `e` is an object's key, or the element of an array at `indexes[e]`; `targets[e]` is the
     place that it leads to, or `REFUSED`.  The value at place `p` goes to column `columns[p]`; -1 is
     none.
+
+    A key of place `p` is found from `slots[p, slot_of(key)]` on: the entry there, then that one's
+    `following`, and so on; -1 is the end.
     """
 
     columns: Int64s
@@ -47,6 +56,15 @@ class Places(NamedTuple):
     key_bytes: Bytes
     indexes: Int64s
     targets: Int64s
+    slots: Int64s  # shape (places, SLOTS)
+    following: Int64s
+
+
+@kernel
+def slot_of(data, begin, end):  # type: ignore[no-untyped-def]
+    """Where the key `data[begin:end]` belongs: few keys share both ends and their length."""
+    first, last = int(at(data, begin)), int(at(data, end - 1))
+    return (first * 5 + last * 11 + end - begin) & (SLOTS - 1)
 
 
 class Shape:
@@ -80,6 +98,8 @@ class Shape:
             firsts.append(len(entries))
         columns = {path.steps: number for number, path in enumerate(self.paths)}
         keys = [key.encode() for key, _, _ in entries]
+        is_key = [index < 0 for _, index, _ in entries]
+        slots, following = _slots(keys, is_key, firsts)
         return Places(
             columns=np.array([columns.get(steps, -1) for steps in steps_to], dtype=np.int64),
             firsts=np.array(firsts, dtype=np.int64),
@@ -87,4 +107,21 @@ class Shape:
             key_bytes=np.frombuffer(bytearray(b"".join(keys)), dtype=np.uint8),
             indexes=np.array([index for _, index, _ in entries], dtype=np.int64),
             targets=np.array([target for _, _, target in entries], dtype=np.int64),
+            slots=slots,
+            following=following,
         )
+
+
+def _slots(
+    keys: Sequence[bytes], is_key: Sequence[bool], firsts: Sequence[int]
+) -> tuple[Int64s, Int64s]:
+    """How the keys of each place are found; an entry that is an element's has none."""
+    slots = np.full((len(firsts) - 1, SLOTS), -1, dtype=np.int64)
+    following = np.full(len(keys), -1, dtype=np.int64)
+    for place, (first, end) in enumerate(pairwise(firsts)):
+        for entry in (one for one in range(first, end) if is_key[one]):
+            quoted = np.frombuffer(b'"%b"' % keys[entry], dtype=np.uint8)
+            slot = slot_of(quoted, 1, len(quoted) - 1)
+            following[entry] = slots[place, slot]
+            slots[place, slot] = entry
+    return slots, following

@@ -24,6 +24,7 @@ TEXT = 1  # the UTF-8 between the quotes, which is the text itself
 ESCAPED = 2  # the same with escapes in it
 NUMBER = 3
 OTHER = 4  # true, false, an object or an array
+KINDS = 5
 
 
 class Tokens(NamedTuple):

@@ -151,6 +151,19 @@ def test_what_cannot_be_used_leaves_the_definitions_before_in_force(project: Pat
         assert one.stop() == 0
 
 
+def test_members_of_an_audience_that_was_removed_exit_when_all_is_counted_anew(
+    project: Path,
+) -> None:
+    with with_views(project) as one:
+        assert one.stop() == 0
+    define(project, {"viewers": LONG["viewers"]})
+    removed = {("u1", "exited", key, "reconciled") for key in ("once", "going")}  # not the silent
+    with running(project, "--rebuild") as two:
+        two.await_told(*removed)
+        assert two.stop() == 0
+        assert set(two.told()) == removed
+
+
 def test_words_that_change_nothing_interrupt_nobody(project: Path) -> None:
     with with_views(project) as one:
         path = project / "usher.yml"

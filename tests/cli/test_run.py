@@ -170,6 +170,30 @@ def test_what_the_journal_knows_is_not_told_again_when_counting_anew(project: Pa
         assert POPULATED[1] not in two.told()
 
 
+def test_the_journal_is_pruned_as_the_project_says(project: Path) -> None:
+    syncs = {**DEFINITION["syncs"], "gone": {"audience": "quiet", "destination": "archive"}}
+    write_project(project, changed(syncs=syncs))
+    with running(project) as one:
+        append(project, page("u1", 1, now()), page("u1", 2, now()), page("u2", 3, now()))
+        one.await_told(
+            ("u1", "exited", "keen", "window_expired"),
+            ("u2", "entered", "quiet", "window_expired"),
+        )
+        assert one.stop() == 0
+        assert "journal" not in one.errors()
+        before = len(one.lines())
+    write_project(project, changed(store={"type": "sqlite", "keep_rows": 1}))
+    with running(project) as two:
+        eventually(lambda: "removed from the journal" in two.errors(), two)
+        assert two.stop() == 0
+        said = two.errors()
+    assert f"usher: {before - 1} old transitions were removed from the journal\n" in said
+    assert "sync 'gone' is not defined any more; its place in the journal is forgotten\n" in said
+    with job(project, command=[USHER, "-C", str(project), "transitions"]) as three:
+        assert three.process.wait(PATIENCE) == 0
+        assert len(three.lines()) == 1
+
+
 def refused(project: Path, **sections: Any) -> str:
     write_project(project, changed(**sections))
     code, said = finished(project)

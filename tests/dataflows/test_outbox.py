@@ -18,7 +18,7 @@ from membership.retention import Retention
 from membership.store import MembershipStore
 from project.folder import LoadedProject, load_project
 from project.stores import open_store
-from tests.cli.jobs import eventually
+from tests.cli.jobs import PATIENCE, eventually
 from tests.cli.projects import DEFINITION, changed, write_project
 from tests.membership.stories import NOW, proposals
 
@@ -97,7 +97,7 @@ def test_what_is_recorded_is_printed_and_delivered(
     outbox = begun(project)
     outbox.wake(store.record([proposals("ann+1 ann-2 ben+3")], NOW))
     store.record([proposals("ann+4", audience="quiet")], NOW)  # printed, but nobody's sync
-    outbox.drain()
+    outbox.drain(PATIENCE)
     assert told.printed() == "ann+1 ann-2 ben+1 ann+1"
     assert told.archived() == "ann+1 ann-2 ben+1"
     assert store.cursors.all() == {"sync/all": 4}
@@ -118,12 +118,12 @@ def test_what_others_record_is_found_without_being_told(
 def test_deliveries_go_on_at_their_cursor_and_lines_at_the_end(
     project: LoadedProject, store: MembershipStore, told: Told, begun: Begin
 ) -> None:
-    begun(project).drain()
+    begun(project).drain(PATIENCE)
     begun(project).close()
     store.record([proposals("ann+1 ann-2")], NOW)  # nobody is there
     outbox = begun(project)
     store.record([proposals("ann+3@3")], NOW)
-    outbox.drain()
+    outbox.drain(PATIENCE)
     assert told.printed() == "ann+3"
     assert told.archived() == "ann+1 ann-2 ann+3"
 
@@ -136,7 +136,7 @@ def test_a_new_sync_begins_with_what_follows_its_definition(
     more = {**SYNCS, "more": {"audience": "quiet", "destination": "archive"}}
     outbox = begun(loaded(project.root, syncs=more))
     store.record([proposals("ann-2@2"), proposals("ann-2@2", audience="quiet")], NOW)
-    outbox.drain()
+    outbox.drain(PATIENCE)
     assert told.archived() == "ann+1 ann-2 ann-2"
     assert store.cursors.all() == {"sync/all": 4, "sync/more": 4}
 
@@ -149,12 +149,15 @@ def test_more_than_a_page(
     for first in range(0, len(users), 8_000):
         story = " ".join(f"{user}+1" for user in users[first : first + 8_000])
         outbox.wake(store.record([proposals(story)], NOW))
-    outbox.drain()
+    outbox.drain(PATIENCE)
     assert told.printed() == told.archived() == " ".join(f"{user}+1" for user in users)
 
 
 def test_who_does_not_read_holds_up_nobody_else(
-    project: LoadedProject, store: MembershipStore, told: Told
+    project: LoadedProject,
+    store: MembershipStore,
+    told: Told,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     looked = Event()
 
@@ -166,8 +169,12 @@ def test_who_does_not_read_holds_up_nobody_else(
         outbox.wake(store.record([proposals("ann+1")], NOW))
         eventually(lambda: told.archived() == "ann+1")
         eventually(lambda: store.cursors.all() == {"sync/all": 1})
+        outbox.drain(0.1)
+        assert "output: what follows position 0 of the journal is not delivered yet" in (
+            capsys.readouterr().err
+        )
         looked.set()
-        outbox.drain()
+        outbox.drain(PATIENCE)
 
 
 def test_a_cursor_whose_transitions_are_gone_is_told(
@@ -182,5 +189,5 @@ def test_a_cursor_whose_transitions_are_gone_is_told(
     failed = Event()
     outbox = begun(project, failed.set)
     with pytest.raises(PositionPruned, match="no longer has what follows position 0"):
-        outbox.drain()
+        outbox.drain(PATIENCE)
     assert failed.is_set()

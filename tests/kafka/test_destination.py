@@ -16,9 +16,9 @@ from audience_dsl.definitions import Settings
 from connectors.destinations.errors import DestinationError
 from connectors.destinations.kafka import KafkaDestination
 from engine.records import TransitionRecord
-from tests.cli.jobs import eventually, now, running
+from tests.cli.jobs import eventually, finished, now, running
 from tests.cli.projects import changed, page, write_project
-from tests.cli.test_run import POPULATED
+from tests.cli.test_run import POPULATED, append, archived
 from tests.kafka.broker import Broker, Topic
 
 NewTopic = Callable[..., Topic]
@@ -172,3 +172,59 @@ def test_a_job_delivers_to_a_topic(tmp_path: Path, new_topic: NewTopic) -> None:
         ("keen", "exited"),
     ]
     assert all(each == printed[each["id"]] for each in sent)
+
+
+def test_a_job_goes_on_without_the_brokers_and_delivers_when_they_are_back(
+    tmp_path: Path, own_broker: Broker, new_topic: NewTopic
+) -> None:
+    bus = new_topic(2)
+    project = write_project(
+        tmp_path / "project",
+        changed(
+            destinations={
+                "bus": {"type": "kafka", "topic": bus.name, "bootstrap_servers": bus.servers},
+                "archive": {"type": "file", "path": "out/transitions.jsonl"},
+            },
+            syncs={
+                "bus": {"audience": "keen", "destination": "bus"},
+                "archive": {"audience": "keen", "destination": "archive"},
+            },
+        ),
+    )
+    with running(project) as one:
+        one.await_told(*POPULATED)
+        own_broker.kill()
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        one.await_told(
+            ("u1", "entered", "keen", "event"), ("u1", "exited", "keen", "window_expired")
+        )
+        eventually(lambda: len(archived(project)) == 2, one)
+        eventually(lambda: "is out of reach" in one.errors(), one)
+        assert one.stop() == 0
+        assert "destination 'bus': what follows position " in one.errors()
+    own_broker.start()
+    with running(project) as two:
+        eventually(lambda: len(bus.messages()) >= 2, two)
+        assert two.stop() == 0
+        assert len(archived(project)) == 2
+    assert [json.loads(one.value() or b"")["sequence"] for one in bus.messages()] == [1, 2]
+
+
+def test_a_topic_that_refuses_a_transition_ends_the_job(
+    tmp_path: Path, new_topic: NewTopic
+) -> None:
+    bus = new_topic(**{"max.message.bytes": "100"})
+    project = write_project(
+        tmp_path / "project",
+        changed(
+            destinations={
+                "bus": {"type": "kafka", "topic": bus.name, "bootstrap_servers": bus.servers}
+            },
+            syncs={"quiet": {"audience": "quiet", "destination": "bus"}},
+        ),
+    )
+    code, said = finished(project)
+    assert code == 3, said
+    last = said.splitlines()[-1]
+    assert last.startswith("usher: destination 'bus': a transition could not be delivered")
+    assert "Traceback" not in said

@@ -107,7 +107,6 @@ def rows_of(batch: Batch, parent: str = "users") -> list[dict[str, Any]]:
             "id": inputs.message_ids.text(i),
             "conditions": tuple(inputs.sets.items[bounds[number] : bounds[number + 1]].tolist()),
             "tallied": bool(inputs.tallied[i]),
-            "position": int(batch.positions[parent][i]),
         }
         for i, number in enumerate(inputs.condition_sets.tolist())
     ]

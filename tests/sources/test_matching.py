@@ -110,9 +110,12 @@ def test_a_record_is_counted_by_the_conditions_whose_filter_holds(filters, batch
     plan = project.plans["users"]
     reader = EventReader(project.events, project.plans, format="segment")
     for records in batches:  # a reader remembers what it has seen
-        events = [page(**record, type="track", event="Thing Done") for record in records]
+        events = [
+            page(**record, type="track", event="Thing Done", messageId=str(place))
+            for place, record in enumerate(records)
+        ]
         batch = read(reader, *events)
-        found = {row["position"] - 1: row["conditions"] for row in rows_of(batch)}
+        found = {int(row["id"]): row["conditions"] for row in rows_of(batch)}
         for place, event in enumerate(events):
             at = read_instant(event["timestamp"])
             assert at is not None

@@ -1,4 +1,4 @@
-"""Events in the order of arrival, file and line: the same from memory and from disk."""
+"""Events in the order of arrival: the same from memory and from disk."""
 
 from typing import Any
 
@@ -54,14 +54,7 @@ def ordered(batches, rows, **options):
         for number, batch in enumerate(batches):
             # Each batch numbers its sets in its own way.
             sets = [(), (0,), (0, 3)] if number % 2 else [(0,), (5,), (0, 3), (7,)]
-            ordering.add(
-                {parent: inputs_of(events, sets) for parent, events in batch.items()},
-                {
-                    # Later batches come earlier in their file.
-                    parent: np.arange(len(events)) + 1_000 * (9 - number)
-                    for parent, events in batch.items()
-                },
-            )
+            ordering.add({parent: inputs_of(events, sets) for parent, events in batch.items()})
         for block, up_to in ordering.blocks(rows):
             reached.append(up_to)
             assert sum(one.size for one in block.values()) <= rows
@@ -94,12 +87,11 @@ def expected(batches):
     for number, batch in enumerate(batches):
         sets = [(), (0,), (0, 3)] if number % 2 else [(0,), (5,), (0, 3), (7,)]
         for parent, events in batch.items():
-            for place, (arrival, user, message_id, which) in enumerate(events):
+            for arrival, user, message_id, which in events:
                 event = (arrival, arrival - 1, user, message_id, sets[which], which > 0)
-                found[parent].append(((arrival, 1_000 * (9 - number) + place), event))
+                found[parent].append(event)
     return {
-        parent: by_user(event for _, event in sorted(events, key=lambda one: one[0]))
-        for parent, events in found.items()
+        parent: by_user(sorted(events, key=lambda one: one[0])) for parent, events in found.items()
     }
 
 
