@@ -70,6 +70,7 @@ class StoredShare(msgspec.Struct, frozen=True):
 
     count: int  # of shares
     positions: dict[str, bytes]
+    is_final: bool = False  # it has stopped reading; other shares may have gone on a little longer
 
     def to_bytes(self) -> bytes:
         return sealed(msgspec.msgpack.encode(self))
@@ -168,6 +169,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         self._stop = stop
         self._failed = failed
         self._reported = dict.fromkeys(sources, 0)
+        self._has_ended = False
         self._pauses = Pauses(stop)
 
     @override
@@ -175,6 +177,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         if self._pauses.go_on():
             return []
         if self._stop.is_set():
+            self._has_ended = True
             raise StopIteration
         batch: list[Polled] = []
         if not self._may_begin():
@@ -204,7 +207,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
     @override
     def snapshot(self) -> bytes:
         positions = {key: source.position() for key, source in self._sources.items()}
-        return StoredShare(self._count, positions).to_bytes()
+        return StoredShare(self._count, positions, self._has_ended).to_bytes()
 
     @override
     def close(self) -> None:

@@ -191,7 +191,7 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
     epochs = {row.epoch for row in stored}
     if len(epochs) > 1 or len({group.clock for group in groups}) > 1:
         raise DamagedStore("the states of key groups are of different moments")
-    if not sources or min(row.epoch for row in sources) < max(epochs):
+    if not sources or max(row.epoch for row in sources) < max(epochs):
         raise DamagedStore("the sources' positions are missing or too old")
     if not all(isinstance(group.state, Position) for group in groups):
         raise DamagedStore("it was made by a flow that keeps no log")
@@ -199,10 +199,15 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
 
 
 def _shares(rows: list[StoredRow]) -> dict[str, StoredShare]:
-    """What all shares had come to, if it is one moment's and none is missing."""
+    """What all shares had come to, if it is one moment's and none is missing.
+
+    When a job stops, its shares do so one after the other; what each stored last is final.
+    """
     sources = [row for row in rows if row.step == _SOURCES]
     shares = {row.key: StoredShare.from_bytes(row.state) for row in sources}
-    if len({row.epoch for row in sources}) > 1 or len({one.count for one in shares.values()}) > 1:
+    newest = max((row.epoch for row in sources), default=0)
+    is_apart = any(row.epoch < newest and not shares[row.key].is_final for row in sources)
+    if is_apart or len({one.count for one in shares.values()}) > 1:
         raise DamagedStore("the sources' positions are of different moments")
     if any(not shares.keys() >= set(share_names(one.count)) for one in shares.values()):
         raise DamagedStore("some of the sources' positions are missing")
