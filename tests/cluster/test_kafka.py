@@ -12,7 +12,8 @@ from tests.cli.jobs import eventually
 from tests.cluster.workers import await_workers, cluster, kill, workers_of
 from tests.faults.journal import journal
 from tests.faults.processes import process
-from tests.faults.verdict import assert_true_in_the_end
+from tests.faults.story import now
+from tests.faults.verdict import assert_true_in_the_end, await_stored
 from tests.kafka.broker import Topic
 from tests.kafka.conftest import NewTopic
 from tests.kafka.story import TopicStory
@@ -36,6 +37,7 @@ def story(tmp_path: Path, events: Topic, new_topic: NewTopic, postgres_url: str)
     with process(story.root) as one:
         one.await_begin()
         story.go_on(0.3)
+        await_stored(one, story.root, now())
         assert one.stop() == 0, one.said()
     return story
 

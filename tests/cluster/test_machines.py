@@ -16,8 +16,8 @@ import pytest
 from tests.cli.jobs import eventually
 from tests.cluster.workers import await_workers, runs, workers_of
 from tests.faults.processes import Process, process
-from tests.faults.story import Story, definition_of
-from tests.faults.verdict import assert_true_in_the_end
+from tests.faults.story import Story, definition_of, now
+from tests.faults.verdict import assert_true_in_the_end, await_stored
 
 LISTED = "10.0.0.1:2101,10.0.0.2:2101"
 
@@ -39,6 +39,7 @@ def story(tmp_path: Path, postgres_url: str) -> Story:
     with process(story.root) as one:
         one.await_begin()
         story.go_on(0.3)
+        await_stored(one, story.root, now())
         assert one.stop() == 0, one.said()
     return story
 
