@@ -29,11 +29,11 @@ run: $(READY) ## The long-lived job on a project: make run PROJECT=path/to/proje
 
 .PHONY: test
 test: $(READY) ## The tests (under 6 minutes on 2 cores)
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q --ignore tests/faults --ignore tests/kafka
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q --ignore tests/faults --ignore tests/kafka --ignore tests/cluster
 
 .PHONY: test-faults
 test-faults: $(READY) ## Jobs that are killed and harmed, and a real Kafka broker that is
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/faults tests/kafka
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q tests/faults tests/kafka tests/cluster
 
 ##@ Developing
 

@@ -59,6 +59,11 @@ class Control:
         """Look at the definitions now."""
         self._asked.set()
 
+    @property
+    def interrupts(self) -> bool:
+        """Whether the job ends only for other definitions."""
+        return self._next is not None and not self._ended
+
     def take_next(self) -> LoadedProject | None:
         """The definitions that the job was ended for; `None` if it has ended for good."""
         taken, self._next = self._next, None

@@ -17,6 +17,9 @@ from warehouse.errors import WarehouseError
 MISTAKE = 2
 ENVIRONMENT = 3
 
+# What the world around us does wrong.
+FAILURES = (SourceError, WarehouseError, StoreError, JobRefused, OSError)
+
 
 def fail(message: str, code: int) -> NoReturn:
     click.echo(f"usher: {message}", err=True)
@@ -28,13 +31,13 @@ def environment_failures() -> Iterator[None]:
     """Turn what the world around us does wrong into a sentence and exit code 3."""
     try:
         yield
-    except (SourceError, WarehouseError, StoreError, JobRefused) as error:
-        fail(str(error), ENVIRONMENT)
-    except OSError as error:
-        fail(_sentence(error), ENVIRONMENT)
+    except FAILURES as error:
+        fail(sentence_of(error), ENVIRONMENT)
 
 
-def _sentence(error: OSError) -> str:
-    """What the operating system says, without its number for it."""
+def sentence_of(error: Exception) -> str:
+    """What is to be said of one of these; without the operating system's number for it."""
+    if not isinstance(error, OSError):
+        return str(error)
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}" if error.filename else reason

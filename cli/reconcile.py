@@ -37,5 +37,5 @@ def reconcile(root: Path) -> None:
         single = SingleJob(loaded, print_lines, reconciled=lambda _count: single.job.stop.set())
         with single as job:
             run_job(job)
-    differences = single.emission.differences
+    differences = single.reconciliation.differences
     click.echo(f"usher: {differences:,} difference{'' if differences == 1 else 's'}", err=True)

@@ -4,32 +4,60 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from cli.compiling import compile_core
 from cli.control import controlled
-from cli.failures import ENVIRONMENT, environment_failures
+from cli.failures import (
+    ENVIRONMENT,
+    FAILURES,
+    MISTAKE,
+    environment_failures,
+    fail,
+    sentence_of,
+)
+from cli.follower import follow
+from cli.sites import LeadingMachine, OneMachine, Site
+from cli.supervision import Supervised
 from cli.validate import load_or_exit
-from connectors.sources.errors import SourceError
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines
+from dataflows.machines import Machines
 from dataflows.ownership import sole_job
-from dataflows.preparation import JobRefused
+from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
-from dataflows.single import SingleJob
+from dataflows.single import PATIENCE, SingleJob
 from dataflows.summary import RecordCounts
-from membership.errors import StoreError
 from project.folder import LoadedProject
-from warehouse.errors import WarehouseError
 
 # Seconds for which a change of definitions waits for a destination that does not get on.
 _INTERRUPTION = 1.0
 
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that the work is divided among, on each machine.",
+)
+@click.option(
+    "--machines",
+    metavar="HOST:PORT,…",
+    help="All machines that share the work, the same list on each; a port a worker, in a row.",
+)
+@click.option("--machine", type=click.IntRange(0), help="Which of them this is; 0 leads.")
+@click.option(
+    "--cluster-network-is-private",
+    is_flag=True,
+    help="Nobody else can reach the machines' ports, which are not protected.",
+)
 @click.option(
     "--format",
     "form",
@@ -44,7 +72,15 @@ _INTERRUPTION = 1.0
     help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
 @click.pass_obj
-def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
+def run(
+    root: Path,
+    workers: int,
+    machines: str | None,
+    machine: int | None,
+    cluster_network_is_private: bool,
+    form: str,
+    rebuild: bool,
+) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
@@ -52,70 +88,152 @@ def run(root: Path, workers: int, form: str, rebuild: bool) -> None:
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
+    Several workers, and several machines, are told of in docs/operations.md.
+
     \b
     Example:
       usher run
       tail -F events.jsonl | usher -C shop run --format json
     """
     loaded = load_or_exit(root)
+    of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    with environment_failures(), sole_job(loaded.root):
-        _run(loaded, workers, form, Start.REBUILD if rebuild else Start.RESUME)
+    with environment_failures():
+        if of_all is not None and not of_all.leads:
+            follow(loaded, of_all)
+            return
+        with sole_job(loaded.root) as lock, ExitStack() as held:
+            site: Site | None = None
+            if of_all is not None:
+                site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
+            elif workers > 1:
+                site = OneMachine(workers)
+            options = _Options(form == "json", RecordCounts(), lock, site)
+            _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
 
-def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
+def _machines(
+    loaded: LoadedProject,
+    workers: int,
+    listed: str | None,
+    number: int | None,
+    *,
+    is_private: bool,
+) -> Machines | None:
+    """The machines of the job, if there are several and they may work together."""
+    if listed is None and number is None:
+        return None
+    if listed is None or number is None:
+        fail("--machines and --machine belong together", MISTAKE)
+    try:
+        machines = Machines.parse(listed, number, workers)
+    except ValueError as error:
+        fail(f"--machines: {error}", MISTAKE)
+    if loaded.project.store is None or loaded.project.store.type != "postgres":
+        fail(
+            "several machines need a store that all can reach: set store: {type: postgres, …}; "
+            "SQLite is for one machine",
+            MISTAKE,
+        )
+    if machines.exposed and not is_private:
+        fail(
+            f"workers talk to each other at {', '.join(machines.exposed)} without any protection, "
+            "and whoever can reach their ports can take them over; if nobody else can reach that "
+            "network, say so with --cluster-network-is-private",
+            MISTAKE,
+        )
+    return machines
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What stays the same for one job after the other."""
+
+    json: bool
+    counts: RecordCounts
+    lock: int
+    site: Site | None  # where the workers are; without it, this process does all
+
+
+class _InProcess:
+    """A job of one process, as `Supervised` is one of several."""
+
+    def __init__(self, single: SingleJob) -> None:
+        self._single = single
+        self.stop = single.job.stop
+
+    @property
+    def failed(self) -> bool:
+        return self._single.emission.failure is not None
+
+    def run(self, start: Start, patience: Callable[[], float]) -> None:
+        with self._single as job:
+            run_job(job, start=start)
+            self._single.patience = patience()
+
+
+def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
-    counts = RecordCounts()
-    single = _prepared(loaded, form, counts, start)
+    job = _prepared(loaded, options, start)
     with controlled(loaded) as control:
         while True:
-            with single as job:
-                control.attach(job.stop)
-                run_job(job, workers=workers, start=start)
-                changed = control.take_next()
-                if changed is not None:
-                    single.patience = _INTERRUPTION
-            if changed is None or single.emission.failure:
+            control.attach(job.stop)
+            job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
+            changed = control.take_next()
+            if changed is None or job.failed:
                 break
             start = Start.RESUME
             try:
-                single = _prepared(changed, form, counts, start)
-            except (JobRefused, SourceError, WarehouseError, StoreError, OSError) as error:
-                click.echo(f"usher: {error}; the job goes on with the definitions before", err=True)
-                single = _prepared(loaded, form, counts, start)
+                job = _prepared(changed, options, start)
+            except FAILURES as error:
+                tell(f"{sentence_of(error)}; the job goes on with the definitions before")
+                job = _prepared(loaded, options, start)
             else:
                 loaded = changed
-    click.echo(
-        f"usher: stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
-        f"{counts.invalid:,} invalid",
-        err=True,
+    counts = options.counts
+    tell(
+        f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
+        f"{counts.invalid:,} invalid"
     )
-    if single.emission.failure:
+    if job.failed:
         sys.exit(ENVIRONMENT)
 
 
 def _tell_differences(count: int) -> None:
     if count:
-        click.echo(
-            f"usher: {count:,} corrections were needed for the journal to agree with the state",
-            err=True,
-        )
+        tell(f"{count:,} corrections were needed for the journal to agree with the state")
 
 
-def _prepared(loaded: LoadedProject, form: str, counts: RecordCounts, start: Start) -> SingleJob:
+def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProcess | Supervised:
     try:
         loaded = with_stored_audiences(loaded)
     except JobRefused:
         if start is Start.RESUME:
             raise
-    single = SingleJob(
-        loaded, print_lines, json=form == "json", counts=counts, reconciled=_tell_differences
-    )
-    for parent, snapshot in single.job.audiences.snapshots.items():
-        click.echo(
-            f"usher: {parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows", err=True
+    job: _InProcess | Supervised
+    if options.site is None:
+        single = SingleJob(
+            loaded,
+            print_lines,
+            json=options.json,
+            counts=options.counts,
+            reconciled=_tell_differences,
         )
-    click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
-    return single
+        job, snapshots = _InProcess(single), single.job.audiences.snapshots
+    else:
+        job = Supervised(
+            loaded,
+            options.site,
+            options.lock,
+            print_lines,
+            json=options.json,
+            counts=options.counts,
+            reconciled=_tell_differences,
+        )
+        snapshots = job.preparation.snapshots
+    for parent, snapshot in snapshots.items():
+        tell(f"{parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows")
+    tell("running; stop with SIGTERM or Ctrl-C")
+    return job

@@ -1,7 +1,8 @@
-"""Plain iterators and functions as Bytewax sources and sinks of one partition.
+"""Plain iterators and functions as Bytewax sources and sinks.
 
-One partition means one order: whatever the number of workers, items enter in the order of the
-iterator, and each key's items reach the function in the order in which they were emitted.
+Where they have one partition, that means one order: whatever the number of workers, items enter in
+the order of the iterator, and each key's items reach the function in the order in which they were
+emitted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.outputs import (
+    DynamicSink,
+    FixedPartitionedSink,
+    StatefulSinkPartition,
+    StatelessSinkPartition,
+)
 from typing_extensions import override
 
 _X = TypeVar("_X")
@@ -55,13 +61,11 @@ def _nothing() -> None:
 class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
     """Hands items' values to a function, some at a time.
 
-    `settle` is called before the state that knows of them is stored.
+    `settle` is called before the state that knows of the items is stored.
     """
 
     def __init__(
-        self,
-        take: Callable[[Sequence[_X]], None],
-        settle: Callable[[], None] = _nothing,
+        self, take: Callable[[Sequence[_X]], None], settle: Callable[[], None] = _nothing
     ) -> None:
         self._take = take
         self._settle = settle
@@ -93,3 +97,28 @@ class _CallbackPartition(StatefulSinkPartition[_X, None]):
     @override
     def snapshot(self) -> None:
         self._settle()
+
+
+class WorkerSink(DynamicSink[tuple[str, _X]], Generic[_X]):
+    """Hands the values of each worker's items to a function where they are, some at a time.
+
+    The state that knows of them is stored when it has returned.
+    """
+
+    def __init__(self, take: Callable[[Sequence[_X]], None]) -> None:
+        self._take = take
+
+    @override
+    def build(
+        self, step_id: str, worker_index: int, worker_count: int
+    ) -> StatelessSinkPartition[tuple[str, _X]]:
+        return _WorkerPartition(self._take)
+
+
+class _WorkerPartition(StatelessSinkPartition[tuple[str, _X]]):
+    def __init__(self, take: Callable[[Sequence[_X]], None]) -> None:
+        self._take = take
+
+    @override
+    def write_batch(self, items: list[tuple[str, _X]]) -> None:
+        self._take([value for _key, value in items])

@@ -58,33 +58,42 @@ class VirtualClock:
 class LiveClock:
     """The clock of a running job.
 
-    A source that is caught up has delivered everything up to the wall clock, less an allowance
-    for what is still on its way; one that is behind, everything up to its latest arrival.  The
-    clock is the slowest source's.
+    A source that is caught up has delivered everything up to the time at which it was asked, less
+    an allowance for what is still on its way; one that is behind, everything up to its latest
+    arrival.  The clock is the slowest source's, and that of the one that was asked the longest ago.
 
     When all sources have caught up for the first time, key groups are reconciled, one a step.
 
     Args:
         start: When the job started: the instant at which its snapshot takes force.
         allowance: Microseconds between an event's arrival and the time it is read, at most.
+        pace: Microseconds that pass between two steps in which nothing happens, at least: many
+            sources that are silent are no reason for many steps.
     """
 
-    def __init__(self, start: int, allowance: int, sources: Iterable[str]) -> None:
+    def __init__(self, start: int, allowance: int, sources: Iterable[str], pace: int = 0) -> None:
         self._start = start
         self._allowance = allowance
-        self._latest: dict[str, int | None] = dict.fromkeys(sources)
-        self._caught_up = dict.fromkeys(self._latest, False)
+        self._reached = dict.fromkeys(sources, _NOTHING_YET)
+        self._caught_up = dict.fromkeys(self._reached, False)
         self._in_force = False
         self._reconciled = 0  # key groups
+        self._pace = pace
+        self.has_passed_start = False
+        """Whether all that arrived before the start has been delivered."""
+        self._told = _NOTHING_YET
 
     def steps(
         self, source: str, batch: Batch, latest: int | None, caught_up: bool, now: int
     ) -> Iterator[Step]:
         """Steps for what one source has delivered until `now`; `latest` is how far that reaches."""
-        if latest is not None:
-            self._latest[source] = latest
+        if caught_up:
+            self._reached[source] = now - self._allowance
+        elif latest is not None:
+            self._reached[source] = latest
         self._caught_up[source] = caught_up
-        tick = self._reached(now)
+        tick = min(self._reached.values())
+        self.has_passed_start |= tick >= self._start
         if not self._in_force:
             history, batch = _cut(batch, self._start)
             if history:
@@ -93,6 +102,9 @@ class LiveClock:
                 return
             self._in_force = True
             yield Step(self._start, {}, self._start)
+        elif not batch and tick < self._told + self._pace:
+            return
+        self._told = tick
         yield Step(None, batch, tick, self._to_reconcile())
 
     def _to_reconcile(self) -> int | None:
@@ -101,13 +113,6 @@ class LiveClock:
             return None
         self._reconciled += 1
         return self._reconciled - 1
-
-    def _reached(self, now: int) -> int:
-        reached = now - self._allowance
-        for source, latest in self._latest.items():
-            if not self._caught_up[source]:
-                reached = min(reached, _NOTHING_YET if latest is None else latest)
-        return reached
 
 
 # The tick of a source that has not delivered anything.

@@ -41,12 +41,41 @@ def ignore(_what: object) -> None:
     """Nobody wants to know."""
 
 
+class Reconciliation:
+    """Adds up what the comparison of key groups has found; `done` is told when it is all."""
+
+    def __init__(self, loaded: LoadedProject, done: Reconciled = ignore) -> None:
+        self._missing = len(loaded.project.plans) * GROUPS
+        self._done = done
+        self.differences = 0
+
+    def add(self, differences: int) -> None:
+        """One more key group has been compared."""
+        self.differences += differences
+        self._missing -= 1
+        if self._missing == 0:
+            self._done(self.differences)
+
+
+class WarmingNotes:
+    """Says of each condition once that it is warming; groups restored together agree on it."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def add(self, conditions: Mapping[str, int]) -> None:
+        """These are exact from those instants on."""
+        for key, exact_from in conditions.items():
+            if key not in self._told:
+                self._told.add(key)
+                tell(f"warming, exact from {format_instant(exact_from)} on: {visible(key)}")
+
+
 class Emission:
     """The outputs of a job, which go into a store; `counts` go on if given.
 
-    `wake` is given whatever was recorded.  `reconciled` is told how
-    many transitions were needed to make journal and state agree, once all key groups have been
-    compared.
+    `wake` is given whatever was recorded.  `reconciled` is told, of each key group that has been
+    compared, how many transitions were needed to make journal and state agree.
 
     Raises:
         OSError: dead letters cannot be written.
@@ -69,11 +98,9 @@ class Emission:
         self._claimed: set[KeyGroup] = set()
         self._wake = wake
         self._reconciled = reconciled
-        self._unreconciled = len(loaded.project.plans) * GROUPS
-        self.differences = 0
         self.counts = counts or RecordCounts()
         self.failure: Exception | None = None
-        self._warming: set[str] = set()
+        self._warming = WarmingNotes()
 
     def take(self, found: Sequence[GroupTransitions]) -> None:
         batch: list[Proposals] = []
@@ -92,12 +119,7 @@ class Emission:
         plan = self._plan(found)
         self._claim([(found.parent_model, found.group)])
         heads = self._reader.heads(found.parent_model, found.group)
-        self.differences += self._record(
-            [corrections(plan, found.group, members, heads, found.tick)]
-        )
-        self._unreconciled -= 1
-        if self._unreconciled == 0:
-            self._reconciled(self.differences)
+        self._reconciled(self._record([corrections(plan, found.group, members, heads, found.tick)]))
 
     def _record(self, batch: Sequence[Proposals]) -> int:
         """Bring into the journal; return how many it accepted."""
@@ -144,11 +166,7 @@ class Emission:
         tell(f"{error}; the job stops")
 
     def warming(self, conditions: Mapping[str, int]) -> None:
-        """Say it once of each; the groups restored together agree on the instant."""
-        for key, exact_from in conditions.items():
-            if key not in self._warming:
-                self._warming.add(key)
-                tell(f"warming, exact from {format_instant(exact_from)} on: {visible(key)}")
+        self._warming.add(conditions)
 
     def settle(self) -> None:
         self._dead_letters.settle()

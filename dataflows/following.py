@@ -1,4 +1,10 @@
-"""Followed sources as one Bytewax source: polled in turn, resumed where they were."""
+"""Followed sources as a Bytewax source: each share's polled in turn, resumed where they were.
+
+Bytewax keeps what each share had come to and gives it back to the same share.  But how many shares
+there are may change, and with it who reads what.  So what all of them had come to is read before
+the flow starts, and every share is given all of it.  Bytewax insists that somebody takes on
+whatever it has kept: the first share does, for those that are no more.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -15,16 +22,18 @@ from typing_extensions import override
 
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
+from dataflows.meetings import Meeting
 from dataflows.pauses import AT_ONCE, Pauses
-from dataflows.seals import sealed, unsealed
+from dataflows.seals import BrokenSeal, sealed, unsealed
+from dataflows.shares import Share, share_names
 
 # How often the silence of a source that has nothing new is reported, so that time goes on.
 _TICK = 50_000
 
-# Bytes taken from a source at once: enough to be fast, few enough to stay timely.
+# Bytes taken from a source at once: enough to be fast, few enough to stay timely.  More where what
+# was read goes to other processes: then every key group's part of it is a message of its own.
 _BYTES = 1 << 20
-
-_PARTITION = "all"
+_BYTES_FOR_OTHERS = 1 << 22
 
 
 def wall_clock() -> int:
@@ -51,8 +60,32 @@ class Followed(Protocol):
     def close(self) -> None: ...
 
 
-# Opens a source where an earlier job stopped reading it, or at its beginning.
-OpenSource = Callable[[bytes | None], Followed]
+# Opens a source where an earlier job stopped reading it, as each of its shares has told; at its
+# beginning if none has.
+OpenSource = Callable[[Sequence[bytes]], Followed]
+
+
+class StoredShare(msgspec.Struct, frozen=True):
+    """What is stored of a share when an epoch closes: how far it has read each of its sources."""
+
+    count: int  # of shares
+    positions: dict[str, bytes]
+    is_final: bool = False  # it has stopped reading; other shares may have gone on a little longer
+
+    def to_bytes(self) -> bytes:
+        return sealed(msgspec.msgpack.encode(self))
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> StoredShare:
+        """Read what `to_bytes` has written.
+
+        Raises:
+            BrokenSeal: see there.
+        """
+        try:
+            return msgspec.msgpack.decode(unsealed(stored), type=cls)
+        except msgspec.MsgspecError as error:
+            raise BrokenSeal(f"a stored share cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,47 +104,73 @@ class Polled:
 
 
 class FollowedSource(FixedPartitionedSource[Polled, bytes]):
-    """All sources of a job, as one partition.
+    """The sources of a share, as one partition.
 
     It ends when `stop` is set, and when a source cannot be read, which `failed` is told.
+
+    Args:
+        stored: What all shares had come to when state was stored, by name; `None` where nobody has
+            looked, and what Bytewax gives back is all there is.
+        begin: Where the shares meet before they read anything.
     """
 
     def __init__(
         self,
+        share: Share,
         sources: Mapping[str, OpenSource],
+        stored: Mapping[str, StoredShare] | None,
+        begin: Meeting,
         stop: threading.Event,
         failed: Callable[[Exception], None],
     ) -> None:
+        self._share = share
         self._sources = sources
+        self._stored = stored
+        self._begin = begin
         self._stop = stop
         self._failed = failed
 
     @override
     def list_parts(self) -> list[str]:
-        return [_PARTITION]
+        if self._share.number or self._stored is None:
+            return [self._share.name]
+        return [self._share.name, *sorted(self._stored.keys() - share_names(self._share.count))]
 
     @override
     def build_part(
         self, step_id: str, for_part: str, resume_state: bytes | None
     ) -> StatefulSourcePartition[Polled, bytes]:
-        positions: dict[str, bytes] = {}
-        if resume_state is not None:
-            positions = msgspec.msgpack.decode(unsealed(resume_state), type=dict[str, bytes])
-        followed = {key: open_(positions.get(key)) for key, open_ in self._sources.items()}
-        return _FollowedPartition(followed, self._stop, self._failed)
+        followed: dict[str, Followed] = {}
+        may_begin = partial(self._begin.attend, for_part)
+        if for_part == self._share.name:
+            shares = self._stored
+            if shares is None:
+                shares = {for_part: StoredShare.from_bytes(resume_state)} if resume_state else {}
+            found = [shares[name].positions for name in sorted(shares)]
+            followed = {
+                key: open_([positions[key] for positions in found if key in positions])
+                for key, open_ in self._sources.items()
+            }
+        return _FollowedPartition(self._share.count, followed, may_begin, self._stop, self._failed)
 
 
 class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
     def __init__(
         self,
+        count: int,
         sources: Mapping[str, Followed],
+        may_begin: Callable[[], bool],
         stop: threading.Event,
         failed: Callable[[Exception], None],
     ) -> None:
+        self._count = count
+        self._limit = _BYTES if count == 1 else _BYTES_FOR_OTHERS
         self._sources = sources
+        self._may_begin = may_begin
         self._stop = stop
         self._failed = failed
         self._reported = dict.fromkeys(sources, 0)
+        self._has_ended = False
         self._pauses = Pauses(stop)
 
     @override
@@ -119,14 +178,18 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         if self._pauses.go_on():
             return []
         if self._stop.is_set():
+            self._has_ended = True
             raise StopIteration
-        batch = []
+        batch: list[Polled] = []
+        if not self._may_begin():
+            self._pauses.polled(idle=True, delivered=False)
+            return batch
         idle = True
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
             try:
-                chunks = source.poll(_BYTES)
+                chunks = source.poll(self._limit)
             except (SourceError, OSError) as error:
                 self._failed(error)
                 self._stop.set()
@@ -146,7 +209,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
     @override
     def snapshot(self) -> bytes:
         positions = {key: source.position() for key, source in self._sources.items()}
-        return sealed(msgspec.msgpack.encode(positions))
+        return StoredShare(self._count, positions, self._has_ended).to_bytes()
 
     @override
     def close(self) -> None:

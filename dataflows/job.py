@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
@@ -13,7 +14,7 @@ from dataflows.checkpoints import Checkpoints
 from dataflows.memory import keep_freed_memory
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
-from dataflows.recovery import damaged, forget_state, open_recovery
+from dataflows.recovery import Recovery, damaged, forget_state, open_recovery
 from dataflows.running import run_flow
 from engine.codec import DamagedState, ForeignState
 
@@ -30,7 +31,7 @@ class Start(Enum):
     """Its sources from their beginning; what it has told stays."""
 
 
-def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
+def run_job(job: Job, *, start: Start = Start.RESUME) -> None:
     """Run until `job.stop` is set; then evaluate what was read, store the state and return.
 
     It also returns, as cleanly, when a source cannot be read any more, which `Outputs.failed` is
@@ -43,10 +44,16 @@ def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
     keep_freed_memory()
     if start is not Start.RESUME:
         forget_state(job.loaded.root)
-    recovery = open_recovery(job.loaded)
+    run_from(job, open_recovery(job.loaded))
+
+
+def run_from(
+    job: Job, recovery: Recovery, *, addresses: Sequence[str] = (), process: int = 0
+) -> None:
+    """The same from a store that has been verified, as one of several processes perhaps."""
     audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
-    flow = realtime_flow(replace(job, audiences=audiences))
+    flow = realtime_flow(replace(job, audiences=audiences, stored=recovery.shares))
     try:
-        run_flow(flow, workers=workers, epoch=EPOCH, recovery=recovery.config)
+        run_flow(flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process)
     except (DamagedState, DamagedLog, ForeignState) as error:
         raise damaged(recovery.log.folder, error) from error

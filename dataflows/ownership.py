@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from dataflows.preparation import JobRefused
+
+# Seconds that the processes of a job may take to notice that it has been killed.
+_ENDING = 10.0
+_PAUSE = 0.05
 
 
 def usher_folder(root: Path) -> Path:
@@ -18,16 +24,33 @@ def usher_folder(root: Path) -> Path:
 
 
 @contextmanager
-def sole_job(root: Path) -> Iterator[None]:
+def sole_job(root: Path) -> Iterator[int]:
     """Hold the project's folder for one job.
+
+    A job may have several processes.  They inherit the descriptor that is yielded: as long as one
+    of them lives, no other job begins, even if the one that has started them is gone.
 
     Raises:
         JobRefused: another job holds it.
     """
-    path = usher_folder(root) / "lock"
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise JobRefused(f"another job runs on this project (it holds {path})") from None
-        yield
+    folder = usher_folder(root)
+    with (folder / "lock").open("a") as lock, (folder / "workers.lock").open("a") as workers:
+        if not _taken(lock):
+            raise JobRefused(f"another job runs on this project (it holds {lock.name})")
+        deadline = time.monotonic() + _ENDING
+        while not _taken(workers):
+            if time.monotonic() > deadline:
+                raise JobRefused(
+                    "processes of an earlier job still run on this project (they hold "
+                    f"{workers.name}); end them"
+                )
+            time.sleep(_PAUSE)
+        yield workers.fileno()
+
+
+def _taken(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

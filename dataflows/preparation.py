@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from typing import Protocol
 
 from audience_dsl.definitions import ParentPlan, Settings
@@ -15,7 +16,15 @@ from connectors.sources.followed import FollowedFiles, FollowedInput
 from connectors.sources.kafka.source import KafkaSource
 from connectors.sources.reader import Batch
 from dataflows.evaluation import Audiences
-from dataflows.following import OpenSource
+from dataflows.following import OpenSource, StoredShare
+from dataflows.meetings import Gate, Meeting
+from dataflows.shares import (
+    WHOLE,
+    Share,
+    reading_names,
+    share_names,
+    sources_of,
+)
 from dataflows.steps import GroupTransitions
 from project.folder import LoadedProject
 from schedules.pulls import next_pull
@@ -25,6 +34,10 @@ from warehouse.snapshot import WarehouseSnapshot, current
 
 # A source whose path this is reads events from standard input.
 STANDARD_INPUT = "-"
+
+
+def _unheard() -> None:
+    """Nobody wants to know."""
 
 
 class JobRefused(Exception):
@@ -51,13 +64,21 @@ class Outputs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a realtime job works on and with; `stop` ends it once what was read is evaluated."""
+    """What a realtime job works on and with; `stop` ends it once what was read is evaluated.
+
+    Of a job of several processes, this is the part of one: that which reads `share`.
+    """
 
     loaded: LoadedProject
     audiences: Audiences
     sources: Mapping[str, OpenSource]
     started: int
     outputs: Outputs
+    readings: Sequence[str]  # the names of what all shares read
+    begin: Meeting  # of all shares, before they read anything
+    past: Gate  # opened when all that arrived before `started` has been read
+    share: Share = WHOLE
+    stored: Mapping[str, StoredShare] | None = None  # what the shares of an earlier job had come to
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -69,28 +90,76 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
         WarehouseError: a parent model cannot be pulled.
         SourceError: a source cannot be followed.
     """
-    sources = _sources(loaded)
-    snapshots = {
-        parent: _snapshot(loaded, plan, started) for parent, plan in loaded.project.plans.items()
-    }
+    return job_of(loaded, started, outputs, lambda: fresh_snapshots(loaded, started))
+
+
+def job_of(
+    loaded: LoadedProject,
+    started: int,
+    outputs: Outputs,
+    snapshots: Callable[[], Mapping[str, WarehouseSnapshot]],
+    share: Share = WHOLE,
+    meetings: Path | None = None,
+    begun: Callable[[], None] = _unheard,
+) -> Job:
+    """One process's part of a job.
+
+    Args:
+        meetings: A folder for the processes of this start of the job.
+        begun: Called when all shares have met, and reading begins.
+
+    Raises:
+        As `open_sources`.
+    """
+    past = Gate(meetings and meetings / "past")
+    sources = open_sources(loaded, share, started, past)
     return Job(
         loaded=loaded,
-        audiences=Audiences(loaded.project.plans, snapshots, live=True, warming=outputs.warming),
+        audiences=Audiences(loaded.project.plans, snapshots(), live=True, warming=outputs.warming),
         sources=sources,
         started=started,
         outputs=outputs,
+        readings=reading_names(loaded.project.sources, share.count),
+        begin=Meeting(share_names(share.count), meetings and meetings / "begin", begun),
+        past=past,
+        share=share,
     )
 
 
-def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
+def fresh_snapshots(loaded: LoadedProject, now: int) -> dict[str, WarehouseSnapshot]:
+    """Of each parent model the snapshot in force; pulled now if it is due.
+
+    Raises:
+        WarehouseError: a parent model cannot be pulled.
+    """
+    return {parent: _snapshot(loaded, plan, now) for parent, plan in loaded.project.plans.items()}
+
+
+def open_sources(
+    loaded: LoadedProject, share: Share, started: int, past: Gate
+) -> dict[str, OpenSource]:
+    """The sources that a share reads, by key.
+
+    Topics have a past, what arrived before the job started.  Nobody reads on in one before the gate
+    is open.
+
+    Raises:
+        JobRefused: the project asks for what this release cannot run.
+        SourceError: a source cannot be followed.
+    """
+    project = loaded.project
     sources: dict[str, OpenSource] = {}
-    for source in loaded.project.sources.values():
+    for source in sources_of(project.sources, share):
         match source.type:
             case "file":
                 opened = _file_source(loaded, source)
             case "kafka":
-                group = f"usher-{loaded.project.name}-{source.key}"
-                opened = KafkaSource(source, group, tell).follow
+                group = f"usher-{project.name}-{source.key}"
+                opened = partial(
+                    KafkaSource(source, group, tell, started).follow,
+                    has=share.has,
+                    goes_on=lambda: past.is_open,
+                )
             case _:
                 raise JobRefused(
                     f"source '{source.key}' is of type {source.type}, which this release does not "
@@ -108,7 +177,11 @@ def _file_source(loaded: LoadedProject, source: Settings) -> OpenSource:
     path = str(source.options["path"])
     if path == STANDARD_INPUT:
         return _standard_input
-    return partial(FollowedFiles, [loaded.root / path])
+
+    def follow(positions: Sequence[bytes]) -> FollowedFiles:
+        return FollowedFiles([loaded.root / path], positions[0] if positions else None)
+
+    return follow
 
 
 def tell(sentence: str) -> None:
@@ -133,7 +206,7 @@ def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSna
     return pull(loaded.root, loaded.project.warehouse, plan, now)
 
 
-def _standard_input(_position: bytes | None) -> FollowedInput:
+def _standard_input(_positions: Sequence[bytes]) -> FollowedInput:
     return _the_input()
 
 

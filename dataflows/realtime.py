@@ -3,9 +3,10 @@
     sources ─► read: decode, match ─► tell time ─► evaluate_audiences ─► transitions
                         └─► dead letters
 
-Everything before the evaluation is one partition: sources are followed, read and given their time
-in one place, so that there is one clock.  Flow and step ids are part of what a stored job is
-resumed by; they never change.
+A job of several processes runs this flow in each.  Every process reads its share of the sources,
+evaluates its part of the key groups and records what comes of them; in between, all that was read
+goes through one clock, which is in one of them.  Flow and step ids are part of what a stored job
+is resumed by; they never change.
 
 `python -m bytewax.run "dataflows.realtime:flow_of('examples/shop')"` runs the job as well, with
 Bytewax's own options for workers and recovery.
@@ -15,30 +16,41 @@ from __future__ import annotations
 
 import atexit
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
+from bytewax.operators import StatefulBatchLogic
+from typing_extensions import override
 
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.errors import SourceError
 from connectors.sources.reader import Batch, EventReader
-from dataflows.adapters import CallbackSink
+from dataflows.adapters import CallbackSink, WorkerSink
 from dataflows.clocks import LiveClock
 from dataflows.evaluation import evaluate_audiences
 from dataflows.following import FollowedSource, Polled
 from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
 from dataflows.preparation import Job, JobRefused, tell
+from dataflows.shares import reading_name
 from dataflows.single import SingleJob
-from dataflows.steps import Step
+from dataflows.steps import Step, arranged_by_group
+from engine.inputs import Inputs
 from membership.errors import StoreError
 from project.folder import load_project
 from warehouse.errors import WarehouseError
+
+_CLOCK = "clock"
+
+# Time that passes between two steps in which nothing happens.
+PACE = 40_000
 
 # An event normally reaches us within this time of its arrival; ticks wait for it.
 ALLOWANCE = 100_000
@@ -46,25 +58,43 @@ ALLOWANCE = 100_000
 
 def realtime_flow(job: Job) -> Dataflow:
     flow = Dataflow("usher-realtime")
-    polled = op.input("events", flow, FollowedSource(job.sources, job.stop, job.outputs.failed))
+    polled = op.input("events", flow, _sources(job))
     readings = op.flat_map("read", polled, Readers(job).read)
     broken = op.flat_map("dead_letters", readings, dead_letters)
     op.output("bury", broken, CallbackSink(job.outputs.bury, job.outputs.settle))
-    steps = op.flat_map("tell_time", readings, Time(job).steps)
-    transitions = evaluate_audiences("audiences", steps, job.audiences)
-    op.output("transitions", transitions, CallbackSink(job.outputs.take, job.outputs.settle))
+    told = op.flat_map_batch("key_by_clock", readings, told_to_clock)
+    steps = op.stateful_batch("tell_time", told, partial(Time, job))
+    transitions = evaluate_audiences("audiences", op.key_rm("told", steps), job.audiences)
+    op.output("transitions", transitions, WorkerSink(job.outputs.take))
     return flow
+
+
+def _sources(job: Job) -> FollowedSource:
+    return FollowedSource(
+        job.share, job.sources, job.stored, job.begin, job.stop, job.outputs.failed
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one source has delivered until `now`; no batch where it had nothing new."""
+    """What a share has read of one source until `now`; no batch where there was nothing new."""
 
     source: str
+    name: str  # of the source and the share
     batch: Batch | None
     caught_up: bool
     now: int
     reached: int | None
+
+
+class Told(NamedTuple):
+    """What the clock is told of a reading."""
+
+    name: str
+    inputs: dict[str, Inputs]  # by parent model
+    reached: int | None
+    caught_up: bool
+    now: int
 
 
 class Readers:
@@ -73,6 +103,7 @@ class Readers:
     def __init__(self, job: Job) -> None:
         project = job.loaded.project
         self._count = job.outputs.count
+        self._names = {key: reading_name(key, job.share) for key in job.sources}
         self._readers = {}
         for key in job.sources:
             named = project.sources[key].options.get("format")
@@ -81,33 +112,57 @@ class Readers:
 
     def read(self, polled: Polled) -> Iterator[Reading]:
         """One reading a chunk, and one for a source without."""
-        reader = self._readers[polled.source]
+        key, now, reached = polled.source, polled.now, polled.reached
+        reader, name = self._readers[key], self._names[key]
         for number, chunk in enumerate(polled.chunks, start=1):
             batch = reader.read(chunk, ArrivalPolicy.LIVE, polled.read_at)
             self._count(batch)
             caught_up = polled.caught_up and number == len(polled.chunks)
-            yield Reading(polled.source, batch, caught_up, polled.now, polled.reached)
+            yield Reading(key, name, batch, caught_up, now, reached)
         if not polled.chunks:
-            yield Reading(polled.source, None, polled.caught_up, polled.now, polled.reached)
-
-
-class Time:
-    """Give readings their time."""
-
-    def __init__(self, job: Job) -> None:
-        self._clock = LiveClock(job.started, ALLOWANCE, job.sources)
-
-    def steps(self, reading: Reading) -> Iterator[Step]:
-        inputs = {} if reading.batch is None else reading.batch.inputs
-        reached = reading.reached
-        if reached is None and reading.batch is not None:
-            reached = reading.batch.latest_arrival
-        return self._clock.steps(reading.source, inputs, reached, reading.caught_up, reading.now)
+            yield Reading(key, name, None, polled.caught_up, now, reached)
 
 
 def dead_letters(reading: Reading) -> Iterable[tuple[str, DeadLetter]]:
     letters = [] if reading.batch is None else reading.batch.dead_letters
     return [(reading.source, letter) for letter in letters]
+
+
+def told_to_clock(readings: list[Reading]) -> list[tuple[str, Told]]:
+    """What the clock needs to know, arranged by key group where there are many hands for it."""
+    told = []
+    for reading in readings:
+        inputs, reached = {}, reading.reached
+        if reading.batch is not None:
+            reached = reading.batch.latest_arrival if reached is None else reached
+            inputs = {key: arranged_by_group(one) for key, one in reading.batch.inputs.items()}
+        told.append((_CLOCK, Told(reading.name, inputs, reached, reading.caught_up, reading.now)))
+    return told
+
+
+class Time(StatefulBatchLogic[Told, Step, bytes]):
+    """Gives readings their time.
+
+    It is one key, so there is one clock, in one process, whoever has read.  It starts anew with
+    every job and keeps nothing: the key groups know what their time is.
+
+    It alone can say when the past has been read: what a share has read may still be on its way.
+    """
+
+    def __init__(self, job: Job, _stored: bytes | None) -> None:
+        self._clock = LiveClock(job.started, ALLOWANCE, job.readings, PACE)
+        self._past = job.past
+
+    @override
+    def on_batch(self, values: list[Told]) -> tuple[Sequence[Step], bool]:
+        steps = [step for one in values for step in self._clock.steps(*one)]
+        if self._clock.has_passed_start:
+            self._past.open()
+        return steps, StatefulBatchLogic.RETAIN
+
+    @override
+    def snapshot(self) -> bytes:
+        return b""
 
 
 # What a job holds that was started by Bytewax's own runner: until the process ends.

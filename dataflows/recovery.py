@@ -10,7 +10,7 @@ knows.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +19,13 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
+from dataflows.following import StoredShare
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.removals import Known, known_audiences, with_known
 from dataflows.resumption import DamagedStore, StoredRow, read_resumption
 from dataflows.seals import BrokenSeal, sealed, unsealed
+from dataflows.shares import Share, share_names
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
 from engine.hashing import GROUPS
@@ -35,6 +37,7 @@ _AUDIENCES = "audiences"
 
 # The steps of the flow that something is stored of.
 _SOURCES = "usher-realtime.events"
+_CLOCK = "usher-realtime.tell_time"
 _GROUPS = "usher-realtime.audiences.evaluate"
 
 
@@ -44,6 +47,7 @@ class Recovery:
 
     config: RecoveryConfig
     log: StateLog
+    shares: Mapping[str, StoredShare]  # what each share had come to, by name
 
 
 def open_recovery(loaded: LoadedProject) -> Recovery:
@@ -65,7 +69,9 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         _make(recovery, known)
     stored = _read_known(recovery)
     try:
-        positions = _verified(read_resumption(recovery), stored)
+        rows = read_resumption(recovery)
+        positions = _verified(rows, stored)
+        shares = _shares(rows)
     except (DamagedStore, BrokenSeal) as error:
         raise damaged(recovery, error) from error
     if log.is_in_use and not positions:
@@ -78,7 +84,27 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         raise damaged(state, error) from error
     if stored != known:
         _write_known(recovery, known)
-    return Recovery(RecoveryConfig(recovery, None), log)  # type: ignore[no-untyped-call]
+    return Recovery(
+        RecoveryConfig(recovery, None),  # type: ignore[no-untyped-call]
+        log,
+        shares,
+    )
+
+
+def join_recovery(
+    root: Path, shares: Mapping[str, StoredShare], share: Share, nothing: Path
+) -> Recovery:
+    """The store of a job of several processes, which one of them has verified before.
+
+    The first process alone opens Bytewax's database; the others are given `nothing`, an empty
+    folder.
+    """
+    folder = nothing if share.number else usher_folder(root) / _RECOVERY
+    return Recovery(
+        RecoveryConfig(folder, None),  # type: ignore[no-untyped-call]
+        StateLog(usher_folder(root) / _STATE),
+        shares,
+    )
 
 
 def forget_state(root: Path) -> None:
@@ -148,9 +174,7 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
     models that are gone have left what was theirs, and new ones have nothing yet.
     """
     sources = [row for row in rows if row.step == _SOURCES]
-    for row in sources:
-        unsealed(row.state)
-    if {row.step for row in rows} - {_SOURCES, _GROUPS}:
+    if {row.step for row in rows} - {_SOURCES, _CLOCK, _GROUPS}:
         raise DamagedStore("it has rows of an unknown step")
     stored = [
         row for row in rows if row.step == _GROUPS and row.key.partition("/")[0] in parent_models
@@ -167,8 +191,24 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
     epochs = {row.epoch for row in stored}
     if len(epochs) > 1 or len({group.clock for group in groups}) > 1:
         raise DamagedStore("the states of key groups are of different moments")
-    if not sources or min(row.epoch for row in sources) < max(epochs):
+    if not sources or max(row.epoch for row in sources) < max(epochs):
         raise DamagedStore("the sources' positions are missing or too old")
     if not all(isinstance(group.state, Position) for group in groups):
         raise DamagedStore("it was made by a flow that keeps no log")
     return [group.state for group in groups if isinstance(group.state, Position)]
+
+
+def _shares(rows: list[StoredRow]) -> dict[str, StoredShare]:
+    """What all shares had come to, if it is one moment's and none is missing.
+
+    When a job stops, its shares do so one after the other; what each stored last is final.
+    """
+    sources = [row for row in rows if row.step == _SOURCES]
+    shares = {row.key: StoredShare.from_bytes(row.state) for row in sources}
+    newest = max((row.epoch for row in sources), default=0)
+    is_apart = any(row.epoch < newest and not shares[row.key].is_final for row in sources)
+    if is_apart or len({one.count for one in shares.values()}) > 1:
+        raise DamagedStore("the sources' positions are of different moments")
+    if any(not shares.keys() >= set(share_names(one.count)) for one in shares.values()):
+        raise DamagedStore("some of the sources' positions are missing")
+    return shares

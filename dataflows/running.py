@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bytewax.dataflow import Dataflow
@@ -15,9 +16,19 @@ _OF_STORE = re.compile(r'SqliteFailure\(.*Some\("(?P<reason>[^"]*)"\)\)')
 
 
 def run_flow(
-    flow: Dataflow, *, workers: int, epoch: timedelta, recovery: RecoveryConfig | None = None
+    flow: Dataflow,
+    *,
+    epoch: timedelta,
+    recovery: RecoveryConfig | None = None,
+    workers: int = 1,
+    addresses: Sequence[str] = (),
+    process: int = 0,
 ) -> None:
     """Run in this process until the flow ends.
+
+    Args:
+        workers: Threads of this process.
+        addresses: Of a cluster the processes, like `127.0.0.1:2101`; this one is number `process`.
 
     Raises:
         OSError: the recovery store cannot be written.
@@ -26,8 +37,8 @@ def run_flow(
     try:
         cluster_main(  # type: ignore[no-untyped-call]
             flow,
-            [],
-            0,
+            list(addresses),
+            process,
             epoch_interval=epoch,
             recovery_config=recovery,
             worker_count_per_proc=workers,

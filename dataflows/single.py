@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from types import TracebackType
 
-from dataflows.emission import Emission, Reconciled, ignore
+from dataflows.emission import Emission, Reconciled, Reconciliation, ignore
 from dataflows.following import wall_clock
 from dataflows.outbox import Outbox
 from dataflows.preparation import Job, prepare_job
@@ -15,7 +15,7 @@ from project.folder import LoadedProject
 from project.stores import open_store
 
 # Seconds without progress for which a job that ends waits for its destinations.
-_PATIENCE = 10.0
+PATIENCE = 10.0
 
 
 class SingleJob:
@@ -41,7 +41,8 @@ class SingleJob:
         reconciled: Reconciled = ignore,
         counts: RecordCounts | None = None,
     ) -> None:
-        self.patience = _PATIENCE
+        self.reconciliation = Reconciliation(loaded, reconciled)
+        self.patience = PATIENCE
         with ExitStack() as held:
             self._store = held.enter_context(closing(open_store(loaded)))
             self._outbox = held.enter_context(closing(Outbox(loaded, show, json=json)))
@@ -51,7 +52,7 @@ class SingleJob:
                         loaded,
                         self._store,
                         wake=self._outbox.wake,
-                        reconciled=reconciled,
+                        reconciled=self.reconciliation.add,
                         counts=counts,
                     )
                 )

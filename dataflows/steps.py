@@ -16,6 +16,7 @@ import numpy as np
 from engine.group import Counts, Member
 from engine.hashing import GROUPS, groups_of
 from engine.inputs import Inputs
+from engine.plan import Bytes
 from engine.transitions import Transitions
 
 
@@ -76,17 +77,25 @@ def group_key(parent_model: str, group: int) -> str:
 
 
 def _parts(inputs: Inputs | None) -> list[Inputs | None]:
-    """The inputs of each key group.
-
-    They are arranged by group first: a group that reads its events next to each other in memory
-    is evaluated in half the time.
-    """
+    """The inputs of each key group."""
     if inputs is None:
         return [None] * GROUPS
+    groups, inputs = _arranged(inputs)
+    edges = np.searchsorted(groups, np.arange(GROUPS + 1)).tolist()
+    return [inputs.between(first, end) if first < end else None for first, end in pairwise(edges)]
+
+
+def arranged_by_group(inputs: Inputs) -> Inputs:
+    """Each key group's inputs next to each other, in their order.
+
+    A group that reads its events next to each other in memory is evaluated in half the time.
+    """
+    return _arranged(inputs)[1]
+
+
+def _arranged(inputs: Inputs) -> tuple[Bytes, Inputs]:
     groups = groups_of(inputs.user_hashes).astype(np.uint8)
     if (groups[1:] < groups[:-1]).any():
         order = np.argsort(groups, kind="stable")
         groups, inputs = groups[order], inputs.taken(order)
-    arranged = inputs.frozen()
-    edges = np.searchsorted(groups, np.arange(GROUPS + 1)).tolist()
-    return [arranged.between(first, end) if first < end else None for first, end in pairwise(edges)]
+    return groups, inputs.frozen()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +26,11 @@ class RecordCounts:
     late: int = 0
     invalid: int = 0
     ahead: int = 0  # dated later than their arrival; these are among the matched
+
+    def add(self, counts: RecordCounts) -> None:
+        """Add those of others."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(counts, one.name))
 
     def add_evaluated(self, counts: Counts) -> None:
         self.matched += counts.matched

@@ -99,7 +99,26 @@ class TestLiveClock:
             (None, [120], 120),
         ]
         assert told(clock.steps("web", {}, None, True, 160)) == [(None, [], 120)]
-        assert told(clock.steps("app", {}, None, True, 161)) == [(None, [], 151)]
+        assert told(clock.steps("app", {}, None, True, 161)) == [(None, [], 150)]
+
+    def test_a_source_that_is_not_heard_of_holds_time_back(self) -> None:
+        clock = self.clock("web", "app")
+        for now in (150, 160):
+            list(clock.steps("app", {}, None, True, now))
+            list(clock.steps("web", {}, None, True, now))
+        assert told(clock.steps("app", events(180), 180, True, 190)) == [(None, [180], 150)]
+        assert told(clock.steps("web", {}, None, True, 200)) == [(None, [], 180)]
+
+    def test_many_silent_sources_are_no_reason_for_many_steps(self) -> None:
+        clock = LiveClock(START, self.ALLOWANCE, ["web", "app"], pace=20)
+        assert told(clock.steps("web", {}, None, True, 150)) == []
+        assert len(told(clock.steps("app", {}, None, True, 150))) == 2
+        assert told(clock.steps("web", {}, None, True, 160)) == []
+        assert told(clock.steps("app", {}, None, True, 160)) == []
+        assert told(clock.steps("app", events(161), 161, True, 165)) == [(None, [161], 150)]
+        assert told(clock.steps("web", {}, None, True, 170)) == []
+        assert told(clock.steps("web", {}, None, True, 190)) == []
+        assert told(clock.steps("app", {}, None, True, 190)) == [(None, [], 180)]
 
     def test_an_event_of_a_source_that_is_caught_up_does_not_wait_for_the_others(self) -> None:
         clock = self.clock("web", "app")

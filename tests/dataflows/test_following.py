@@ -11,6 +11,8 @@ from bytewax.inputs import StatefulSourcePartition
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
 from dataflows.following import FollowedSource, Polled, wall_clock
+from dataflows.meetings import Meeting
+from dataflows.shares import WHOLE
 
 
 class Scripted:
@@ -19,13 +21,13 @@ class Scripted:
     def __init__(self, polls: Sequence[list[Chunk] | Exception]) -> None:
         self._polls = list(polls)
         self._done = 0
-        self.opened_at: list[bytes | None] = []
+        self.opened_at: list[list[bytes]] = []
         self.caught_up = True
         self.reached: int | None = None
         self.is_closed = False
 
-    def open(self, position: bytes | None) -> Scripted:
-        self.opened_at.append(position)
+    def open(self, positions: Sequence[bytes]) -> Scripted:
+        self.opened_at.append(list(positions))
         return self
 
     def poll(self, limit: int) -> list[Chunk]:
@@ -48,9 +50,10 @@ def partition(
     failed: Callable[[Exception], None] = print,
     stored: bytes | None = None,
 ) -> StatefulSourcePartition[Polled, bytes]:
-    source = FollowedSource({key: one.open for key, one in sources.items()}, stop, failed)
-    assert source.list_parts() == ["all"]
-    return source.build_part("flow.events", "all", stored)
+    opened = {key: one.open for key, one in sources.items()}
+    source = FollowedSource(WHOLE, opened, None, Meeting(["00"]), stop, failed)
+    assert source.list_parts() == ["00"]
+    return source.build_part("flow.events", "00", stored)
 
 
 def test_what_is_there_is_delivered_and_silence_is_reported() -> None:
@@ -94,7 +97,7 @@ def test_every_source_goes_on_at_its_own_position() -> None:
     stored = one.snapshot()
     web, app, new = Scripted([]), Scripted([]), Scripted([])
     partition({"web": web, "app": app, "new": new}, threading.Event(), stored=stored)
-    assert (web.opened_at, app.opened_at, new.opened_at) == ([b"1"], [b"1"], [None])
+    assert (web.opened_at, app.opened_at, new.opened_at) == ([[b"1"]], [[b"1"]], [[]])
 
 
 def test_sources_are_closed_with_it() -> None:

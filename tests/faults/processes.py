@@ -27,6 +27,11 @@ class Process:
         self.err = err
 
     @property
+    def id(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def runs(self) -> bool:
         return self._process.is_alive()
 

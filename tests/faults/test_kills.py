@@ -23,10 +23,9 @@ def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
     begin(story)
     kills = 0
     while kills < KILLS:
-        workers = str(story.random.choice((1, 1, 2, 3)))
         # From outside at any time, or by itself in the midst of storing an epoch.
         kill_at = story.random.choice((None, story.random.randint(1, 300)))
-        with process(story.root, "--workers", workers, harm=Harm(kill_at=kill_at)) as one:
+        with process(story.root, harm=Harm(kill_at=kill_at)) as one:
             one.await_begin()
             story.go_on(story.random.uniform(0.0, 1.5))
             if story.random.random() < 0.2 and one.runs:

@@ -70,7 +70,7 @@ def reading(topic: Topic, position: bytes | None = None, /, **options: Any) -> I
     said: list[str] = []
     source = KafkaSource(settings(topic, options), GROUP, said.append)
     try:
-        yield Reader(source.follow(position), said)
+        yield Reader(source.follow([] if position is None else [position]), said)
     finally:
         source.close()
 

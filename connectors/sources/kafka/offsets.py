@@ -76,6 +76,16 @@ def decode_position(position: bytes, topic: str, topic_id: str) -> dict[int, Mar
     return read.marks
 
 
+def furthest(found: Iterable[Mapping[int, Mark]]) -> dict[int, Mark]:
+    """Of each partition the mark that is furthest on."""
+    marks: dict[int, Mark] = {}
+    for some in found:
+        for partition, mark in some.items():
+            if partition not in marks or mark.next > marks[partition].next:
+                marks[partition] = mark
+    return marks
+
+
 def made_anew(topic: str) -> SourceError:
     return SourceError(
         f"topic '{topic}' has been deleted and made anew since the job read it; start with "
@@ -118,16 +128,29 @@ def first_marks(
     instant = read_instant(start)
     if instant is None:
         raise SourceError(f"'start' is {EARLIEST}, {LATEST} or an instant, not '{start}'")
-    asked = [TopicPartition(topic, one, -(-instant // _MILLISECOND)) for one in edges]
+    ends = past_ends(consumer, topic, edges, instant)
+    return {one: Mark(end) for one, end in ends.items()}
+
+
+def past_ends(
+    consumer: Consumer, topic: str, partitions: Iterable[int], instant: int
+) -> dict[int, int]:
+    """The offset of the first message of each partition that arrived at an instant or later.
+
+    Where nothing is as young as that, it is that of what comes next.
+
+    Raises:
+        SourceError: the brokers do not tell.
+    """
+    highs = {one: bounds(consumer, topic, one)[1] for one in partitions}
+    if not highs:
+        return {}
+    asked = [TopicPartition(topic, one, -(-instant // _MILLISECOND)) for one in highs]
     try:
         found = consumer.offsets_for_times(asked, _PATIENCE)
     except KafkaException as error:
         raise _untold(topic, error) from error
-    # Where nothing is as young as that, reading begins with what comes next.
-    return {
-        one.partition: Mark(one.offset if one.offset >= 0 else edges[one.partition][1])
-        for one in found
-    }
+    return {one.partition: one.offset if one.offset >= 0 else highs[one.partition] for one in found}
 
 
 def _untold(topic: str, error: KafkaException) -> SourceError:

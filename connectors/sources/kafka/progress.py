@@ -1,8 +1,8 @@
 """How far each partition of a topic has been read, and what may be delivered next.
 
-What the topic held when it was opened is history, and is delivered first, of all partitions.  What
+What arrived before the job started is the past, and is delivered first, of all partitions.  What
 has come since waits, so that no partition is still in the past when another is in the present.  It
-is thrown away when it comes, and read again when there is no more history: a client that is told to
+is thrown away when it comes, and read again when the past has been left: a client that is told to
 pause would do the same.
 """
 
@@ -30,34 +30,39 @@ class Columns(NamedTuple):
 
 
 class Progress:
-    """`marks` are those of what has been delivered; `history` is where it ends, by partition."""
+    """`marks` are those of what has been delivered."""
 
     def __init__(self) -> None:
         self.marks: dict[int, Mark] = {}
-        self._history: dict[int, int] = {}
+        self._past: dict[int, int] | None = None  # where it ends, for partitions still in it
+        self._started = 0
         self._at_end: set[int] = set()
 
-    def begin(self, marks: Mapping[int, Mark], history: Mapping[int, int]) -> None:
+    def begin(self, marks: Mapping[int, Mark], past: Mapping[int, int], started: int) -> None:
+        """`past` is where each partition's past ends, which is what arrived before `started`."""
         self.marks = dict(marks)
-        self._history = dict(history)
-        self.leave_history()
+        self._past = dict(past)
+        self._started = started
 
     def waiting_from(self) -> dict[int, int]:
-        """The first offset of each partition that waits for others; none if there is no history."""
-        if not self._history:
+        """The first offset of each partition that has to wait; none if the past has been left."""
+        if self._past is None:
             return {}
-        return {one: self._history.get(one, mark.next) for one, mark in self.marks.items()}
+        return {one: self._past.get(one, mark.next) for one, mark in self.marks.items()}
 
-    def leave_history(self) -> bool:
-        """Whether the last history has been delivered since it was asked before."""
-        if not self._history:
+    def may_leave_past(self) -> bool:
+        """Whether the past has not been left, but all of it has been delivered."""
+        if self._past is None:
             return False
-        self._history = {
+        self._past = {
             one: end
-            for one, end in self._history.items()
+            for one, end in self._past.items()
             if one in self.marks and self.marks[one].next < end
         }
-        return not self._history
+        return not self._past
+
+    def leave_past(self) -> None:
+        self._past = None
 
     def deliver(self, messages: Sequence[Message], known_end: Callable[[int], int]) -> Columns:
         """Take note of messages that are being delivered, and give them their arrivals.
@@ -98,12 +103,14 @@ class Progress:
         self._at_end.clear()
 
     def behind(self, *, is_doubtful: bool) -> list[int]:
-        """The latest arrival in each partition that may have more.
+        """Instants up to which all has been delivered, for what may have more.
 
-        All may if it is doubtful what the brokers have.
+        All partitions may if it is doubtful what the brokers have.
         """
         if is_doubtful:
             return [mark.latest for mark in self.marks.values()]
-        if self._history:
-            return [self.marks[one].latest for one in self._history]
+        if self._past:
+            return [self.marks[one].latest for one in self._past]
+        if self._past is not None:
+            return [self._started]
         return [mark.latest for one, mark in self.marks.items() if one not in self._at_end]

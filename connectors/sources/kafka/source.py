@@ -1,4 +1,4 @@
-"""A followed topic: all its partitions by one consumer, from offsets that the job itself keeps.
+"""A followed topic: all its partitions, or some, by one consumer, from offsets the job keeps.
 
 Offsets belong to the job's stored state, which alone decides where reading goes on.  They are
 committed to a consumer group as well, one stored state behind, so that the tools that watch
@@ -11,7 +11,8 @@ at its own time, as after a stop of the job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -30,7 +31,9 @@ from connectors.sources.kafka.offsets import (
     decode_position,
     encode_position,
     first_marks,
+    furthest,
     made_anew,
+    past_ends,
 )
 from connectors.sources.kafka.progress import Progress
 from connectors.sources.kafka.watch import TopicFacts, TopicWatch
@@ -56,16 +59,30 @@ _DEFAULTS = {
 }
 
 
+def _all(_partition: int) -> bool:
+    return True
+
+
+def _at_once() -> bool:
+    return True
+
+
 class KafkaSource:
     """Follows the topic of a source, at once reachable, from `follow` on readable.
 
     `tell` is given a sentence when the brokers are lost or found, or messages are passed over.
 
+    Args:
+        started: What arrived before is the topic's past; by default, before now.
+
     Raises:
         SourceError: the options are wrong, the brokers cannot be reached, there is no such topic.
     """
 
-    def __init__(self, settings: Settings, group: str, tell: Tell) -> None:
+    def __init__(
+        self, settings: Settings, group: str, tell: Tell, started: int | None = None
+    ) -> None:
+        self._started = time.time_ns() // 1_000 if started is None else started
         self._tell = tell
         self._start = str(settings.options.get("start", EARLIEST))
         self._skips = settings.options.get("on_missing") == "skip"
@@ -91,9 +108,6 @@ class KafkaSource:
             watching = properties(settings, {"error_cb": _unheard}, {"client.id": "usher"})
             self._watch = TopicWatch(watching, self._topic)
             self._facts = self._described()
-            self._opened_at = {
-                one: bounds(self._consumer, self._topic, one)[1] for one in self._facts.partitions
-            }
         except (KafkaRefused, SourceError) as error:
             raise self._error(str(error)) from error
         except KafkaException as error:
@@ -103,24 +117,37 @@ class KafkaSource:
         self.caught_up = False
         """Whether every message has been delivered that the brokers have."""
 
-    def follow(self, position: bytes | None) -> KafkaSource:
-        """Read on at a position, or where `start` says.
+    def follow(
+        self,
+        positions: Sequence[bytes],
+        has: Callable[[int], bool] = _all,
+        goes_on: Callable[[], bool] = _at_once,
+    ) -> KafkaSource:
+        """Read on at the positions of an earlier job's shares, or where `start` says.
+
+        Args:
+            has: Which partitions are read here.
+            goes_on: Asked when their past has been read, until it is time to read what is newer.
 
         Raises:
-            SourceError: the position is not of this topic, or its next messages are gone.
+            SourceError: a position is not of this topic, or its next messages are gone.
         """
-        partitions = self._facts.partitions
+        self._has = has
+        self._goes_on = goes_on
+        partitions = self._own(self._facts.partitions)
         try:
-            if position is None:
-                marks = first_marks(self._consumer, self._topic, partitions, self._start)
-            else:
-                marks = decode_position(position, self._topic, self._facts.id)
+            if positions:
+                found = [decode_position(one, self._topic, self._facts.id) for one in positions]
+                marks = {one: mark for one, mark in furthest(found).items() if has(one)}
                 for partition, mark in marks.items():
                     self._check(partition, mark)
+            else:
+                marks = first_marks(self._consumer, self._topic, partitions, self._start)
+            past = past_ends(self._consumer, self._topic, partitions, self._started)
         except SourceError as error:
             raise self._error(str(error)) from error
         self._stored = {partition: mark.next for partition, mark in marks.items()}
-        self._progress.begin(marks, self._opened_at)
+        self._progress.begin(marks, past, self._started)
         self._assign()
         self._take_on(partitions)
         return self
@@ -148,7 +175,8 @@ class KafkaSource:
         chunks: list[Chunk] = [self._delivered(messages)] if messages else []
         for partition, offset, error in notes:
             self._note(partition, min(offset, wait.get(partition, offset)), error)
-        if self._progress.leave_history():
+        if self._progress.may_leave_past() and self._goes_on():
+            self._progress.leave_past()
             self._assign()
         if self._connection.failure:
             raise SourceError(self._connection.failure)
@@ -237,7 +265,10 @@ class KafkaSource:
             raise self._error(f"topic '{self._topic}' does not exist any more")
         if facts.id != self._facts.id:
             raise self._error(str(made_anew(self._topic)))
-        self._take_on(facts.partitions)
+        self._take_on(self._own(facts.partitions))
+
+    def _own(self, partitions: Sequence[int]) -> list[int]:
+        return [one for one in partitions if self._has(one)]
 
     def _take_on(self, partitions: Sequence[int]) -> None:
         """Read partitions that are new, from their beginning: nobody has read what is in them."""

@@ -1,0 +1,95 @@
+"""One process of a job of several: started by the supervisor, and by nobody else.
+
+It is told what to do, and tells what comes of it, over a socket that it inherits.  The socket is
+its life line: when the other side is gone, so is the process, wherever it is stuck.  Signals are
+the supervisor's business; those that reach a whole group of processes are not heard here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+from cli.failures import ENVIRONMENT, FAILURES, sentence_of
+from dataflows.cluster import Counted, News, Part, Refused, run_part
+from dataflows.summary import RecordCounts
+
+_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+
+# What the supervisor says: end in good order.
+STOP = "stop"
+
+# Seconds between two times at which it is told how much was read.
+_COUNTED_EVERY = 1.0
+
+
+class LifeLine:
+    """The socket to the supervisor."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.stop = threading.Event()
+        self.counts = RecordCounts()
+
+    def receive(self) -> Part:
+        part: Part = self._connection.recv()
+        for work in (self._listen, self._count):
+            threading.Thread(target=work, daemon=True).start()
+        return part
+
+    def tell(self, news: News) -> None:
+        try:
+            with self._lock:
+                self._connection.send(news)
+        except OSError:
+            os._exit(ENVIRONMENT)
+
+    def _listen(self) -> None:
+        try:
+            while self._connection.recv() != STOP:
+                """There is nothing else to be told."""
+            self.stop.set()
+            self._connection.recv()
+        except (EOFError, OSError):
+            os._exit(ENVIRONMENT)
+
+    def _count(self) -> None:
+        while True:
+            time.sleep(_COUNTED_EVERY)
+            self.tell_counts()
+
+    def tell_counts(self) -> None:
+        self.tell(Counted(replace(self.counts)))
+
+
+def main() -> None:
+    """Usage: python -m cli.worker SOCKET STDERR, both descriptors that are inherited."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    # Sentences go where the supervisor's go; what nobody has foreseen goes into a file.
+    sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
+    line = LifeLine(Connection(int(sys.argv[1])))
+    try:
+        run_part(line.receive(), line.tell, line.counts, line.stop)
+        line.tell_counts()
+    except FAILURES as error:
+        line.tell(Refused(sentence_of(error)))
+        code = ENVIRONMENT
+    except BaseException:  # noqa: BLE001  into the file of last words; the supervisor says where
+        os.write(2, traceback.format_exc().encode())
+        code = 1
+    else:
+        code = 0
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
