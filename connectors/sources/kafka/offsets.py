@@ -47,12 +47,7 @@ def decode_position(position: bytes, topic: str, topic_id: str) -> dict[int, Mar
     Raises:
         SourceError: it is damaged, or another topic's.
     """
-    try:
-        read = msgspec.json.decode(position, type=Position)
-    except msgspec.MsgspecError as error:
-        raise SourceError(f"the recorded position in topic '{topic}' is damaged") from error
-    if read.version != _VERSION:
-        raise SourceError(f"the recorded position in topic '{topic}' has version {read.version}")
+    read = read_position(position, topic)
     if read.topic != topic:
         raise SourceError(
             f"the job's state was stored while the source read topic '{read.topic}', not "
@@ -61,6 +56,21 @@ def decode_position(position: bytes, topic: str, topic_id: str) -> dict[int, Mar
     if read.topic_id != topic_id:
         raise made_anew(topic)
     return read.marks
+
+
+def read_position(position: bytes, topic: str) -> Position:
+    """What a source that reads this topic has recorded, of whichever topic it was.
+
+    Raises:
+        SourceError: it is damaged.
+    """
+    try:
+        read = msgspec.json.decode(position, type=Position)
+    except msgspec.MsgspecError as error:
+        raise SourceError(f"the recorded position in topic '{topic}' is damaged") from error
+    if read.version != _VERSION:
+        raise SourceError(f"the recorded position in topic '{topic}' has version {read.version}")
+    return read
 
 
 def made_anew(topic: str) -> SourceError:
@@ -99,6 +109,17 @@ def first_marks(
     instant = read_instant(start)
     if instant is None:
         raise SourceError(f"'start' is {EARLIEST}, {LATEST} or an instant, not '{start}'")
+    return marks_from(consumer, topic, edges, instant)
+
+
+def marks_from(
+    consumer: Consumer, topic: str, edges: Mapping[int, tuple[int, int]], instant: int
+) -> dict[int, Mark]:
+    """Where the messages of an instant and later begin, by partition.
+
+    Raises:
+        SourceError: the brokers do not tell.
+    """
     asked = [TopicPartition(topic, one, -(-instant // _MILLISECOND)) for one in edges]
     try:
         found = consumer.offsets_for_times(asked, _PATIENCE)
