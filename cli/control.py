@@ -1,11 +1,12 @@
-"""What makes a running job end: a signal, or definitions that have changed.
+"""What makes a running job end: a signal, definitions that have changed, or a backfill.
 
 A plan is woven through readers and key groups, so a job does not change it while it runs.  It ends
 as it does on SIGTERM, which stores its state, and the next one goes on from there in the same
 process.  That takes a second or two, and events wait in their sources.
 
 The folder is looked at once a second, and at once on SIGHUP.  Definitions with mistakes are shown,
-and the job goes on with those it has.
+and the job goes on with those it has.  A request for a backfill ends the job, too: the next one
+begins with it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 
 import click
 
+from dataflows.backfill import requested_backfill
+from dataflows.ownership import usher_folder
 from project.folder import LoadedProject, load_project, read_files
 
 _INTERVAL_SECONDS = 1.0
@@ -32,12 +35,14 @@ class Control:
         self._files: dict[str, str] = {}
         self._next: LoadedProject | None = None
         self._job = threading.Event()
+        self._backfill: str | None = None  # the request that the attached job sees to
         self._ended = False
         self._asked = threading.Event()
 
-    def attach(self, stop: threading.Event) -> None:
-        """From now on end the job that ends when `stop` is set."""
+    def attach(self, stop: threading.Event, backfill: str | None = None) -> None:
+        """From now on end the job that ends when `stop` is set; it sees to a backfill's request."""
         self._job = stop
+        self._backfill = backfill
         if self._ended or self._next is not None:
             stop.set()
 
@@ -61,11 +66,19 @@ class Control:
         while not self._ended:
             asked = self._asked.wait(_INTERVAL_SECONDS)
             self._asked.clear()
+            self._look_for_backfill()
             before, (seen, _) = seen, read_files(self._root)
             # Files that have just changed may be changing still.
             if asked or (seen == before and seen != self._files):
                 self._files = seen
                 self._compare(asked=asked)
+
+    def _look_for_backfill(self) -> None:
+        request = requested_backfill(usher_folder(self._root))
+        if request not in (None, self._backfill):
+            self._backfill = request
+            self._next = self._next or self._latest
+            self._job.set()
 
     def _compare(self, *, asked: bool) -> None:
         loading = load_project(self._root)

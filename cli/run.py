@@ -14,11 +14,12 @@ from cli.control import controlled
 from cli.failures import ENVIRONMENT, environment_failures
 from cli.validate import load_or_exit
 from connectors.sources.errors import SourceError
+from dataflows.backfill import Backfill, requested_backfill
 from dataflows.emission import Emission
 from dataflows.following import wall_clock
 from dataflows.job import Start, run_job
-from dataflows.ownership import sole_job
-from dataflows.preparation import Job, JobRefused, prepare_job
+from dataflows.ownership import sole_job, usher_folder
+from dataflows.preparation import Job, JobRefused, prepare_job, tell
 from dataflows.recovery import with_stored_audiences
 from dataflows.summary import RecordCounts
 from membership.errors import StoreError
@@ -76,7 +77,7 @@ def _run(loaded: LoadedProject, workers: int, form: str, start: Start) -> None:
     emission, job = _prepared(loaded, form, counts, start)
     with controlled(loaded) as control:
         while True:
-            control.attach(job.stop)
+            control.attach(job.stop, job.backfill.request if job.backfill else None)
             try:
                 run_job(job, workers=workers, start=start)
             finally:
@@ -122,7 +123,7 @@ def _prepared(
         reconciled=_tell_differences,
     )
     try:
-        job = prepare_job(loaded, wall_clock(), emission)
+        job = prepare_job(loaded, wall_clock(), emission, _backfill(loaded.root))
     except BaseException:
         emission.close()
         raise
@@ -132,6 +133,12 @@ def _prepared(
         )
     click.echo("usher: running; stop with SIGTERM or Ctrl-C", err=True)
     return emission, job
+
+
+def _backfill(root: Path) -> Backfill | None:
+    folder = usher_folder(root)
+    request = requested_backfill(folder)
+    return None if request is None else Backfill(folder, request, tell)
 
 
 def _print_line(line: str) -> None:

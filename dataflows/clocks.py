@@ -16,6 +16,7 @@ from engine.hashing import GROUPS
 from engine.inputs import Inputs
 
 Batch = Mapping[str, Inputs]  # by parent model, each user's in order of arrival
+KnownSince = Mapping[str, Mapping[int, int]]  # by parent model and number of the condition
 
 
 class VirtualClock:
@@ -74,6 +75,7 @@ class LiveClock:
         self._allowance = allowance
         self._latest: dict[str, int | None] = dict.fromkeys(sources)
         self._caught_up = dict.fromkeys(self._latest, False)
+        self._tick = _NOTHING_YET
         self._in_force = False
         self._reconciled = 0  # key groups
 
@@ -84,7 +86,7 @@ class LiveClock:
         if latest is not None:
             self._latest[source] = latest
         self._caught_up[source] = caught_up
-        tick = self._reached(now)
+        self._tick = tick = self._reached(now)
         if not self._in_force:
             history, batch = _cut(batch, self._start)
             if history:
@@ -94,6 +96,10 @@ class LiveClock:
             self._in_force = True
             yield Step(self._start, {}, self._start)
         yield Step(None, batch, tick, self._to_reconcile())
+
+    def recall(self, batch: Batch, known_since: KnownSince | None) -> Step:
+        """The step for what happened before, or for its end; the clock stays where it is."""
+        return Step(None, {}, self._tick, None, batch, known_since)
 
     def _to_reconcile(self) -> int | None:
         """The next key group, once all that had happened before the start has been evaluated."""

@@ -102,7 +102,12 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             if self._group is None:
                 self._group = self._open(step)
             result = self._apply(self._group, step)
-            if len(result.transitions) or step.is_reconciled or not self._audiences.live:
+            if (
+                len(result.transitions)
+                or step.is_reconciled
+                or step.known_since is not None
+                or not self._audiences.live
+            ):
                 emitted.append(result)
         return emitted, StatefulBatchLogic.RETAIN
 
@@ -118,8 +123,14 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         if step.inputs is not None:
             parts.append(group.apply(step.inputs))
             self.changed = True
+        if step.recalled is not None:
+            parts.append(group.recall(step.recalled))
+            self.changed = True
         self.changed |= group.due < step.tick
         parts.append(group.advance(step.tick))
+        if step.known_since is not None:
+            parts.append(group.end_recall(step.known_since, step.tick))
+            self.changed = True
         self._clock = max(self._clock, step.tick)
         counts = Counts(*(now - then for now, then in zip(group.counts, before, strict=True)))
         return GroupTransitions(
@@ -130,6 +141,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             self._pull,
             step.tick,
             group.members() if step.is_reconciled else None,
+            group.warming if step.known_since is not None else None,
         )
 
     def _open(self, step: GroupStep) -> KeyGroup:

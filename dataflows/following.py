@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
+from dataflows.recalling import Histories, Recalled
 from dataflows.seals import sealed, unsealed
 
 # How often a source that has nothing new is asked again, and how often its silence is reported,
@@ -60,7 +61,8 @@ OpenSource = Callable[[bytes | None], Followed]
 class Polled:
     """What one source delivered at `now`.
 
-    `caught_up` if there is no more for the moment; `reached` as the source says.
+    `caught_up` if there is no more for the moment; `reached` as the source says.  Where it is of
+    its history, nothing counts but what is `recalled`.
     """
 
     source: str
@@ -68,12 +70,18 @@ class Polled:
     caught_up: bool
     now: int
     reached: int | None = None
+    recalled: Recalled | None = None
+
+
+# Opens the histories that are to be recalled before positions.
+OpenHistories = Callable[[Mapping[str, bytes]], Histories]
 
 
 class FollowedSource(FixedPartitionedSource[Polled, bytes]):
     """All sources of a job, as one partition.
 
-    It ends when `stop` is set, and when a source cannot be read, which `failed` is told.
+    It ends when `stop` is set, and when a source cannot be read, which `failed` is told.  Histories
+    are read beside them; or before anything else, if they come `first`.
     """
 
     def __init__(
@@ -81,10 +89,15 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         sources: Mapping[str, OpenSource],
         stop: threading.Event,
         failed: Callable[[Exception], None],
+        histories: OpenHistories | None = None,
+        *,
+        first: bool = False,
     ) -> None:
         self._sources = sources
         self._stop = stop
         self._failed = failed
+        self._histories = histories
+        self._first = first
 
     @override
     def list_parts(self) -> list[str]:
@@ -98,7 +111,8 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         if resume_state is not None:
             positions = msgspec.msgpack.decode(unsealed(resume_state), type=dict[str, bytes])
         followed = {key: open_(positions.get(key)) for key, open_ in self._sources.items()}
-        return _FollowedPartition(followed, self._stop, self._failed)
+        histories = None if self._histories is None else self._histories(positions)
+        return _FollowedPartition(followed, self._stop, self._failed, histories, self._first)
 
 
 class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
@@ -107,10 +121,14 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         sources: Mapping[str, Followed],
         stop: threading.Event,
         failed: Callable[[Exception], None],
+        histories: Histories | None,
+        first: bool,
     ) -> None:
         self._sources = sources
         self._stop = stop
         self._failed = failed
+        self._histories = histories
+        self._first = first
         self._reported = dict.fromkeys(sources, 0)
         self._idle = False
 
@@ -118,8 +136,10 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
     def next_batch(self) -> list[Polled]:
         if self._stop.is_set():
             raise StopIteration
-        batch = []
-        self._idle = True
+        batch = self._recalled()
+        self._idle = not batch
+        if self._histories is not None and self._first:
+            return batch
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
@@ -135,6 +155,17 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
             self._idle &= not chunks
         return batch
 
+    def _recalled(self) -> list[Polled]:
+        """A piece of the histories."""
+        if self._histories is None:
+            return []
+        recalled = self._histories.poll()
+        if self._histories.ended:
+            self._histories = None
+        if recalled is None:
+            return []
+        return [Polled(recalled.source, (), False, wall_clock(), None, recalled)]
+
     @override
     def next_awake(self) -> datetime | None:
         return datetime.now(UTC) + _POLL if self._idle else None
@@ -146,5 +177,7 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
 
     @override
     def close(self) -> None:
+        if self._histories is not None:
+            self._histories.close()
         for source in self._sources.values():
             source.close()

@@ -12,7 +12,8 @@ from dataflows.chains import DamagedLog
 from dataflows.checkpoints import Checkpoints
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
-from dataflows.recovery import damaged, forget_state, open_recovery
+from dataflows.recalling import Recall
+from dataflows.recovery import Recovery, damaged, forget_state, open_recovery
 from dataflows.running import run_flow
 from engine.codec import DamagedState, ForeignState
 
@@ -45,8 +46,26 @@ def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
         forget_state(job.loaded.root)
     recovery = open_recovery(job.loaded)
     audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
-    flow = realtime_flow(replace(job, audiences=audiences))
     try:
+        job = replace(job, audiences=audiences, recall=_recall(job, recovery))
+        flow = realtime_flow(job)
         run_flow(flow, workers=workers, epoch=EPOCH, recovery=recovery.config)
     except (DamagedState, DamagedLog, ForeignState) as error:
         raise damaged(recovery.log.folder, error) from error
+    if job.backfill is not None:
+        job.backfill.close()
+
+
+def _recall(job: Job, recovery: Recovery) -> Recall | None:
+    """What the backfill has to bring back that was asked for."""
+    if job.backfill is None:
+        return None
+    plans = job.audiences.plans
+    warming = recovery.warming(plans)
+    recall = Recall.of(warming, plans, job.loaded.project.events, recovery.clock)
+    job.backfill.begin(recall)
+    if recall.sources:
+        return recall
+    if job.backfill.is_alone:
+        job.stop.set()
+    return None

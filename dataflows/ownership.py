@@ -17,6 +17,16 @@ def usher_folder(root: Path) -> Path:
     return folder
 
 
+def is_owned(root: Path) -> bool:
+    """Whether a job holds the project's folder at this moment."""
+    with _lock(root).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 @contextmanager
 def sole_job(root: Path) -> Iterator[None]:
     """Hold the project's folder for one job.
@@ -24,10 +34,14 @@ def sole_job(root: Path) -> Iterator[None]:
     Raises:
         JobRefused: another job holds it.
     """
-    path = usher_folder(root) / "lock"
+    path = _lock(root)
     with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise JobRefused(f"another job runs on this project (it holds {path})") from None
         yield
+
+
+def _lock(root: Path) -> Path:
+    return usher_folder(root) / "lock"

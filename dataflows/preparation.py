@@ -12,10 +12,14 @@ from typing import Protocol
 from audience_dsl.definitions import ParentPlan, Settings
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.followed import FollowedFiles, FollowedInput
+from connectors.sources.history import FileHistory, NoHistory
+from connectors.sources.kafka.history import KafkaHistory
 from connectors.sources.kafka.source import KafkaSource
 from connectors.sources.reader import Batch
+from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource
+from dataflows.recalling import OpenHistory, Recall
 from dataflows.steps import GroupTransitions
 from project.folder import LoadedProject
 from schedules.pulls import next_pull
@@ -61,10 +65,15 @@ class Job:
     sources: Mapping[str, OpenSource]
     started: int
     outputs: Outputs
+    histories: Mapping[str, OpenHistory]
     stop: threading.Event = field(default_factory=threading.Event)
+    backfill: Backfill | None = None  # one that was asked for
+    recall: Recall | None = None  # what it has to bring back
 
 
-def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
+def prepare_job(
+    loaded: LoadedProject, started: int, outputs: Outputs, backfill: Backfill | None = None
+) -> Job:
     """Follow the sources and bring the snapshots up to date.
 
     Raises:
@@ -82,7 +91,23 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
         sources=sources,
         started=started,
         outputs=outputs,
+        backfill=backfill,
+        histories={key: _history(loaded, one) for key, one in loaded.project.sources.items()},
     )
+
+
+def _history(loaded: LoadedProject, source: Settings) -> OpenHistory:
+    if source.type == "kafka":
+        return partial(KafkaHistory, source, _group(loaded, source), tell)
+    path = str(source.options["path"])
+    if path == STANDARD_INPUT:
+        return lambda _position, _since: NoHistory()
+    return partial(FileHistory, [loaded.root / path])
+
+
+def _group(loaded: LoadedProject, source: Settings) -> str:
+    """The consumer group in which a topic is read."""
+    return f"usher-{loaded.project.name}-{source.key}"
 
 
 def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
@@ -92,8 +117,7 @@ def _sources(loaded: LoadedProject) -> dict[str, OpenSource]:
             case "file":
                 opened = _file_source(loaded, source)
             case "kafka":
-                group = f"usher-{loaded.project.name}-{source.key}"
-                opened = KafkaSource(source, group, tell).follow
+                opened = KafkaSource(source, _group(loaded, source), tell).follow
             case _:
                 raise JobRefused(
                     f"source '{source.key}' is of type {source.type}, which this release does not "

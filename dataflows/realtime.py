@@ -3,6 +3,8 @@
     sources ─► read: decode, match ─► tell time ─► evaluate_audiences ─► transitions
                         └─► dead letters
 
+A backfill's histories come in where the sources do, and count as what happened before.
+
 Everything before the evaluation is one partition: sources are followed, read and given their time
 in one place, so that there is one clock.  Flow and step ids are part of what a stored job is
 resumed by; they never change.
@@ -14,7 +16,7 @@ Bytewax's own options for workers and recovery.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +36,8 @@ from dataflows.evaluation import evaluate_audiences
 from dataflows.following import FollowedSource, Polled, wall_clock
 from dataflows.ownership import sole_job
 from dataflows.preparation import Job, JobRefused, prepare_job
-from dataflows.steps import Step
+from dataflows.recalling import Ends, Histories, Recalled
+from dataflows.steps import GroupTransitions, Step
 from project.folder import load_project
 from warehouse.errors import WarehouseError
 
@@ -44,7 +47,7 @@ ALLOWANCE = 100_000
 
 def realtime_flow(job: Job) -> Dataflow:
     flow = Dataflow("usher-realtime")
-    polled = op.input("events", flow, FollowedSource(job.sources, job.stop, job.outputs.failed))
+    polled = op.input("events", flow, _followed(job))
     readings = op.flat_map("read", polled, Readers(job).read)
     broken = op.flat_map("dead_letters", readings, dead_letters)
     op.output("bury", broken, CallbackSink(job.outputs.bury, job.outputs.settle))
@@ -53,20 +56,45 @@ def realtime_flow(job: Job) -> Dataflow:
     op.output(
         "transitions",
         transitions,
-        CallbackSink(job.outputs.take, job.outputs.settle, job.outputs.begin),
+        CallbackSink(partial(_take, job), partial(_settle, job), job.outputs.begin),
     )
     return flow
 
 
+def _followed(job: Job) -> FollowedSource:
+    if job.recall is None or job.backfill is None:
+        return FollowedSource(job.sources, job.stop, job.outputs.failed)
+    histories = partial(Histories, job.histories, recall=job.recall, told=job.backfill)
+    first = job.backfill.is_alone
+    return FollowedSource(job.sources, job.stop, job.outputs.failed, histories, first=first)
+
+
+def _take(job: Job, found: Sequence[GroupTransitions]) -> None:
+    job.outputs.take(found)
+    if job.backfill is not None:
+        job.backfill.take(found)
+
+
+def _settle(job: Job) -> None:
+    job.outputs.settle()
+    if job.backfill is not None:
+        job.backfill.settle()
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one source has delivered until `now`; no batch where it had nothing new."""
+    """What one source has delivered until `now`; no batch where it had nothing new.
+
+    Of a history the batch is `recalled`; at its end there is none, but since when it is complete.
+    """
 
     source: str
     batch: Batch | None
     caught_up: bool
     now: int
     reached: int | None
+    recalled: bool = False
+    known_since: int | None = None
 
 
 class Readers:
@@ -75,14 +103,23 @@ class Readers:
     def __init__(self, job: Job) -> None:
         project = job.loaded.project
         self._count = job.outputs.count
+        self._recall = job.recall
         self._readers = {}
+        self._rereaders = {}
         for key in job.sources:
             named = project.sources[key].options.get("format")
             form = None if named is None else str(named)
             self._readers[key] = EventReader(project.events, project.plans, key, form)
+            if job.recall is not None:
+                self._rereaders[key] = EventReader(
+                    project.events, project.plans, key, form, job.recall.counted
+                )
 
     def read(self, polled: Polled) -> Iterator[Reading]:
         """One reading a chunk, and one for a source without."""
+        if polled.recalled is not None:
+            yield self._reread(polled.recalled, polled.now)
+            return
         reader = self._readers[polled.source]
         for number, chunk in enumerate(polled.chunks, start=1):
             batch = reader.read(chunk, ArrivalPolicy.LIVE, polled.now)
@@ -92,19 +129,44 @@ class Readers:
         if not polled.chunks:
             yield Reading(polled.source, None, polled.caught_up, polled.now, polled.reached)
 
+    def _reread(self, recalled: Recalled, now: int) -> Reading:
+        """What the records of a history mean that may still matter; nobody counts them again."""
+        assert self._recall is not None
+        source, batch = recalled.source, None
+        if recalled.chunk is not None:
+            reader = self._rereaders[source]
+            batch = reader.read(recalled.chunk, ArrivalPolicy.RECALLED, self._recall.clock)
+            batch = batch._replace(inputs=self._recall.young(batch.inputs), dead_letters=[])
+        return Reading(source, batch, False, now, None, True, recalled.known_since)
+
 
 class Time:
     """Give readings their time."""
 
     def __init__(self, job: Job) -> None:
         self._clock = LiveClock(job.started, ALLOWANCE, job.sources)
+        self._ends = None if job.recall is None else Ends(job.recall)
 
     def steps(self, reading: Reading) -> Iterator[Step]:
+        if reading.recalled:
+            yield from self._recalled(reading)
+            return
         inputs = {} if reading.batch is None else reading.batch.inputs
         reached = reading.reached
         if reached is None and reading.batch is not None:
             reached = reading.batch.latest_arrival
-        return self._clock.steps(reading.source, inputs, reached, reading.caught_up, reading.now)
+        yield from self._clock.steps(
+            reading.source, inputs, reached, reading.caught_up, reading.now
+        )
+
+    def _recalled(self, reading: Reading) -> Iterator[Step]:
+        if reading.batch is not None and reading.batch.inputs:
+            yield self._clock.recall(reading.batch.inputs, None)
+        if reading.known_since is not None:
+            assert self._ends is not None
+            known_since = self._ends.take(reading.source, reading.known_since)
+            if known_since is not None:
+                yield self._clock.recall({}, known_since)
 
 
 def dead_letters(reading: Reading) -> Iterable[tuple[str, DeadLetter]]:

@@ -10,15 +10,17 @@ knows.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from audience_dsl.definitions import ParentPlan
 from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
+from dataflows.evaluation import BEGINNING
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.removals import Known, known_audiences, with_known
@@ -26,6 +28,7 @@ from dataflows.resumption import DamagedStore, StoredRow, read_resumption
 from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
+from engine.group import KeyGroup
 from engine.hashing import GROUPS
 from project.folder import LoadedProject
 
@@ -44,6 +47,31 @@ class Recovery:
 
     config: RecoveryConfig
     log: StateLog
+    stored: Sequence[StoredGroup]  # key groups as they are resumed
+
+    def warming(self, plans: Mapping[str, ParentPlan]) -> dict[str, set[int]]:
+        """The conditions of each parent model that will be warming, by number.
+
+        All key groups came to their conditions at the same time, so one tells for all.
+
+        Raises:
+            DamagedState, ForeignState, DamagedLog: the stored state is damaged.
+        """
+        warming: dict[str, set[int]] = {}
+        for stored in self.stored:
+            parent = stored.key.partition("/")[0]
+            if parent in plans and parent not in warming and isinstance(stored.state, Position):
+                plan = plans[parent].plan
+                records = self.log.read(stored.state)
+                group = KeyGroup.load(plan, *records, clock=stored.clock)
+                numbers = {one.key: number for number, one in enumerate(plan.conditions)}
+                warming[parent] = {numbers[key] for key in group.warming}
+        return warming
+
+    @property
+    def clock(self) -> int:
+        """What the key groups had reached."""
+        return max((one.clock for one in self.stored), default=BEGINNING)
 
 
 def open_recovery(loaded: LoadedProject) -> Recovery:
@@ -65,9 +93,10 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         _make(recovery, known)
     stored = _read_known(recovery)
     try:
-        positions = _verified(read_resumption(recovery), stored)
+        groups = _verified(read_resumption(recovery), stored)
     except (DamagedStore, BrokenSeal) as error:
         raise damaged(recovery, error) from error
+    positions = [one.state for one in groups if isinstance(one.state, Position)]
     if log.is_in_use and not positions:
         raise damaged(recovery, "nothing that was stored is left")
     try:
@@ -78,7 +107,7 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         raise damaged(state, error) from error
     if stored != known:
         _write_known(recovery, known)
-    return Recovery(RecoveryConfig(recovery, None), log)  # type: ignore[no-untyped-call]
+    return Recovery(RecoveryConfig(recovery, None), log, groups)  # type: ignore[no-untyped-call]
 
 
 def forget_state(root: Path) -> None:
@@ -140,8 +169,8 @@ def _read_known(folder: Path) -> Known:
         raise damaged(folder, error) from error
 
 
-def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Position]:
-    """Where the state of all groups is, if the rows are one moment's and none is missing.
+def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[StoredGroup]:
+    """All groups, if the rows are one moment's and none is missing.
 
     Every step reaches every group, so all of them have been stored at the same epochs, and with the
     same clock.  The sources may have been asked once more, when nothing had come of it yet.  Parent
@@ -171,4 +200,4 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
         raise DamagedStore("the sources' positions are missing or too old")
     if not all(isinstance(group.state, Position) for group in groups):
         raise DamagedStore("it was made by a flow that keeps no log")
-    return [group.state for group in groups if isinstance(group.state, Position)]
+    return groups

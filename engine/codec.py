@@ -49,7 +49,7 @@ class _Header(msgspec.Struct, frozen=True):
 def encode(meanings: Meanings | None, columns: Columns, after: bytes = b"") -> bytes:
     """Bytes of a complete dump, or of a difference to the dump whose checksum is `after`.
 
-    The former has `meanings`; a difference only if they have changed.  Its plan is that of its dump.
+    The former has `meanings`, a difference only if they have changed: its plan is its dump's.
     """
     arrays = [np.ascontiguousarray(array) for array in _flattened(columns)]
     header = msgspec.msgpack.encode(

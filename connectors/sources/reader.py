@@ -48,7 +48,7 @@ class EventReader:
     `events` are all event models of the project.  Those of `source` apply, or all of them where it
     is `None`.  Without a `format`, that of each file is detected in its first chunk.
 
-    Where `only` is given, nothing is read but what these conditions count (numbers by parent model).
+    Where `only` is given, nothing is read but what these conditions count.
 
     Raises:
         ValueError: the format is unknown, or a path of an event model is malformed.

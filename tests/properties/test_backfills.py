@@ -127,8 +127,8 @@ class _Run:
                 assert {one.cause for one in ended_by} <= {"definition_changed", "window_expired"}
                 self.found += ended_by
                 started = max(started, clock)
-                for step in recalled:
-                    known_from.setdefault(step.record["userId"], clock)
+                for event in recalled:
+                    known_from.setdefault(event.record["userId"], clock)
                 exact_from = _exact_from(self.after.plan, job.warming())
                 if random.random() < self.way.restart:
                     job.restart(random)

@@ -1,7 +1,7 @@
 """What a topic held when a job had read it up to some position: read once more, from an instant on.
 
 A message that arrived at an instant or later lies behind the first one that the brokers find for
-it, since an arrival is the greatest timestamp so far.  So nothing more is read than what can matter.
+it, since an arrival is the greatest timestamp so far.  So nothing is read that cannot matter.
 """
 
 from __future__ import annotations
