@@ -66,9 +66,10 @@ def backfilled(root: Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def members(root: Path) -> set[tuple[str, str]]:
+def members(root: Path, *audiences: str) -> set[tuple[str, str]]:
+    """Audiences and users."""
     found = set()
-    for audience in ("nobody", "viewers", "absent", "rare"):
+    for audience in audiences or AFTER:
         command = [USHER, "-C", str(root), "members", audience]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         found |= {(audience, line.split()[1]) for line in said.splitlines()}
