@@ -45,7 +45,9 @@ def run_job(job: Job, *, workers: int = 1, start: Start = Start.RESUME) -> None:
     if start is not Start.RESUME:
         forget_state(job.loaded.root)
     recovery = open_recovery(job.loaded)
-    audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
+    audiences = msgspec.structs.replace(
+        job.audiences, checkpoints=Checkpoints(recovery.log), resumed_at=recovery.clock
+    )
     try:
         job = replace(job, audiences=audiences, recall=_recall(job, recovery))
         flow = realtime_flow(job)

@@ -85,8 +85,9 @@ class Recall:
         sources: dict[tuple[str, int], AbstractSet[str]] = {}
         longest = 0
         for parent, one in plans.items():
-            numbers = warming.get(parent, frozenset())
             conditions = one.plan.conditions
+            listening = {n for n, condition in enumerate(one.conditions) if condition.events}
+            numbers = listening & warming.get(parent, frozenset())
             named[parent] = {number: conditions[number].key for number in sorted(numbers)}
             shared = [set(of) for of in series_of(conditions) if not numbers.isdisjoint(of)]
             counted[parent] = frozenset[int]().union(*shared)
@@ -100,7 +101,7 @@ class Recall:
         """For each warming condition since when it is complete, as the sources' histories are."""
         return {
             parent: {
-                number: max(self.since, *(sources[one] for one in self.sources[parent, number]))
+                number: max([self.since, *(sources[one] for one in self.sources[parent, number])])
                 for number in numbers
             }
             for parent, numbers in self.warming.items()

@@ -20,7 +20,6 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from audience_dsl.definitions import ParentPlan
 from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
-from dataflows.evaluation import BEGINNING
 from dataflows.ownership import usher_folder
 from dataflows.preparation import JobRefused
 from dataflows.removals import Known, known_audiences, with_known
@@ -28,6 +27,7 @@ from dataflows.resumption import DamagedStore, StoredRow, read_resumption
 from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
+from engine.carrying import ALWAYS
 from engine.group import KeyGroup
 from engine.hashing import GROUPS
 from project.folder import LoadedProject
@@ -57,7 +57,14 @@ class Recovery:
         Raises:
             DamagedState, ForeignState, DamagedLog: the stored state is damaged.
         """
-        warming: dict[str, set[int]] = {}
+        if not self.stored:
+            return {}
+        known = {stored.key.partition("/")[0] for stored in self.stored}
+        warming = {
+            parent: set(range(len(one.plan.conditions)))
+            for parent, one in plans.items()
+            if parent not in known
+        }
         for stored in self.stored:
             parent = stored.key.partition("/")[0]
             if parent in plans and parent not in warming and isinstance(stored.state, Position):
@@ -70,8 +77,8 @@ class Recovery:
 
     @property
     def clock(self) -> int:
-        """What the key groups had reached."""
-        return max((one.clock for one in self.stored), default=BEGINNING)
+        """What the key groups had reached; `ALWAYS` if nothing was stored."""
+        return max((one.clock for one in self.stored), default=ALWAYS)
 
 
 def open_recovery(loaded: LoadedProject) -> Recovery:

@@ -97,9 +97,12 @@ class Member(NamedTuple):
 
 
 class KeyGroup:
-    """The memberships of one key group; `group` is its number, or `None` for all users."""
+    """The memberships of one key group; `group` is its number, or `None` for all users.
 
-    def __init__(self, plan: Plan, group: int | None = None) -> None:
+    Events up to `missed_until` have been missed: they happened before the plan came.
+    """
+
+    def __init__(self, plan: Plan, group: int | None = None, missed_until: int = ALWAYS) -> None:
         self.plan = plan
         self._group = group
         self._state = new_state(plan.word_count, plan.arrays.truths_at_rest.size)
@@ -115,7 +118,10 @@ class KeyGroup:
         )
         self._emitted = records(audiences + _EMITTED_ROWS, EMITTED)
         self._held = np.empty(0, dtype=np.int32)
-        self._exact_from = (ALWAYS,) * len(plan.conditions)
+        self._exact_from = tuple(
+            ALWAYS if missed_until == ALWAYS else missed_until + condition.window
+            for condition in plan.conditions
+        )
         self._has_new_meanings = False  # since the last dump
 
     def apply(self, inputs: Inputs) -> Transitions:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from dataflows.backfill import read_report, request_backfill
 from tests.cli.jobs import USHER, Job, eventually, job, now, running
-from tests.cli.projects import page, write_project
+from tests.cli.projects import DEFINITION, page, write_project
 from tests.cli.test_changes import append, by_signal, define
 
 # Nobody's views are counted by this one.
@@ -164,16 +165,25 @@ def test_files_that_are_gone_are_not_taken_for_known(project: Path) -> None:
     assert said.count("warming, exact from") >= 3
 
 
-def test_a_job_that_is_killed_meanwhile_begins_again(project: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["run", "backfill"])
+def test_a_job_that_is_killed_meanwhile_begins_again(project: Path, verb: str) -> None:
     lines = [page(f"c{number % 997}", f"c{number}", now(-MINUTE)) for number in range(200_000)]
     append(project, *lines)
     with caught_up(project) as one:
         assert one.stop() == 0
     define(project, AFTER)
-    with job(project, command=[USHER, "-C", str(project), "backfill"]) as two:
-        eventually((project / ".usher" / "backfill-report").exists, two)
+    request_backfill(project / ".usher")
+    with job(project, command=[USHER, "-C", str(project), verb]) as two:
+
+        def is_under_way() -> bool:
+            report = read_report(project / ".usher")
+            return report is not None and 0 < report.done < report.size
+
+        eventually(is_under_way, two)
         two.process.kill()
         two.process.wait()
+    assert (project / ".usher" / "backfill").exists()
     with running(project) as three:
         eventually(lambda: "backfill: exact now" in three.errors(), three)
         three.await_told(("c1", "entered", "viewers", "definition_changed"))
@@ -181,8 +191,28 @@ def test_a_job_that_is_killed_meanwhile_begins_again(project: Path) -> None:
     assert not (project / ".usher" / "backfill").exists()
     crowd = {("viewers", f"c{number}") for number in range(997)}
     assert members(project) == TRUTH | crowd
-    code, said = backfilled(project)
-    assert "nothing to backfill" in said
+    assert "nothing to backfill" in backfilled(project)[1]
+
+
+def test_a_parent_model_that_comes_later_is_given_its_past(project: Path) -> None:
+    with caught_up(project) as one:
+        assert one.stop() == 0
+    accounts = {"from": {"csv": "users.csv"}, "primary_key": "user_id"}
+    seen = {"source": "web", "type": "page", "parent_model": "accounts"}
+    viewers = {"parent_model": "accounts", "where": {"performed": "seen", "within": "1h"}}
+    define(
+        project,
+        {**BEFORE, "viewers": viewers},
+        parent_models={**DEFINITION["parent_models"], "accounts": accounts},
+        events={**DEFINITION["events"], "seen": seen},
+    )
+    with running(project) as two:
+        eventually(lambda: "warming" in two.errors(), two)
+        code, said = backfilled(project)
+        assert code == 0
+        assert "usher: exact now: performed seen at least once within 1h" in said
+        assert two.stop() == 0
+    assert members(project, "viewers") == {("viewers", "u1"), ("viewers", "u3")}
 
 
 def test_beside_mistakes_nothing_is_asked(tmp_path: Path) -> None:
