@@ -23,7 +23,7 @@ from engine.hashing import GROUPS
 _REQUEST = "backfill"
 _REPORT = "backfill-report"
 
-_REPORTED_EVERY = 0.5  # seconds
+_REPORTED_EVERY = 0.1  # seconds
 
 # When the second epoch has closed after the end, the first one is stored.
 _EPOCHS = 2
