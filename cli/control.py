@@ -1,11 +1,12 @@
-"""What makes a running job end: a signal, definitions that have changed, a clock set back.
+"""What makes a running job end: a signal, changed definitions, a backfill, a clock set back.
 
 A plan is woven through readers and key groups, so a job does not change it while it runs.  It ends
 as it does on SIGTERM, which stores its state, and the next one goes on from there in the same
 process.  That takes a second or two, and events wait in their sources.
 
 The folder is looked at once a second, and at once on SIGHUP.  Definitions with mistakes are shown,
-and the job goes on with those it has.
+and the job goes on with those it has.  A request for a backfill ends the job, too: the next one
+begins with it.
 
 Bytewax stores state whenever the wall clock has moved on by an epoch.  Where somebody sets the
 clock back, it would not do so until the clock has made up for it.  So such a job ends as well, and
@@ -22,6 +23,8 @@ from contextlib import contextmanager
 
 import click
 
+from dataflows.backfill import requested_backfill
+from dataflows.ownership import usher_folder
 from project.folder import LoadedProject, load_project, read_files
 
 _INTERVAL_SECONDS = 1.0
@@ -41,12 +44,14 @@ class Control:
         self._files: dict[str, str] = {}
         self._next: LoadedProject | None = None
         self._job = threading.Event()
+        self._backfill: str | None = None  # the request that the attached job sees to
         self._ended = False
         self._asked = threading.Event()
 
-    def attach(self, stop: threading.Event) -> None:
-        """From now on end the job that ends when `stop` is set."""
+    def attach(self, stop: threading.Event, backfill: str | None = None) -> None:
+        """From now on end the job that ends when `stop` is set; it sees to a backfill's request."""
         self._job = stop
+        self._backfill = backfill
         if self._ended or self._next is not None:
             stop.set()
 
@@ -58,6 +63,11 @@ class Control:
     def reload(self) -> None:
         """Look at the definitions now."""
         self._asked.set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is to be no other job."""
+        return self._ended
 
     @property
     def interrupts(self) -> bool:
@@ -81,6 +91,7 @@ class Control:
             earlier, ahead = ahead, _ahead()
             if earlier - ahead > _TOLERATED:
                 self._begin_anew(earlier - ahead)
+            self._look_for_backfill()
             before, (seen, _) = seen, read_files(self._root)
             # Files that have just changed may be changing still.
             if asked or (seen == before and seen != self._files):
@@ -95,6 +106,13 @@ class Control:
         )
         self._next = self._next or self._latest
         self._job.set()
+
+    def _look_for_backfill(self) -> None:
+        request = requested_backfill(usher_folder(self._root))
+        if request not in (None, self._backfill):
+            self._backfill = request
+            self._next = self._next or self._latest
+            self._job.set()
 
     def _compare(self, *, asked: bool) -> None:
         loading = load_project(self._root)

@@ -85,6 +85,7 @@ class Follower:
                 number=number,
                 addresses=self._machines.of_workers,
                 stored=notice.stored,
+                clock=notice.clock,
                 meetings=meetings,
             )
             for number in self._machines.own

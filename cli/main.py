@@ -21,6 +21,7 @@ _VERBS = {
     "schema": "schema",
     "run": "run",
     "reconcile": "reconcile",
+    "backfill": "backfill",
     "backtest": "backtest",
     "members": "members",
     "user": "user",

@@ -25,10 +25,11 @@ from cli.follower import follow
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
+from dataflows.backfill import Backfill, requested_backfill
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines
 from dataflows.machines import Machines
-from dataflows.ownership import sole_job
+from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import PATIENCE, SingleJob
@@ -159,9 +160,11 @@ class _Options:
 class _InProcess:
     """A job of one process, as `Supervised` is one of several."""
 
-    def __init__(self, single: SingleJob) -> None:
+    def __init__(self, single: SingleJob, backfill: Backfill | None) -> None:
         self._single = single
         self.stop = single.job.stop
+        self.request = None if backfill is None else backfill.request
+        self.is_interlude = backfill is not None and backfill.is_alone
 
     @property
     def failed(self) -> bool:
@@ -179,9 +182,11 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     job = _prepared(loaded, options, start)
     with controlled(loaded) as control:
         while True:
-            control.attach(job.stop)
+            control.attach(job.stop, job.request)
             job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
             changed = control.take_next()
+            if job.is_interlude and not control.has_ended:
+                changed = changed or loaded
             if changed is None or job.failed:
                 break
             start = Start.RESUME
@@ -206,6 +211,31 @@ def _tell_differences(count: int) -> None:
         tell(f"{count:,} corrections were needed for the journal to agree with the state")
 
 
+def _single(
+    loaded: LoadedProject, options: _Options, request: str | None
+) -> tuple[SingleJob, Backfill | None]:
+    """A job in this process; where there are several, it does nothing but the backfill."""
+    backfill: Backfill | None = None
+    is_alone = options.site is not None
+    if request is not None:
+        backfill = Backfill(usher_folder(loaded.root), request, tell, is_alone=is_alone)
+
+    def reconciled(differences: int) -> None:
+        _tell_differences(differences)
+        if is_alone:
+            single.job.stop.set()
+
+    single = SingleJob(
+        loaded,
+        print_lines,
+        json=options.json,
+        counts=options.counts,
+        reconciled=reconciled,
+        backfill=backfill,
+    )
+    return single, backfill
+
+
 def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProcess | Supervised:
     try:
         loaded = with_stored_audiences(loaded)
@@ -213,15 +243,10 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
         if start is Start.RESUME:
             raise
     job: _InProcess | Supervised
-    if options.site is None:
-        single = SingleJob(
-            loaded,
-            print_lines,
-            json=options.json,
-            counts=options.counts,
-            reconciled=_tell_differences,
-        )
-        job, snapshots = _InProcess(single), single.job.audiences.snapshots
+    request = requested_backfill(usher_folder(loaded.root))
+    if options.site is None or request is not None:
+        single, backfill = _single(loaded, options, request)
+        job, snapshots = _InProcess(single, backfill), single.job.audiences.snapshots
     else:
         job = Supervised(
             loaded,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from dataflows.cluster import Preparation, cluster_folder
-from dataflows.following import StoredShare
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
 from dataflows.preparation import JobRefused, tell
+from dataflows.recovery import Recovery
 
 # Seconds after which it is said for whom we wait, and after which nobody is waited for any more.
 _SAYS = 5.0
@@ -34,9 +34,7 @@ class Site(Protocol):
     def gather(self, stop: threading.Event) -> None:
         """Return when everybody is there who is needed, or `stop` is set."""
 
-    def announce(
-        self, preparation: Preparation, stored: Mapping[str, StoredShare], meetings: Path
-    ) -> None:
+    def announce(self, preparation: Preparation, recovery: Recovery, meetings: Path) -> None:
         """A start is prepared; those who are elsewhere may begin."""
 
     def is_stopped(self, meetings: Path) -> bool:
@@ -65,9 +63,7 @@ class OneMachine:
     def gather(self, stop: threading.Event) -> None:
         """Nobody else is needed."""
 
-    def announce(
-        self, preparation: Preparation, stored: Mapping[str, StoredShare], meetings: Path
-    ) -> None:
+    def announce(self, preparation: Preparation, recovery: Recovery, meetings: Path) -> None:
         """Nobody else needs to know."""
 
     def is_stopped(self, meetings: Path) -> bool:  # noqa: ARG002
@@ -101,9 +97,7 @@ class LeadingMachine:
         """
         await_machines(self._presence, cluster_folder(self._root), stop)
 
-    def announce(
-        self, preparation: Preparation, stored: Mapping[str, StoredShare], meetings: Path
-    ) -> None:
+    def announce(self, preparation: Preparation, recovery: Recovery, meetings: Path) -> None:
         self._board.put_up(
             Notice(
                 start=meetings.name,
@@ -112,7 +106,8 @@ class LeadingMachine:
                 machines=len(self._machines.addresses),
                 definitions=definitions_digest(self._root),
                 snapshots={key: one.version for key, one in preparation.snapshots.items()},
-                stored=dict(stored),
+                stored=dict(recovery.shares),
+                clock=recovery.clock,
             )
         )
 

@@ -54,6 +54,9 @@ class Supervised:
         SourceError: a source cannot be followed.
     """
 
+    request = None
+    is_interlude = False
+
     def __init__(
         self,
         loaded: LoadedProject,
@@ -138,11 +141,12 @@ class Supervised:
                 number=number,
                 addresses=addresses,
                 stored=recovery.shares,
+                clock=recovery.clock,
                 meetings=meetings,
             )
             for number in self._site.own
         ]
-        self._site.announce(self.preparation, recovery.shares, meetings)
+        self._site.announce(self.preparation, recovery, meetings)
         reconciliation = Reconciliation(self._loaded, self._tell_reconciled)
 
         def heard(news: News) -> None:

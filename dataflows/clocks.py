@@ -16,6 +16,7 @@ from engine.hashing import GROUPS
 from engine.inputs import Inputs
 
 Batch = Mapping[str, Inputs]  # by parent model, each user's in order of arrival
+KnownSince = Mapping[str, Mapping[int, int]]  # by parent model and number of the condition
 
 
 class VirtualClock:
@@ -76,6 +77,7 @@ class LiveClock:
         self._allowance = allowance
         self._reached = dict.fromkeys(sources, _NOTHING_YET)
         self._caught_up = dict.fromkeys(self._reached, False)
+        self._tick = _NOTHING_YET
         self._in_force = False
         self._reconciled = 0  # key groups
         self._pace = pace
@@ -92,7 +94,7 @@ class LiveClock:
         elif latest is not None:
             self._reached[source] = latest
         self._caught_up[source] = caught_up
-        tick = min(self._reached.values())
+        self._tick = tick = min(self._reached.values())
         self.has_passed_start |= tick >= self._start
         if not self._in_force:
             history, batch = _cut(batch, self._start)
@@ -106,6 +108,10 @@ class LiveClock:
             return
         self._told = tick
         yield Step(None, batch, tick, self._to_reconcile())
+
+    def recall(self, batch: Batch, known_since: KnownSince | None) -> Step:
+        """The step for what happened before, or for its end; the clock stays where it is."""
+        return Step(None, {}, self._tick, None, batch, known_since)
 
     def _to_reconcile(self) -> int | None:
         """The next key group, once all that had happened before the start has been evaluated."""

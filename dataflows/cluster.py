@@ -48,7 +48,8 @@ class Preparation:
 class Part:
     """What one process has to do: number `number` of those at `addresses`.
 
-    `stored` is what all shares had come to; `meetings` a folder for this start of the job alone.
+    `stored` is what all shares had come to, and `clock` the key groups; `meetings` a folder for
+    this start of the job alone.
     """
 
     loaded: LoadedProject
@@ -57,6 +58,7 @@ class Part:
     number: int
     addresses: tuple[str, ...]
     stored: Mapping[str, StoredShare]
+    clock: int
     meetings: Path
 
 
@@ -157,7 +159,7 @@ def run_part(part: Part, tell: Tell, counts: RecordCounts, stop: threading.Event
             part.meetings,
             lambda: tell(Began()),
         )
-        recovery = join_recovery(loaded.root, part.stored, share, part.meetings)
+        recovery = join_recovery(loaded.root, part.stored, part.clock, share, part.meetings)
         run_from(replace(job, stop=stop), recovery, addresses=part.addresses, process=part.number)
 
 

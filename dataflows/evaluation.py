@@ -20,6 +20,7 @@ from audience_dsl.definitions import ParentPlan
 from dataflows.chains import Chain, DamagedLog, Position
 from dataflows.checkpoints import Checkpoints, StoredGroup
 from dataflows.steps import GroupStep, GroupTransitions, Step, group_key, split_by_group
+from engine.carrying import ALWAYS
 from engine.group import Counts, KeyGroup
 from engine.inputs import Snapshot
 from engine.transitions import Transitions
@@ -39,7 +40,9 @@ class Audiences(msgspec.Struct, frozen=True):
     snapshots: Mapping[str, WarehouseSnapshot]  # which take force when a step says so
     live: bool
     checkpoints: Checkpoints | None = None  # where a live job keeps its state; not in a log if None
-    # Told, for each restored group, which conditions are warming and when they will be exact.
+    # What a live job is resumed at; parent models without state have missed what happened before.
+    resumed_at: int = ALWAYS
+    # Told, for each group, which conditions are warming and when they will be exact.
     warming: Callable[[Mapping[str, int]], None] | None = None
 
     def snapshot_of(self, parent_model: str, version: str) -> Snapshot:
@@ -56,10 +59,6 @@ class Audiences(msgspec.Struct, frozen=True):
             return newest.snapshot
         asked = self.plans[parent_model].predicates
         return kept.snapshot if kept.answers(asked) else newest.snapshot
-
-
-# An instant before all others.
-BEGINNING = -(1 << 62)
 
 
 @operator
@@ -89,7 +88,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         self._bytes = stored  # as long as there was no step
         self._key = ""
         self._pull = ""
-        self._clock = BEGINNING
+        self._clock = ALWAYS
         self._state = b""  # where there is no log
         self._group: KeyGroup | None = None
         self._chain: Chain | None = None
@@ -102,7 +101,12 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             if self._group is None:
                 self._group = self._open(step)
             result = self._apply(self._group, step)
-            if len(result.transitions) or step.is_reconciled or not self._audiences.live:
+            if (
+                len(result.transitions)
+                or step.is_reconciled
+                or step.known_since is not None
+                or not self._audiences.live
+            ):
                 emitted.append(result)
         return emitted, StatefulBatchLogic.RETAIN
 
@@ -118,8 +122,14 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         if step.inputs is not None:
             parts.append(group.apply(step.inputs))
             self.changed = True
+        if step.recalled is not None:
+            parts.append(group.recall(step.recalled))
+            self.changed = True
         self.changed |= group.due < step.tick
         parts.append(group.advance(step.tick))
+        if step.known_since is not None:
+            parts.append(group.end_recall(step.known_since, step.tick))
+            self.changed = True
         self._clock = max(self._clock, step.tick)
         counts = Counts(*(now - then for now, then in zip(group.counts, before, strict=True)))
         return GroupTransitions(
@@ -130,6 +140,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             self._pull,
             step.tick,
             group.members() if step.is_reconciled else None,
+            group.warming if step.known_since is not None else None,
         )
 
     def _open(self, step: GroupStep) -> KeyGroup:
@@ -142,7 +153,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         if self._audiences.checkpoints is not None:
             self._audiences.checkpoints.include(self)
         if stored is None:
-            return KeyGroup(plan, step.group)
+            return self._told(KeyGroup(plan, step.group, self._audiences.resumed_at))
         group = KeyGroup.load(
             plan,
             *self._records(stored),
@@ -155,6 +166,9 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         if not group.has_dump:  # what is stored belongs to other definitions
             self._begin_chain(None)
             self.changed = True
+        return self._told(group)
+
+    def _told(self, group: KeyGroup) -> KeyGroup:
         if self._audiences.warming is not None:
             self._audiences.warming(group.warming)
         return group

@@ -24,6 +24,7 @@ from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
 from dataflows.meetings import Meeting
 from dataflows.pauses import AT_ONCE, Pauses
+from dataflows.recalling import Histories, Recalled
 from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.shares import Share, share_names
 
@@ -92,7 +93,8 @@ class StoredShare(msgspec.Struct, frozen=True):
 class Polled:
     """What one source delivered; it was asked at `now`, and had answered at `read_at`.
 
-    `caught_up` if there is no more for the moment; `reached` as the source says.
+    `caught_up` if there is no more for the moment; `reached` as the source says.  Where it is of
+    its history, nothing counts but what is `recalled`.
     """
 
     source: str
@@ -101,17 +103,28 @@ class Polled:
     now: int
     read_at: int
     reached: int | None = None
+    recalled: Recalled | None = None
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+# Opens the histories that are to be recalled before positions.
+OpenHistories = Callable[[Mapping[str, Sequence[bytes]]], Histories]
 
 
 class FollowedSource(FixedPartitionedSource[Polled, bytes]):
     """The sources of a share, as one partition.
 
-    It ends when `stop` is set, and when a source cannot be read, which `failed` is told.
+    It ends when `stop` is set, and when a source cannot be read, which `failed` is told.  Histories
+    are read beside the sources; or before anything else, if they come `first`.
 
     Args:
         stored: What all shares had come to when state was stored, by name; `None` where nobody has
             looked, and what Bytewax gives back is all there is.
         begin: Where the shares meet before they read anything.
+        closes: Called whenever an epoch closes.
     """
 
     def __init__(
@@ -122,6 +135,10 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         begin: Meeting,
         stop: threading.Event,
         failed: Callable[[Exception], None],
+        histories: OpenHistories | None = None,
+        closes: Callable[[], None] = _nothing,
+        *,
+        first: bool = False,
     ) -> None:
         self._share = share
         self._sources = sources
@@ -129,6 +146,9 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         self._begin = begin
         self._stop = stop
         self._failed = failed
+        self._histories = histories
+        self._closes = closes
+        self._first = first
 
     @override
     def list_parts(self) -> list[str]:
@@ -141,17 +161,28 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
         self, step_id: str, for_part: str, resume_state: bytes | None
     ) -> StatefulSourcePartition[Polled, bytes]:
         followed: dict[str, Followed] = {}
+        histories: Histories | None = None
         may_begin = partial(self._begin.attend, for_part)
         if for_part == self._share.name:
             shares = self._stored
             if shares is None:
                 shares = {for_part: StoredShare.from_bytes(resume_state)} if resume_state else {}
             found = [shares[name].positions for name in sorted(shares)]
-            followed = {
-                key: open_([positions[key] for positions in found if key in positions])
-                for key, open_ in self._sources.items()
-            }
-        return _FollowedPartition(self._share.count, followed, may_begin, self._stop, self._failed)
+            keys = {key for positions in found for key in positions}
+            told = {key: [one[key] for one in found if key in one] for key in keys}
+            followed = {key: open_(told.get(key, [])) for key, open_ in self._sources.items()}
+            if self._histories is not None:
+                histories = self._histories(told)
+        return _FollowedPartition(
+            self._share.count,
+            followed,
+            may_begin,
+            self._stop,
+            self._failed,
+            histories,
+            self._closes,
+            first=self._first,
+        )
 
 
 class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
@@ -162,6 +193,10 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         may_begin: Callable[[], bool],
         stop: threading.Event,
         failed: Callable[[Exception], None],
+        histories: Histories | None,
+        closes: Callable[[], None],
+        *,
+        first: bool,
     ) -> None:
         self._count = count
         self._limit = _BYTES if count == 1 else _BYTES_FOR_OTHERS
@@ -169,6 +204,9 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         self._may_begin = may_begin
         self._stop = stop
         self._failed = failed
+        self._histories = histories
+        self._closes = closes
+        self._first = first
         self._reported = dict.fromkeys(sources, 0)
         self._has_ended = False
         self._pauses = Pauses(stop)
@@ -184,7 +222,11 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         if not self._may_begin():
             self._pauses.polled(idle=True, delivered=False)
             return batch
-        idle = True
+        batch = self._recalled()
+        idle = not batch
+        if self._histories is not None and self._first:
+            self._pauses.polled(idle=idle, delivered=bool(batch))
+            return batch
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
             now = wall_clock()
@@ -202,16 +244,31 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
         self._pauses.polled(idle=idle, delivered=bool(batch))
         return batch
 
+    def _recalled(self) -> list[Polled]:
+        """A piece of the histories."""
+        if self._histories is None:
+            return []
+        recalled = self._histories.poll()
+        if self._histories.ended:
+            self._histories = None
+        if recalled is None:
+            return []
+        now = wall_clock()
+        return [Polled(recalled.source, (), False, now, now, None, recalled)]
+
     @override
     def next_awake(self) -> datetime:
         return AT_ONCE
 
     @override
     def snapshot(self) -> bytes:
+        self._closes()
         positions = {key: source.position() for key, source in self._sources.items()}
         return StoredShare(self._count, positions, self._has_ended).to_bytes()
 
     @override
     def close(self) -> None:
+        if self._histories is not None:
+            self._histories.close()
         for source in self._sources.values():
             source.close()

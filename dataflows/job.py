@@ -14,6 +14,7 @@ from dataflows.checkpoints import Checkpoints
 from dataflows.memory import keep_freed_memory
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
+from dataflows.recalling import Recall
 from dataflows.recovery import Recovery, damaged, forget_state, open_recovery
 from dataflows.running import run_flow
 from engine.codec import DamagedState, ForeignState
@@ -44,16 +45,40 @@ def run_job(job: Job, *, start: Start = Start.RESUME) -> None:
     keep_freed_memory()
     if start is not Start.RESUME:
         forget_state(job.loaded.root)
-    run_from(job, open_recovery(job.loaded))
+    recovery = open_recovery(job.loaded)
+    try:
+        job = replace(job, recall=_recall(job, recovery))
+    except (DamagedState, DamagedLog, ForeignState) as error:
+        raise damaged(recovery.log.folder, error) from error
+    run_from(job, recovery)
+    if job.backfill is not None:
+        job.backfill.close()
 
 
 def run_from(
     job: Job, recovery: Recovery, *, addresses: Sequence[str] = (), process: int = 0
 ) -> None:
     """The same from a store that has been verified, as one of several processes perhaps."""
-    audiences = msgspec.structs.replace(job.audiences, checkpoints=Checkpoints(recovery.log))
+    audiences = msgspec.structs.replace(
+        job.audiences, checkpoints=Checkpoints(recovery.log), resumed_at=recovery.clock
+    )
     flow = realtime_flow(replace(job, audiences=audiences, stored=recovery.shares))
     try:
         run_flow(flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process)
     except (DamagedState, DamagedLog, ForeignState) as error:
         raise damaged(recovery.log.folder, error) from error
+
+
+def _recall(job: Job, recovery: Recovery) -> Recall | None:
+    """What the backfill has to bring back that was asked for."""
+    if job.backfill is None:
+        return None
+    plans = job.audiences.plans
+    warming = recovery.warming(plans)
+    recall = Recall.of(warming, plans, job.loaded.project.events, recovery.clock)
+    job.backfill.begin(recall)
+    if recall.sources:
+        return recall
+    if job.backfill.is_alone:
+        job.stop.set()
+    return None

@@ -90,6 +90,7 @@ class Notice(msgspec.Struct, frozen=True):
     definitions: str  # a digest
     snapshots: dict[str, str]  # the version of each parent model's
     stored: dict[str, StoredShare]
+    clock: int
 
 
 class Board:

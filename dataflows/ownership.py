@@ -23,6 +23,16 @@ def usher_folder(root: Path) -> Path:
     return folder
 
 
+def is_owned(root: Path) -> bool:
+    """Whether a job holds the project's folder at this moment."""
+    with _lock(root).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 @contextmanager
 def sole_job(root: Path) -> Iterator[int]:
     """Hold the project's folder for one job.
@@ -34,7 +44,7 @@ def sole_job(root: Path) -> Iterator[int]:
         JobRefused: another job holds it.
     """
     folder = usher_folder(root)
-    with (folder / "lock").open("a") as lock, (folder / "workers.lock").open("a") as workers:
+    with _lock(root).open("a") as lock, (folder / "workers.lock").open("a") as workers:
         if not _taken(lock):
             raise JobRefused(f"another job runs on this project (it holds {lock.name})")
         deadline = time.monotonic() + _ENDING
@@ -54,3 +64,7 @@ def _taken(lock: TextIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _lock(root: Path) -> Path:
+    return usher_folder(root) / "lock"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
@@ -13,11 +13,15 @@ from typing import Protocol
 from audience_dsl.definitions import ParentPlan, Settings
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.followed import FollowedFiles, FollowedInput
+from connectors.sources.history import FileHistory, NoHistory
+from connectors.sources.kafka.history import KafkaHistory
 from connectors.sources.kafka.source import KafkaSource
 from connectors.sources.reader import Batch
+from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
 from dataflows.meetings import Gate, Meeting
+from dataflows.recalling import OpenHistory, Recall
 from dataflows.shares import (
     WHOLE,
     Share,
@@ -77,12 +81,17 @@ class Job:
     readings: Sequence[str]  # the names of what all shares read
     begin: Meeting  # of all shares, before they read anything
     past: Gate  # opened when all that arrived before `started` has been read
+    histories: Mapping[str, OpenHistory]
     share: Share = WHOLE
     stored: Mapping[str, StoredShare] | None = None  # what the shares of an earlier job had come to
     stop: threading.Event = field(default_factory=threading.Event)
+    backfill: Backfill | None = None  # one that was asked for
+    recall: Recall | None = None  # what it has to bring back
 
 
-def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
+def prepare_job(
+    loaded: LoadedProject, started: int, outputs: Outputs, backfill: Backfill | None = None
+) -> Job:
     """Follow the sources and bring the snapshots up to date.
 
     Raises:
@@ -90,7 +99,8 @@ def prepare_job(loaded: LoadedProject, started: int, outputs: Outputs) -> Job:
         WarehouseError: a parent model cannot be pulled.
         SourceError: a source cannot be followed.
     """
-    return job_of(loaded, started, outputs, lambda: fresh_snapshots(loaded, started))
+    job = job_of(loaded, started, outputs, lambda: fresh_snapshots(loaded, started))
+    return replace(job, backfill=backfill)
 
 
 def job_of(
@@ -123,7 +133,26 @@ def job_of(
         begin=Meeting(share_names(share.count), meetings and meetings / "begin", begun),
         past=past,
         share=share,
+        histories={key: _history(loaded, one) for key, one in loaded.project.sources.items()},
     )
+
+
+def _history(loaded: LoadedProject, source: Settings) -> OpenHistory:
+    if source.type == "kafka":
+        return partial(KafkaHistory, source, _group(loaded, source), tell)
+    path = str(source.options["path"])
+    if path == STANDARD_INPUT:
+        return lambda _positions, _since: NoHistory()
+
+    def remember(positions: Sequence[bytes], since: int) -> FileHistory:
+        return FileHistory([loaded.root / path], positions[0] if positions else None, since)
+
+    return remember
+
+
+def _group(loaded: LoadedProject, source: Settings) -> str:
+    """The consumer group in which a topic is read."""
+    return f"usher-{loaded.project.name}-{source.key}"
 
 
 def fresh_snapshots(loaded: LoadedProject, now: int) -> dict[str, WarehouseSnapshot]:
@@ -154,9 +183,8 @@ def open_sources(
             case "file":
                 opened = _file_source(loaded, source)
             case "kafka":
-                group = f"usher-{project.name}-{source.key}"
                 opened = partial(
-                    KafkaSource(source, group, tell, started).follow,
+                    KafkaSource(source, _group(loaded, source), tell, started).follow,
                     has=share.has,
                     goes_on=lambda: past.is_open,
                 )

@@ -5,8 +5,9 @@
 
 A job of several processes runs this flow in each.  Every process reads its share of the sources,
 evaluates its part of the key groups and records what comes of them; in between, all that was read
-goes through one clock, which is in one of them.  Flow and step ids are part of what a stored job
-is resumed by; they never change.
+goes through one clock, which is in one of them.  A backfill's histories come in where the sources
+do, and count as what happened before.  Flow and step ids are part of what a stored job is resumed
+by; they never change.
 
 `python -m bytewax.run "dataflows.realtime:flow_of('examples/shop')"` runs the job as well, with
 Bytewax's own options for workers and recovery.
@@ -39,9 +40,10 @@ from dataflows.following import FollowedSource, Polled
 from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
 from dataflows.preparation import Job, JobRefused, tell
+from dataflows.recalling import Ends, Histories, Recalled
 from dataflows.shares import reading_name
 from dataflows.single import SingleJob
-from dataflows.steps import Step, arranged_by_group
+from dataflows.steps import GroupTransitions, Step, arranged_by_group
 from engine.inputs import Inputs
 from membership.errors import StoreError
 from project.folder import load_project
@@ -65,19 +67,38 @@ def realtime_flow(job: Job) -> Dataflow:
     told = op.flat_map_batch("key_by_clock", readings, told_to_clock)
     steps = op.stateful_batch("tell_time", told, partial(Time, job))
     transitions = evaluate_audiences("audiences", op.key_rm("told", steps), job.audiences)
-    op.output("transitions", transitions, WorkerSink(job.outputs.take))
+    op.output("transitions", transitions, WorkerSink(partial(_take, job)))
     return flow
 
 
 def _sources(job: Job) -> FollowedSource:
-    return FollowedSource(
-        job.share, job.sources, job.stored, job.begin, job.stop, job.outputs.failed
+    followed = partial(
+        FollowedSource,
+        job.share,
+        job.sources,
+        job.stored,
+        job.begin,
+        job.stop,
+        job.outputs.failed,
     )
+    if job.recall is None or job.backfill is None:
+        return followed()
+    histories = partial(Histories, job.histories, recall=job.recall, told=job.backfill)
+    return followed(histories, job.backfill.settle, first=job.backfill.is_alone)
+
+
+def _take(job: Job, found: Sequence[GroupTransitions]) -> None:
+    job.outputs.take(found)
+    if job.backfill is not None:
+        job.backfill.take(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a share has read of one source until `now`; no batch where there was nothing new."""
+    """What a share has read of one source until `now`; no batch where there was nothing new.
+
+    Of a history the batch is `recalled`; at its end there is none, but since when it is complete.
+    """
 
     source: str
     name: str  # of the source and the share
@@ -85,16 +106,21 @@ class Reading:
     caught_up: bool
     now: int
     reached: int | None
+    recalled: bool = False
+    known_since: int | None = None
 
 
 class Told(NamedTuple):
     """What the clock is told of a reading."""
 
+    source: str
     name: str
     inputs: dict[str, Inputs]  # by parent model
     reached: int | None
     caught_up: bool
     now: int
+    recalled: bool
+    known_since: int | None
 
 
 class Readers:
@@ -103,15 +129,24 @@ class Readers:
     def __init__(self, job: Job) -> None:
         project = job.loaded.project
         self._count = job.outputs.count
+        self._recall = job.recall
         self._names = {key: reading_name(key, job.share) for key in job.sources}
         self._readers = {}
+        self._rereaders = {}
         for key in job.sources:
             named = project.sources[key].options.get("format")
             form = None if named is None else str(named)
             self._readers[key] = EventReader(project.events, project.plans, key, form)
+            if job.recall is not None:
+                self._rereaders[key] = EventReader(
+                    project.events, project.plans, key, form, job.recall.counted
+                )
 
     def read(self, polled: Polled) -> Iterator[Reading]:
         """One reading a chunk, and one for a source without."""
+        if polled.recalled is not None:
+            yield self._reread(polled.recalled, polled.now)
+            return
         key, now, reached = polled.source, polled.now, polled.reached
         reader, name = self._readers[key], self._names[key]
         for number, chunk in enumerate(polled.chunks, start=1):
@@ -121,6 +156,17 @@ class Readers:
             yield Reading(key, name, batch, caught_up, now, reached)
         if not polled.chunks:
             yield Reading(key, name, None, polled.caught_up, now, reached)
+
+    def _reread(self, recalled: Recalled, now: int) -> Reading:
+        """What the records of a history mean that may still matter; nobody counts them again."""
+        assert self._recall is not None
+        source, batch = recalled.source, None
+        if recalled.chunk is not None:
+            reader = self._rereaders[source]
+            batch = reader.read(recalled.chunk, ArrivalPolicy.RECALLED, self._recall.clock)
+            batch = batch._replace(inputs=self._recall.young(batch.inputs), dead_letters=[])
+        name = self._names[source]
+        return Reading(source, name, batch, False, now, None, True, recalled.known_since)
 
 
 def dead_letters(reading: Reading) -> Iterable[tuple[str, DeadLetter]]:
@@ -136,7 +182,17 @@ def told_to_clock(readings: list[Reading]) -> list[tuple[str, Told]]:
         if reading.batch is not None:
             reached = reading.batch.latest_arrival if reached is None else reached
             inputs = {key: arranged_by_group(one) for key, one in reading.batch.inputs.items()}
-        told.append((_CLOCK, Told(reading.name, inputs, reached, reading.caught_up, reading.now)))
+        one = Told(
+            reading.source,
+            reading.name,
+            inputs,
+            reached,
+            reading.caught_up,
+            reading.now,
+            reading.recalled,
+            reading.known_since,
+        )
+        told.append((_CLOCK, one))
     return told
 
 
@@ -152,13 +208,30 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
     def __init__(self, job: Job, _stored: bytes | None) -> None:
         self._clock = LiveClock(job.started, ALLOWANCE, job.readings, PACE)
         self._past = job.past
+        self._ends = None if job.recall is None else Ends(job.recall)
 
     @override
     def on_batch(self, values: list[Told]) -> tuple[Sequence[Step], bool]:
-        steps = [step for one in values for step in self._clock.steps(*one)]
+        steps: list[Step] = []
+        for one in values:
+            if one.recalled:
+                steps += self._recalled(one)
+            else:
+                steps += self._clock.steps(
+                    one.name, one.inputs, one.reached, one.caught_up, one.now
+                )
         if self._clock.has_passed_start:
             self._past.open()
         return steps, StatefulBatchLogic.RETAIN
+
+    def _recalled(self, told: Told) -> Iterator[Step]:
+        if told.inputs:
+            yield self._clock.recall(told.inputs, None)
+        if told.known_since is not None:
+            assert self._ends is not None
+            known_since = self._ends.take(told.source, told.known_since)
+            if known_since is not None:
+                yield self._clock.recall({}, known_since)
 
     @override
     def snapshot(self) -> bytes:

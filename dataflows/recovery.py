@@ -10,13 +10,14 @@ knows.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from audience_dsl.definitions import ParentPlan
 from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
 from dataflows.following import StoredShare
@@ -28,6 +29,8 @@ from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.shares import Share, share_names
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
+from engine.carrying import ALWAYS
+from engine.group import KeyGroup
 from engine.hashing import GROUPS
 from project.folder import LoadedProject
 
@@ -48,6 +51,34 @@ class Recovery:
     config: RecoveryConfig
     log: StateLog
     shares: Mapping[str, StoredShare]  # what each share had come to, by name
+    clock: int  # what the key groups had reached; `ALWAYS` if nothing was stored
+    stored: Sequence[StoredGroup] = ()  # key groups as they are resumed, where they were verified
+
+    def warming(self, plans: Mapping[str, ParentPlan]) -> dict[str, set[int]]:
+        """The conditions of each parent model that will be warming, by number.
+
+        All key groups came to their conditions at the same time, so one tells for all.
+
+        Raises:
+            DamagedState, ForeignState, DamagedLog: the stored state is damaged.
+        """
+        if not self.stored:
+            return {}
+        known = {stored.key.partition("/")[0] for stored in self.stored}
+        warming = {
+            parent: set(range(len(one.plan.conditions)))
+            for parent, one in plans.items()
+            if parent not in known
+        }
+        for stored in self.stored:
+            parent = stored.key.partition("/")[0]
+            if parent in plans and parent not in warming and isinstance(stored.state, Position):
+                plan = plans[parent].plan
+                records = self.log.read(stored.state)
+                group = KeyGroup.load(plan, *records, clock=stored.clock)
+                numbers = {one.key: number for number, one in enumerate(plan.conditions)}
+                warming[parent] = {numbers[key] for key in group.warming}
+        return warming
 
 
 def open_recovery(loaded: LoadedProject) -> Recovery:
@@ -70,10 +101,11 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
     stored = _read_known(recovery)
     try:
         rows = read_resumption(recovery)
-        positions = _verified(rows, stored)
+        groups = _verified(rows, stored)
         shares = _shares(rows)
     except (DamagedStore, BrokenSeal) as error:
         raise damaged(recovery, error) from error
+    positions = [one.state for one in groups if isinstance(one.state, Position)]
     if log.is_in_use and not positions:
         raise damaged(recovery, "nothing that was stored is left")
     try:
@@ -88,11 +120,13 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         RecoveryConfig(recovery, None),  # type: ignore[no-untyped-call]
         log,
         shares,
+        max((one.clock for one in groups), default=ALWAYS),
+        groups,
     )
 
 
 def join_recovery(
-    root: Path, shares: Mapping[str, StoredShare], share: Share, nothing: Path
+    root: Path, shares: Mapping[str, StoredShare], clock: int, share: Share, nothing: Path
 ) -> Recovery:
     """The store of a job of several processes, which one of them has verified before.
 
@@ -104,6 +138,7 @@ def join_recovery(
         RecoveryConfig(folder, None),  # type: ignore[no-untyped-call]
         StateLog(usher_folder(root) / _STATE),
         shares,
+        clock,
     )
 
 
@@ -166,8 +201,8 @@ def _read_known(folder: Path) -> Known:
         raise damaged(folder, error) from error
 
 
-def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Position]:
-    """Where the state of all groups is, if the rows are one moment's and none is missing.
+def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[StoredGroup]:
+    """All groups, if the rows are one moment's and none is missing.
 
     Every step reaches every group, so all of them have been stored at the same epochs, and with the
     same clock.  The sources may have been asked once more, when nothing had come of it yet.  Parent
@@ -195,7 +230,7 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Pos
         raise DamagedStore("the sources' positions are missing or too old")
     if not all(isinstance(group.state, Position) for group in groups):
         raise DamagedStore("it was made by a flow that keeps no log")
-    return [group.state for group in groups if isinstance(group.state, Position)]
+    return groups
 
 
 def _shares(rows: list[StoredRow]) -> dict[str, StoredShare]:

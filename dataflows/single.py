@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from types import TracebackType
 
+from dataflows.backfill import Backfill
 from dataflows.emission import Emission, Reconciled, Reconciliation, ignore
 from dataflows.following import wall_clock
 from dataflows.outbox import Outbox
@@ -40,6 +41,7 @@ class SingleJob:
         json: bool = False,
         reconciled: Reconciled = ignore,
         counts: RecordCounts | None = None,
+        backfill: Backfill | None = None,
     ) -> None:
         self.reconciliation = Reconciliation(loaded, reconciled)
         self.patience = PATIENCE
@@ -57,7 +59,7 @@ class SingleJob:
                     )
                 )
             )
-            self.job = prepare_job(loaded, wall_clock(), self.emission)
+            self.job = prepare_job(loaded, wall_clock(), self.emission, backfill)
             self._held = held.pop_all()
 
     def __enter__(self) -> Job:

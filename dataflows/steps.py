@@ -24,12 +24,17 @@ class Step(NamedTuple):
     """In this order: the snapshot takes force, the events arrive, the clock reaches `tick`.
 
     Then the key groups of number `reconciled`, if any, say who is in.
+
+    What is `recalled` has happened before.  `known_since` comes with its end: by parent model and
+    number of the condition, since when all that it counts has been recalled.
     """
 
     take_force_at: int | None
     inputs: Mapping[str, Inputs]  # by parent model
     tick: int
     reconciled: int | None = None
+    recalled: Mapping[str, Inputs] = {}  # by parent model
+    known_since: Mapping[str, Mapping[int, int]] | None = None
 
 
 class GroupStep(NamedTuple):
@@ -41,6 +46,8 @@ class GroupStep(NamedTuple):
     inputs: Inputs | None
     tick: int
     is_reconciled: bool = False
+    recalled: Inputs | None = None
+    known_since: Mapping[int, int] | None = None
 
 
 class GroupTransitions(NamedTuple):
@@ -53,6 +60,7 @@ class GroupTransitions(NamedTuple):
     pull: str  # of the snapshot in force
     tick: int
     members: list[Member] | None = None  # at `tick`, if they are to be reconciled
+    warming: Mapping[str, int] | None = None  # conditions that still are when a recall has ended
 
 
 def split_by_group(
@@ -63,11 +71,22 @@ def split_by_group(
     return [
         (
             group_key(parent, group),
-            GroupStep(parent, group, step.take_force_at, part, step.tick, group == step.reconciled),
+            GroupStep(
+                parent,
+                group,
+                step.take_force_at,
+                part,
+                step.tick,
+                group == step.reconciled,
+                recalled,
+                None if step.known_since is None else step.known_since[parent],
+            ),
         )
         for step in steps
         for parent in parents
-        for group, part in enumerate(_parts(step.inputs.get(parent)))
+        for group, (part, recalled) in enumerate(
+            zip(_parts(step.inputs.get(parent)), _parts(step.recalled.get(parent)), strict=True)
+        )
     ]
 
 

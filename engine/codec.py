@@ -6,7 +6,8 @@ The header (MessagePack) says under which plan the state was written, what it is
 top of, and the type and size of every column; the columns follow as they are in memory,
 little-endian.  A complete dump stands alone, and says what its numbers mean.  A difference holds
 the users who changed, and the ids of users who were forgotten, since the dump before it; it names
-that dump's checksum, so that differences fit together in one way only.
+that dump's checksum, so that differences fit together in one way only.  If since then conditions
+have come to know more of their past, it says again what the numbers mean.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class ForeignState(Exception):
 
 
 class _Header(msgspec.Struct, frozen=True):
-    meanings: Meanings | None  # in a complete dump
+    meanings: Meanings | None  # in a complete dump, and where they are not those of before
     after: bytes  # checksum of the dump before; empty for a complete one
     columns: list[tuple[str, list[int]]]  # type and shape, in the order of `Columns`
 
@@ -48,7 +49,7 @@ class _Header(msgspec.Struct, frozen=True):
 def encode(meanings: Meanings | None, columns: Columns, after: bytes = b"") -> bytes:
     """Bytes of a complete dump, or of a difference to the dump whose checksum is `after`.
 
-    Only the former has `meanings`: a difference is of the plan that its dump is of.
+    The former has `meanings`, a difference only if they have changed: its plan is its dump's.
     """
     arrays = [np.ascontiguousarray(array) for array in _flattened(columns)]
     header = msgspec.msgpack.encode(

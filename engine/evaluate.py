@@ -112,7 +112,7 @@ EMITTED = np.dtype(
 )
 
 
-# --- the four ways in -------------------------------------------------------------------------
+# --- the five ways in -------------------------------------------------------------------------
 
 
 @kernel
@@ -121,11 +121,15 @@ def apply_inputs(
     state: State,
     snapshot: Snapshot,
     inputs: Inputs,
+    is_recalled: bool,
     cursor: Int64s,
     agenda: Agenda,
     emitted: Records,
 ) -> int:
-    """Apply the inputs in their order."""
+    """Apply the inputs in their order.
+
+    What is recalled has happened before: it is counted, and nobody is evaluated because of it.
+    """
     users = state.users
     starts = inputs.users.starts
     data = inputs.users.data
@@ -149,9 +153,14 @@ def apply_inputs(
         if need != DONE:
             return need
         users.clock[user] = clock
-        _apply_input(plan, state, agenda, inputs, row, user, clock)
-        if state.numbers[IN_FORCE]:
-            _evaluate(plan, state, agenda, emitted, user, clock)
+        if is_recalled:
+            # What ages out exactly at the clock is still to come, with the next input or tick.
+            _count(plan, state, agenda, inputs, row, user, clock - 1)
+            _forget(agenda)
+        else:
+            _apply_input(plan, state, agenda, inputs, row, user, clock)
+            if state.numbers[IN_FORCE]:
+                _evaluate(plan, state, agenda, emitted, user, clock)
         _rest(plan, state, user)
         cursor[0] += 1
     return DONE
@@ -210,6 +219,43 @@ def review_known_users(
             _take_bits(plan, state, snapshot, agenda, user, cause)
             _evaluate(plan, state, agenda, emitted, user, clock)
             hold_back(agenda, held)
+            _rest(plan, state, user)
+        cursor[0] += 1
+    return DONE
+
+
+@kernel
+def review_recalled_users(
+    plan: PlanArrays,
+    state: State,
+    audiences: Int32s,
+    at: int,
+    cursor: Int64s,
+    agenda: Agenda,
+    emitted: Records,
+) -> int:
+    """Evaluate everybody in the audiences whose conditions have been given their past.
+
+    Who has become known by it alone is evaluated in all audiences that hold for strangers, too.
+    """
+    users = state.users
+    while cursor[0] < state.numbers[USERS_TOP]:
+        user = int(cursor[0])
+        if users.marks[user] & LIVE:
+            clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
+            need = _settle(plan, state, agenda, emitted, user, clock)
+            if need != DONE:
+                return need
+            need = _room_for_instant(plan, state, emitted, user)
+            if need != DONE:
+                return need
+            users.clock[user] = clock
+            _expire(plan, state, agenda, user, clock)
+            _mark_others(agenda, audiences, DEFINITION_CAUSE)
+            if users.marks[user] & FRESH and users.marks[user] & SENT:
+                users.marks[user] = LIVE | CHANGED | SENT
+                _mark_others(agenda, plan.absent_members, DEFINITION_CAUSE)
+            _evaluate(plan, state, agenda, emitted, user, clock)
             _rest(plan, state, user)
         cursor[0] += 1
     return DONE
@@ -368,19 +414,40 @@ def _apply_input(
 ) -> None:
     """Count one event in the series of its conditions, at `clock`, and age the others."""
     users = state.users
+    became = _count(plan, state, agenda, inputs, row, user, clock)
+    if inputs.tallied[row]:
+        state.numbers[became] += 1
+    if users.due[user] <= clock:
+        _expire(plan, state, agenda, user, clock)
+    if state.numbers[IN_FORCE] and users.marks[user] & FRESH:
+        users.marks[user] = LIVE | CHANGED | SENT
+        for position in range(plan.absent_members.size):
+            _mark(agenda, int(plan.absent_members[position]), EVENT_CAUSE, row)
+
+
+@kernel
+def _count(
+    plan: PlanArrays,
+    state: State,
+    agenda: Agenda,
+    inputs: Inputs,
+    row: int,
+    user: int,
+    clock: int,
+) -> int:
+    """Count one event in the series of its conditions: MATCHED, or else DUPLICATE or LATE."""
+    users = state.users
     recorded = int(inputs.timestamps[row])
     arrival = int(inputs.arrivals[row])
     event_id = int(inputs.message_hashes[row])
     timestamp = recorded
+    due = int(users.due[user])
     if recorded > arrival or users.ahead[user] != NONE:
         timestamp = counting_instant(state, user, recorded, event_id, arrival)
-        users.due[user] = min(int(users.due[user]), recorded + plan.longest_window)
+        due = min(due, recorded + plan.longest_window)
     users.marks[user] |= CHANGED | SENT
-    counted = False
-    duplicated = False
+    became = LATE
     conditions = int(inputs.condition_sets[row])
-    due = int(users.due[user])
-    next_due = due
     nearby = 0
     for position in range(
         int(inputs.sets.starts[conditions]), int(inputs.sets.starts[conditions + 1])
@@ -399,22 +466,15 @@ def _apply_input(
             counted_id = event_id if timestamp == recorded else event_id ^ recorded
             capacity = int(plan.series.capacity[number])
             rank = insert(state, cell, capacity, timestamp, counted_id)
-        if rank == NOWHERE:
-            duplicated = True
-        else:
-            counted = True
+        if rank != NOWHERE:
+            became = MATCHED
+        elif became == LATE:
+            became = DUPLICATE
         _judge_series(plan, state, agenda, user, cell, clock, rank, row)
-        next_due = min(next_due, int(state.series.due[cell]))
+        due = min(due, int(state.series.due[cell]))
         nearby = cell + 1 - int(users.series[user])
-    users.due[user] = next_due
-    if inputs.tallied[row]:
-        state.numbers[MATCHED if counted else DUPLICATE if duplicated else LATE] += 1
-    if due <= clock:
-        _expire(plan, state, agenda, user, clock)
-    if state.numbers[IN_FORCE] and users.marks[user] & FRESH:
-        users.marks[user] = LIVE | CHANGED | SENT
-        for position in range(plan.absent_members.size):
-            _mark(agenda, int(plan.absent_members[position]), EVENT_CAUSE, row)
+    users.due[user] = due
+    return became
 
 
 @kernel
@@ -526,6 +586,14 @@ def _mark_all(agenda: Agenda, audiences: Int32s, cause: int) -> None:
 
 
 @kernel
+def _mark_others(agenda: Agenda, audiences: Int32s, cause: int) -> None:
+    """Mark those that do not wait already: what has just aged out remains their cause."""
+    for audience in audiences:
+        if not agenda.waiting[audience]:
+            _mark(agenda, int(audience), cause, NONE)
+
+
+@kernel
 def _mark_readers(
     plan: PlanArrays, state: State, agenda: Agenda, condition: int, cause: int, reference: int
 ) -> None:
@@ -562,6 +630,13 @@ def _mark(agenda: Agenda, audience: int, cause: int, reference: int) -> None:
         queue[hole] = queue[parent]
         hole = parent
     queue[hole] = audience
+
+
+@kernel
+def _forget(agenda: Agenda) -> None:
+    """Take everything off the agenda."""
+    while agenda.length[0] > 0:
+        agenda.waiting[_next_audience(agenda)] = 0
 
 
 @kernel

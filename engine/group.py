@@ -8,13 +8,14 @@ in order, and get transitions back; nobody else touches the arrays.  Time is alw
     group.take_force(snapshot, at)        # first population
     group.apply(inputs)                   # events
     group.advance(to)                     # a tick: what falls due before `to` happens
+    group.recall(history)                 # counted after all, under definitions that came later
     group.dump() -> bytes                 # and KeyGroup.load(plan, bytes) goes on from there,
                                           # under the same definitions or others
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -30,11 +31,12 @@ from engine.evaluate import (
     apply_inputs,
     hold_back,
     review_known_users,
+    review_recalled_users,
 )
 from engine.growth import enlarged_state
 from engine.hashing import GROUP_BITS, GROUPS
 from engine.inputs import Inputs, Snapshot
-from engine.plan import Plan
+from engine.plan import Int32s, Plan, series_of
 from engine.pools import IN_USE
 from engine.rest import members_at_rest
 from engine.state import (
@@ -95,9 +97,12 @@ class Member(NamedTuple):
 
 
 class KeyGroup:
-    """The memberships of one key group; `group` is its number, or `None` for all users."""
+    """The memberships of one key group; `group` is its number, or `None` for all users.
 
-    def __init__(self, plan: Plan, group: int | None = None) -> None:
+    Events up to `missed_until` have been missed: they happened before the plan came.
+    """
+
+    def __init__(self, plan: Plan, group: int | None = None, missed_until: int = ALWAYS) -> None:
         self.plan = plan
         self._group = group
         self._state = new_state(plan.word_count, plan.arrays.truths_at_rest.size)
@@ -113,19 +118,85 @@ class KeyGroup:
         )
         self._emitted = records(audiences + _EMITTED_ROWS, EMITTED)
         self._held = np.empty(0, dtype=np.int32)
-        self._exact_from = (ALWAYS,) * len(plan.conditions)
+        self._exact_from = tuple(
+            ALWAYS if missed_until == ALWAYS else missed_until + condition.window
+            for condition in plan.conditions
+        )
+        self._has_new_meanings = False  # since the last dump
 
     def apply(self, inputs: Inputs) -> Transitions:
         """Apply events of this group's users, in their order."""
+        return self._apply(inputs, is_recalled=False)
+
+    def recall(self, inputs: Inputs) -> Transitions:
+        """Count events that happened before, for conditions that are `warming`, in any order.
+
+        Those that are counted already change nothing.  Nobody enters or exits because of them
+        before `end_recall`; returned is what fell due by the clock.
+        """
+        return self._apply(inputs, is_recalled=True)
+
+    def _apply(self, inputs: Inputs, *, is_recalled: bool) -> Transitions:
         inputs = inputs.frozen()
         cursor = np.zeros(1, dtype=np.int64)
         arrays = self.plan.arrays
         return self._drive(
             lambda: apply_inputs(
-                arrays, self._state, self._snapshot, inputs, cursor, self._agenda, self._emitted
+                arrays,
+                self._state,
+                self._snapshot,
+                inputs,
+                is_recalled,
+                cursor,
+                self._agenda,
+                self._emitted,
             ),
             inputs.message_ids,
         )
+
+    def end_recall(self, known_since: Mapping[int, int], at: int) -> Transitions:
+        """Judge what has been recalled, at an instant.
+
+        The audiences concerned are evaluated for everybody, and the difference is emitted (cause
+        `definition_changed`); those that are `held` go on waiting.
+
+        Args:
+            known_since: For numbers of conditions, the instant after which no event is missing
+                that they count; what came before it may not have been recalled.
+        """
+        clock = max(at, int(self._state.numbers[CLOCK]))
+        exact_from = list(self._exact_from)
+        for condition, since in known_since.items():
+            instant = since + self.plan.conditions[condition].window
+            exact_from[condition] = (
+                min(instant, exact_from[condition]) if instant > clock else ALWAYS
+            )
+        self._exact_from = tuple(exact_from)
+        self._has_new_meanings = True
+        if not self.in_force:
+            return NO_TRANSITIONS
+        audiences = self._reading_events_of(known_since)
+        arrays = self.plan.arrays
+        cursor = np.zeros(1, dtype=np.int64)
+        transitions = self._drive(
+            lambda: review_recalled_users(
+                arrays, self._state, audiences, at, cursor, self._agenda, self._emitted
+            )
+        )
+        self._state.numbers[CLOCK] = clock
+        return transitions
+
+    def _reading_events_of(self, conditions: Collection[int]) -> Int32s:
+        """The audiences that look at a condition of the same events as one of these."""
+        readers = self.plan.arrays.readers
+        found = {
+            audience
+            for counting in series_of(self.plan.conditions)
+            if not set(counting).isdisjoint(conditions)
+            for one in counting
+            for audience in readers.items[readers.starts[one] : readers.starts[one + 1]].tolist()
+        }
+        return np.array(sorted(found), dtype=np.int32)
 
     def advance(self, to: int) -> Transitions:
         """Bring the clock to `to`: everything due before it happens.
@@ -261,8 +332,7 @@ class KeyGroup:
 
     def dump(self) -> bytes:
         """The whole state.  Differences are counted from here on."""
-        meanings = Meanings.of(self.plan, self._exact_from, tuple(self._held.tolist()))
-        data = codec.encode(meanings, to_columns(self._state))
+        data = codec.encode(self._meanings(), to_columns(self._state))
         self._start_tracking(data)
         return data
 
@@ -279,9 +349,13 @@ class KeyGroup:
         """
         if not self.has_dump:
             raise ValueError("a difference needs a complete dump before it")
-        data = codec.encode(None, to_columns(self._state, CHANGED), self._last_dump)
+        meanings = self._meanings() if self._has_new_meanings else None
+        data = codec.encode(meanings, to_columns(self._state, CHANGED), self._last_dump)
         self._start_tracking(data)
         return data
+
+    def _meanings(self) -> Meanings:
+        return Meanings.of(self.plan, self._exact_from, tuple(self._held.tolist()))
 
     @classmethod
     def load(
@@ -332,6 +406,7 @@ class KeyGroup:
 
     def _start_tracking(self, dump: bytes) -> None:
         self._last_dump = codec.checksum(dump)
+        self._has_new_meanings = False
         self._state.users["marks"][: self._state.numbers[USERS_TOP]] &= ~np.int8(CHANGED)
         self._state.numbers[RELEASED] = 0
         self._state.numbers[TRACKING] = 1

@@ -147,15 +147,21 @@ class Job:
         self.snapshot: Snapshot | None = None
 
     def apply(self, inputs: Inputs | None) -> list[Transitions]:
+        return [group.apply(part) for group, part in self._parts(inputs)]
+
+    def recall(self, inputs: Inputs | None) -> list[Transitions]:
+        return [group.recall(part) for group, part in self._parts(inputs)]
+
+    def end_recall(self, known_since: Mapping[int, int], at: int) -> list[Transitions]:
+        return [group.end_recall(known_since, at) for group in self._groups.values()]
+
+    def _parts(self, inputs: Inputs | None) -> Iterator[tuple[KeyGroup, Inputs]]:
         if inputs is None:
-            return []
+            return
         group_of = groups_of(inputs.user_hashes)
-        return [
-            group.apply(
-                inputs if number is None else inputs.taken(np.flatnonzero(group_of == number))
-            )
-            for number, group in self._groups.items()
-        ]
+        for number, group in self._groups.items():
+            mine = np.flatnonzero(group_of == number)
+            yield group, inputs if number is None else inputs.taken(mine)
 
     def advance(self, to: int) -> list[Transitions]:
         return [group.advance(to) for group in self._groups.values()]

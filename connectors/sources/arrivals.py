@@ -16,6 +16,7 @@ class ArrivalPolicy(StrEnum):
     EVENT = "event"  # it is the event's own instant
     RECORDED = "recorded"  # when the collector received it, else its own instant; never falls
     LIVE = "live"  # as the broker says, else when the collector received it, else now; never falls
+    RECALLED = "recalled"  # what was LIVE once: if not told, its own instant, but not after now
 
 
 class Arrivals:

@@ -104,6 +104,14 @@ class Chunk:
         start = int(self.newlines[skipped - 1]) + 1 if len(self.data) else 0
         return Chunk(self.file, self.number, line, self.data[start:], self.rows[skipped:])
 
+    def before_line(self, line: int) -> Chunk:
+        """The part of the chunk before a line."""
+        kept = max(line - self.first_line, 0)
+        if kept >= self.end_line - self.first_line:
+            return self
+        end = int(self.newlines[kept - 1]) + 1 if kept and len(self.data) else 0
+        return Chunk(self.file, self.number, self.first_line, self.data[:end], self.rows[:kept])
+
     @property
     def count(self) -> int:
         """How many records were received; blank lines are none."""

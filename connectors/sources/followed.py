@@ -20,7 +20,7 @@ from connectors.sources.chunks import Chunk
 from connectors.sources.cutting import BLOCK, LineCutter
 from connectors.sources.errors import SourceError
 from connectors.sources.recorded import is_complete, matching_files
-from connectors.sources.tails import CompleteTail, GrowingTail, Mark
+from connectors.sources.tails import LONG_AGO, CompleteTail, GrowingTail, Mark
 
 _MOST_OPEN = 100
 _FILES_A_SCAN = 200  # with more files, folders are looked through less often
@@ -30,9 +30,12 @@ _VERSION = 1
 _Identity = tuple[int, int]
 
 
-class _Position(msgspec.Struct):
+class FilesPosition(msgspec.Struct):
+    """How far files have been read; those that are gone were last written by `gone`."""
+
     version: int
     marks: list[Mark]
+    gone: int = LONG_AGO
 
 
 class FollowedFiles:
@@ -47,7 +50,9 @@ class FollowedFiles:
 
     def __init__(self, patterns: Iterable[str | Path], position: bytes | None = None) -> None:
         self._patterns = [str(pattern) for pattern in patterns]
-        self._marks = {(mark.device, mark.inode): mark for mark in _read_position(position)}
+        read = read_position(position)
+        self._marks = {(mark.device, mark.inode): mark for mark in read.marks}
+        self._gone = read.gone
         self._next_number = 1 + max((mark.number for mark in self._marks.values()), default=-1)
         self._tails: dict[_Identity, GrowingTail | CompleteTail] = {}
         self._sizes: dict[_Identity, int] = {}
@@ -94,7 +99,7 @@ class FollowedFiles:
     def position(self) -> bytes:
         """What has been delivered so far."""
         marks = self._marks | {identity: tail.mark for identity, tail in self._tails.items()}
-        return msgspec.json.encode(_Position(_VERSION, list(marks.values())))
+        return msgspec.json.encode(FilesPosition(_VERSION, list(marks.values()), self._gone))
 
     def close(self) -> None:
         """Let go of all files."""
@@ -123,14 +128,24 @@ class FollowedFiles:
             self._sizes[identity] = facts.st_size
             if is_new:
                 self._tails[identity] = self._tail(path, identity)
-            self._tails[identity].path = path
-        if self._polls > _LINGER:
-            self._marks.clear()  # of files that were gone when reading went on
+            tail = self._tails[identity]
+            tail.path = path
+            if (modified := facts.st_mtime_ns // 1_000) != tail.mark.modified:
+                tail.mark = msgspec.structs.replace(tail.mark, modified=modified)
+        if self._polls > _LINGER:  # these were gone when reading went on
+            self._forget(self._marks.values())
+            self._marks.clear()
         for identity in list(self._tails):
             self._lost[identity] = 0 if identity in found else self._lost.get(identity, 0) + 1
             if self._lost[identity] > _LINGER:
-                self._tails.pop(identity).close()
+                tail = self._tails.pop(identity)
+                tail.close()
+                self._forget([tail.mark])
                 self._lost.pop(identity)
+
+    def _forget(self, marks: Iterable[Mark]) -> None:
+        """Keep of files that are gone when they were written for the last time."""
+        self._gone = max([self._gone, *(max(one.modified, one.rewritten) for one in marks)])
 
     def _tail(self, path: Path, identity: _Identity) -> GrowingTail | CompleteTail:
         mark = self._marks.pop(identity, None)
@@ -194,13 +209,18 @@ class FollowedInput:
         return os.readv(self._descriptor, [buffer])
 
 
-def _read_position(position: bytes | None) -> list[Mark]:
+def read_position(position: bytes | None) -> FilesPosition:
+    """What `FollowedFiles.position` said.
+
+    Raises:
+        SourceError: it is damaged, or not of this version.
+    """
     if not position:
-        return []
+        return FilesPosition(_VERSION, [])
     try:
-        read = msgspec.json.decode(position, type=_Position)
+        read = msgspec.json.decode(position, type=FilesPosition)
     except msgspec.MsgspecError as error:
         raise SourceError(f"the recorded position of the files is damaged: {error}") from error
     if read.version != _VERSION:
         raise SourceError(f"the recorded position of the files has version {read.version}")
-    return read.marks
+    return read

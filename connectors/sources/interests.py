@@ -6,7 +6,7 @@ and its message id are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from audience_dsl.definitions import (
@@ -49,10 +49,17 @@ class Interest:
             yield from map(self.path_of, comparisons_of(where))
 
 
+# By parent model, the numbers of conditions.
+Only = Mapping[str, Collection[int]]
+
+
 def interests(
-    models: Iterable[EventModel], plans: Mapping[str, ParentPlan], format: Format
+    models: Iterable[EventModel],
+    plans: Mapping[str, ParentPlan],
+    format: Format,
+    only: Only | None = None,
 ) -> list[Interest]:
-    """The event models that matter to the plans.
+    """The event models that matter to the plans, or to some conditions `only`.
 
     Raises:
         ValueError: a path of an event model is malformed.
@@ -70,9 +77,13 @@ def interests(
                 parse_path(model.timestamp or format.timestamp),
                 parse_path(model.message_id or format.message_id),
             ),
-            [(n, one.where) for n, one in enumerate(plan.conditions) if model.key in one.events],
+            [
+                (n, one.where)
+                for n, one in enumerate(plan.conditions)
+                if model.key in one.events and (only is None or n in only[model.parent_model])
+            ],
         )
-        if interest.conditions or plan.plan.audiences:
+        if interest.conditions or (only is None and plan.plan.audiences):
             found.append(interest)
     return found
 

@@ -30,12 +30,13 @@ class ConditionSets:
     """Every set of conditions of one plan that some record has matched, numbered.
 
     Set 0 is empty: a record that no condition counts.  Per set, `tallied` tells whether a condition
-    of the definitions, not an implicit one, is in it, and `emitted` whether the core wants to know.
+    of the definitions, not an implicit one, is in it, and `emitted` whether the core wants to know;
+    of the empty one, if `emits_empty` and there are audiences.
     """
 
-    def __init__(self, plan: ParentPlan) -> None:
+    def __init__(self, plan: ParentPlan, *, emits_empty: bool = True) -> None:
         self._implicit = {n for n, one in enumerate(plan.conditions) if one.implicit}
-        self._emits_empty = len(plan.plan.audiences) > 0
+        self._emits_empty = emits_empty and len(plan.plan.audiences) > 0
         self._numbers: dict[tuple[int, ...], int] = {(): 0}
         self._described = 0
         self._lists = Lists.of([])

@@ -14,7 +14,7 @@ from connectors.sources.decoding import Decoded
 from connectors.sources.detect import detect
 from connectors.sources.formats import FORMATS
 from connectors.sources.instants import NO_INSTANT
-from connectors.sources.interests import interests
+from connectors.sources.interests import Only, interests
 from connectors.sources.listening import Heard, Listening
 from connectors.sources.matching import ConditionSets
 from connectors.sources.merging import Events, merge
@@ -44,6 +44,8 @@ class EventReader:
     `events` are all event models of the project.  Those of `source` apply, or all of them where it
     is `None`.  Without a `format`, that of each file is detected in its first chunk.
 
+    Where `only` is given, nothing is read but what these conditions count.
+
     Raises:
         ValueError: the format is unknown, or a path of an event model is malformed.
     """
@@ -54,13 +56,17 @@ class EventReader:
         plans: Mapping[str, ParentPlan],
         source: str | None = None,
         format: str | None = None,
+        only: Only | None = None,
     ) -> None:
         if format is not None and format not in FORMATS:
             known = ", ".join(FORMATS)
             raise ValueError(f"unknown source format '{format}': the formats are {known}")
         self._models = [one for one in events.values() if source is None or one.source == source]
         self._plans = plans
-        self._sets = {parent: ConditionSets(plan) for parent, plan in plans.items()}
+        self._only = only
+        self._sets = {
+            parent: ConditionSets(plan, emits_empty=only is None) for parent, plan in plans.items()
+        }
         self._format = format
         self._detected: dict[str, str] = {}
         self._listening: dict[tuple[str, bool], Listening] = {}
@@ -70,7 +76,8 @@ class EventReader:
     def read(self, chunk: Chunk, policy: ArrivalPolicy, now: int = 0) -> Batch:
         """Decode and match a chunk; chunks of one file are to be read in order.
 
-        `now` is the wall clock, which only `ArrivalPolicy.LIVE` looks at.
+        `now` is the wall clock, for `ArrivalPolicy.LIVE`; for `RECALLED` it is what the clock had
+        reached when the records were read for the first time.
         """
         with_arrivals = policy is not ArrivalPolicy.EVENT
         listening = self._listening_to(self._format_of(chunk), with_arrivals)
@@ -85,8 +92,11 @@ class EventReader:
                 own = _latest_instants(heard, sound, records.count)
                 received = listening.received(records)
                 arrivals = self.arrivals.recorded(chunk.file, received, own)
-            case ArrivalPolicy.LIVE if chunk.arrivals is not None:
+            case ArrivalPolicy.LIVE | ArrivalPolicy.RECALLED if chunk.arrivals is not None:
                 arrivals = chunk.arrivals[decoded.places]
+            case ArrivalPolicy.RECALLED:
+                own = np.minimum(_latest_instants(heard, sound, records.count), now)
+                arrivals = self.arrivals.recorded(chunk.file, listening.received(records), own)
             case ArrivalPolicy.LIVE:
                 arrivals = self.arrivals.live(chunk.file, listening.received(records), now)
         dead_letters = decoded.dead_letters + _unsound(chunk, decoded, heard, sound)
@@ -132,7 +142,7 @@ class EventReader:
     def _listening_to(self, name: str, with_arrivals: bool) -> Listening:
         if (name, with_arrivals) not in self._listening:
             format = FORMATS[name]
-            found = interests(self._models, self._plans, format)
+            found = interests(self._models, self._plans, format, self._only)
             self._listening[name, with_arrivals] = Listening(
                 format, found, self._sets, with_arrivals
             )

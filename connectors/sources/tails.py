@@ -17,13 +17,17 @@ from connectors.sources.recorded import DAMAGES, RecordedFile, damaged, read_ope
 
 _HEAD = 256
 
+# Before anything was written.
+LONG_AGO = -(1 << 62)
+
 
 class Mark(msgspec.Struct, frozen=True):
     """How far a file has been read, and how to recognise it.
 
     `line` is the number of the first unread line and `offset` where it begins, which only files
     that grow need.  `head` is a digest of the first `head_size` bytes.  `number` is the file's
-    place among all that were followed.
+    place among all that were followed.  `modified` is when it was last seen to have been written;
+    `rewritten` is what that was before it was written anew, so that what it held is gone.
     """
 
     device: int
@@ -33,6 +37,13 @@ class Mark(msgspec.Struct, frozen=True):
     offset: int = 0
     head_size: int = 0
     head: str = ""
+    modified: int = LONG_AGO
+    rewritten: int = LONG_AGO
+
+    def anew(self) -> Mark:
+        """The mark of the same file when it has been written anew."""
+        rewritten = max(self.rewritten, self.modified if self.line > 1 else LONG_AGO)
+        return Mark(self.device, self.inode, self.number, rewritten=rewritten)
 
 
 class GrowingTail:
@@ -74,7 +85,7 @@ class GrowingTail:
             self._file = self.path.open("rb", buffering=0)
             self._file.seek(self._read)
         if size < self._read or self._head(self.mark.head_size) != self.mark.head:
-            self._return_to(Mark(self.mark.device, self.mark.inode, self.mark.number))
+            self._return_to(self.mark.anew())
             self._file.seek(0)
         room = min(BLOCK, max(size - self._read, 1))
         chunk = self._cutter.read(self._file.readinto, room)  # type: ignore[attr-defined]
@@ -99,7 +110,7 @@ class GrowingTail:
         self._cutter = LineCutter(str(self.path), mark.number, mark.line)
 
     def _head(self, size: int) -> str:
-        return _head_of(self._file, size) if self._file else ""
+        return head_of(self._file, size) if self._file else ""
 
 
 class CompleteTail:
@@ -146,10 +157,10 @@ class CompleteTail:
         file = RecordedFile(self.path, self.mark.number, size)
         try:
             with self.path.open("rb", buffering=0) as raw:
-                if _head_of(raw, self.mark.head_size) != self.mark.head:
-                    self.mark = Mark(self.mark.device, self.mark.inode, self.mark.number)
+                if head_of(raw, self.mark.head_size) != self.mark.head:
+                    self.mark = self.mark.anew()
                 known = min(size, _HEAD)
-                head = _head_of(raw, known)
+                head = head_of(raw, known)
                 self.mark = msgspec.structs.replace(self.mark, head_size=known, head=head)
                 for chunk in read_open_file(file, raw):
                     if chunk.end_line > self.mark.line:
@@ -160,7 +171,7 @@ class CompleteTail:
                 yield damaged(file.name, file.number, self.mark.line, error)
 
 
-def _head_of(file: BinaryIO, size: int) -> str:
+def head_of(file: BinaryIO, size: int) -> str:
     """A digest of the first bytes of a file; nothing if there are none."""
     if size == 0:
         return ""

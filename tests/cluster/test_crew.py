@@ -22,13 +22,15 @@ def part_of(root: Path) -> Part:
     loaded = load_project(root, {}).loaded
     assert loaded is not None
     preparation = prepare_cluster(loaded)
+    recovery = open_recovery(loaded)
     return Part(
         loaded=loaded,
         started=preparation.started,
         snapshots={key: one.folder for key, one in preparation.snapshots.items()},
         number=0,
         addresses=tuple(addresses().split(",")),
-        stored=open_recovery(loaded).shares,
+        stored=recovery.shares,
+        clock=recovery.clock,
         meetings=meeting_folder(root, "test"),
     )
 

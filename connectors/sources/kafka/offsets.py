@@ -60,12 +60,7 @@ def decode_position(position: bytes, topic: str, topic_id: str) -> dict[int, Mar
     Raises:
         SourceError: it is damaged, or another topic's.
     """
-    try:
-        read = msgspec.json.decode(position, type=Position)
-    except msgspec.MsgspecError as error:
-        raise SourceError(f"the recorded position in topic '{topic}' is damaged") from error
-    if read.version != _VERSION:
-        raise SourceError(f"the recorded position in topic '{topic}' has version {read.version}")
+    read = read_position(position, topic)
     if read.topic != topic:
         raise SourceError(
             f"the job's state was stored while the source read topic '{read.topic}', not "
@@ -84,6 +79,21 @@ def furthest(found: Iterable[Mapping[int, Mark]]) -> dict[int, Mark]:
             if partition not in marks or mark.next > marks[partition].next:
                 marks[partition] = mark
     return marks
+
+
+def read_position(position: bytes, topic: str) -> Position:
+    """What a source that reads this topic has recorded, of whichever topic it was.
+
+    Raises:
+        SourceError: it is damaged.
+    """
+    try:
+        read = msgspec.json.decode(position, type=Position)
+    except msgspec.MsgspecError as error:
+        raise SourceError(f"the recorded position in topic '{topic}' is damaged") from error
+    if read.version != _VERSION:
+        raise SourceError(f"the recorded position in topic '{topic}' has version {read.version}")
+    return read
 
 
 def made_anew(topic: str) -> SourceError:
