@@ -150,8 +150,9 @@ def test_a_request_stays_until_what_was_recalled_is_stored(tmp_path: Path) -> No
     backfill.close()
     assert requested_backfill(tmp_path) == request
     backfill.take([end_of(GROUPS - 1, short=1_500_000, other=7)])
-    backfill.settle()
-    assert requested_backfill(tmp_path) == request
+    for _ in range(2):
+        backfill.settle()
+        assert requested_backfill(tmp_path) == request
     backfill.settle()
     assert requested_backfill(tmp_path) is None
     report = read_report(tmp_path)
