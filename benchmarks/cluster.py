@@ -43,21 +43,28 @@ class _Event(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True)
 class Costs:
-    """Of each process CPU seconds for all events, and resident bytes after them."""
+    """Of each process CPU seconds for all events, and resident bytes after them.
 
+    `wall` seconds have passed since they met.
+    """
+
+    wall: float
     cpu: list[float]
     resident: list[int]
 
 
 def main() -> None:
     recordings = [workload(events) for events in (FEW, MANY)]
-    alone = 0.0
+    alone = alone_wall = 0.0
     for workers in WORKERS:
         few, many = [measure(recording, workers) for recording in recordings]
         cpu = [more - less for more, less in zip(many.cpu, few.cpu, strict=True)]
         alone = alone or max(cpu)
+        wall = many.wall - few.wall
+        alone_wall = alone_wall or wall
         sys.stdout.write(
-            f"{workers} workers: {alone / max(cpu):.2f} × the events of one; CPU "
+            f"{workers} workers: {alone / max(cpu):.2f} × the events of one, "
+            f"{alone_wall / wall:.2f} × by the wall clock ({wall:.2f} s); CPU "
             f"{', '.join(f'{one:.2f}' for one in cpu)} s (for {FEW:,} and the start, "
             f"{', '.join(f'{one:.2f}' for one in few.cpu)}); resident "
             f"{', '.join(f'{one >> 20}' for one in many.resident)} MB\n"
@@ -83,10 +90,13 @@ def _measured(recording: Workload, workers: int, folder: Path) -> Costs:
         met = project / ".usher" / "cluster"
         _await(lambda: "running" in (folder / "err").read_text(), job)
         _await(lambda: workers == 1 or len(list(met.glob("*/begin/*"))) == workers, job)
+        met_at = time.monotonic()
         processes = [job.pid] if workers == 1 else _children(job.pid)
         # When all was read and evaluated, the snapshot takes force and people enter.
         _await(lambda: (folder / "out").stat().st_size > 0, job)
-        return Costs([_cpu(one) for one in processes], [_resident(one) for one in processes])
+        wall = time.monotonic() - met_at
+        cpu = [_cpu(one) for one in processes]
+        return Costs(wall, cpu, [_resident(one) for one in processes])
     finally:
         job.send_signal(signal.SIGTERM)
         job.wait(60)

@@ -19,6 +19,8 @@ from bytewax.outputs import (
 )
 from typing_extensions import override
 
+from dataflows.threads import keep_thread_state
+
 _X = TypeVar("_X")
 
 _PARTITION = "all"
@@ -38,6 +40,7 @@ class IteratorSource(FixedPartitionedSource[_X, None], Generic[_X]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSourcePartition[_X, None]:
+        keep_thread_state()
         return _IteratorPartition(self._items)
 
 

@@ -20,6 +20,7 @@ from audience_dsl.definitions import ParentPlan
 from dataflows.chains import Chain, DamagedLog, Position
 from dataflows.checkpoints import Checkpoints, StoredGroup
 from dataflows.steps import GroupStep, GroupTransitions, Step, group_key, split_by_group
+from dataflows.threads import keep_thread_state
 from engine.carrying import ALWAYS
 from engine.group import Counts, KeyGroup
 from engine.inputs import Snapshot
@@ -74,6 +75,7 @@ def evaluate_audiences(
         return split_by_group(batch, parents)
 
     def build(stored: bytes | None) -> KeyGroupLogic:
+        keep_thread_state()
         return KeyGroupLogic(audiences, stored)
 
     by_group = op.flat_map_batch("key_by_user", steps, split)

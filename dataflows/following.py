@@ -27,6 +27,7 @@ from dataflows.pauses import AT_ONCE, Pauses
 from dataflows.recalling import Histories, Recalled
 from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.shares import Share, share_names
+from dataflows.threads import keep_thread_state
 
 # How often the silence of a source that has nothing new is reported, so that time goes on.
 _TICK = 50_000
@@ -160,6 +161,7 @@ class FollowedSource(FixedPartitionedSource[Polled, bytes]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: bytes | None
     ) -> StatefulSourcePartition[Polled, bytes]:
+        keep_thread_state()
         followed: dict[str, Followed] = {}
         histories: Histories | None = None
         may_begin = partial(self._begin.attend, for_part)

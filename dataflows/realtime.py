@@ -44,6 +44,7 @@ from dataflows.recalling import Ends, Histories, Recalled
 from dataflows.shares import reading_name
 from dataflows.single import SingleJob
 from dataflows.steps import GroupTransitions, Step, arranged_by_group
+from dataflows.wire import pack_inputs
 from engine.inputs import Inputs
 from membership.errors import StoreError
 from project.folder import load_project
@@ -59,6 +60,7 @@ ALLOWANCE = 100_000
 
 
 def realtime_flow(job: Job) -> Dataflow:
+    pack_inputs()
     flow = Dataflow("usher-realtime")
     polled = op.input("events", flow, _sources(job))
     readings = op.flat_map("read", polled, Readers(job).read)

@@ -90,4 +90,6 @@ def _alone(texts: Texts) -> Texts:
     return Texts(texts.data[first:end], texts.starts - first)
 
 
-copyreg.pickle(Inputs, lambda inputs: (unpacked, (packed(inputs),)))
+def pack_inputs() -> None:
+    """From now on, whatever inputs this process pickles are packed."""
+    copyreg.pickle(Inputs, lambda inputs: (unpacked, (packed(inputs),)))

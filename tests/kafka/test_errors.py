@@ -24,7 +24,7 @@ from tests.kafka.cluster import (
     Cluster,
     a_cluster,
 )
-from tests.kafka.test_destination import of_users, opened, record, sending
+from tests.kafka.test_destination import of_users, opened, record, sending, settle, write_all
 from tests.kafka.test_source import numbered, reading
 
 PASSING = {
@@ -79,10 +79,10 @@ def test_what_passes_delays_a_delivery_and_nothing_else(cluster: Cluster, code: 
         for sequence in range(1, 31):
             if sequence % 10 == 0:
                 cluster.fail(PRODUCE, code, code)
-            one.write([record(f"u{user}", sequence) for user in range(5)])
+            write_all(one, [record(f"u{user}", sequence) for user in range(5)])
             if sequence % 7 == 0:
-                one.settle()
-        one.settle()
+                settle(one)
+        settle(one)
         assert of_users(topic) == {f"u{user}": list(range(1, 31)) for user in range(5)}
 
 
@@ -90,12 +90,12 @@ def test_what_passes_delays_a_delivery_and_nothing_else(cluster: Cluster, code: 
 def test_what_is_refused_ends_the_deliveries_with_a_sentence(cluster: Cluster, code: int) -> None:
     topic = cluster.topic()
     one = opened(topic, [])
-    one.write([record("u", 1)])
-    one.settle()
+    write_all(one, [record("u", 1)])
+    settle(one)
     cluster.fail(PRODUCE, *[code] * 20)
-    one.write([record("u", sequence) for sequence in range(2, 30)])
     with pytest.raises(DestinationError) as failure:
-        one.settle()
+        write_all(one, [record("u", sequence) for sequence in range(2, 30)])
+        settle(one)
     said = str(failure.value)
     assert said.startswith("destination 'bus': ")
     assert "\n" not in said
@@ -109,15 +109,15 @@ def test_a_broker_that_goes_down_is_waited_for(cluster: Cluster) -> None:
     topic = cluster.topic()
     said: list[str] = []
     with sending(topic, said) as one:
-        one.write([record("u", 1)])
-        one.settle()
+        write_all(one, [record("u", 1)])
+        settle(one)
         cluster.go_down()
-        one.write([record("u", sequence) for sequence in range(2, 100)])
+        write_all(one, [record("u", sequence) for sequence in range(2, 100)])
         while not said:
             one.write([])
         assert "out of reach" in said[0]
         cluster.come_up()
-        one.settle()
+        settle(one)
         assert of_users(topic) == {"u": list(range(1, 100))}
 
 
