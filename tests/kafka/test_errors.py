@@ -11,8 +11,10 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from connectors.destinations.errors import DestinationError
+from connectors.destinations.kafka import KafkaDestination
 from connectors.sources.kafka import source as source_module
 from connectors.sources.kafka.watch import TopicFacts
+from engine.records import TransitionRecord
 from tests.cli.jobs import eventually, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.cli.test_run import append
@@ -72,6 +74,11 @@ def cases(errors: dict[str, int]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("code", errors.values(), ids=errors.keys())
 
 
+def send_all(destination: KafkaDestination, records: list[TransitionRecord]) -> None:
+    write_all(destination, records)
+    settle(destination)
+
+
 @cases(PASSING | REPLICAS)
 def test_what_passes_delays_a_delivery_and_nothing_else(cluster: Cluster, code: int) -> None:
     topic = cluster.topic()
@@ -90,12 +97,10 @@ def test_what_passes_delays_a_delivery_and_nothing_else(cluster: Cluster, code: 
 def test_what_is_refused_ends_the_deliveries_with_a_sentence(cluster: Cluster, code: int) -> None:
     topic = cluster.topic()
     one = opened(topic, [])
-    write_all(one, [record("u", 1)])
-    settle(one)
+    send_all(one, [record("u", 1)])
     cluster.fail(PRODUCE, *[code] * 20)
     with pytest.raises(DestinationError) as failure:
-        write_all(one, [record("u", sequence) for sequence in range(2, 30)])
-        settle(one)
+        send_all(one, [record("u", sequence) for sequence in range(2, 30)])
     said = str(failure.value)
     assert said.startswith("destination 'bus': ")
     assert "\n" not in said
@@ -109,8 +114,7 @@ def test_a_broker_that_goes_down_is_waited_for(cluster: Cluster) -> None:
     topic = cluster.topic()
     said: list[str] = []
     with sending(topic, said) as one:
-        write_all(one, [record("u", 1)])
-        settle(one)
+        send_all(one, [record("u", 1)])
         cluster.go_down()
         write_all(one, [record("u", sequence) for sequence in range(2, 100)])
         while not said:

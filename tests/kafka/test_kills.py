@@ -18,7 +18,7 @@ from tests.kafka.conftest import NewTopic
 from tests.kafka.story import TopicStory
 
 # Users of whom it is not known when the job was given their events, at most.
-_TARDY = 0.5
+_TARDY = 0.8
 
 
 @pytest.mark.slow

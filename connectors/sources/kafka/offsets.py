@@ -6,7 +6,14 @@ import time
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from audience_dsl.instants import read_instant
 from connectors.sources.errors import SourceError
@@ -106,20 +113,40 @@ def made_anew(topic: str) -> SourceError:
 def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """The first offset that a partition still has, and the one that its next message will get.
 
+    They are asked for one by one: where the client asks for both and one answer fails, it may take
+    the other for both (librdkafka 2.16).
+
     Raises:
         SourceError: the brokers do not tell.
     """
+    low = _offsets(consumer, topic, [partition], OFFSET_BEGINNING)
+    high = _offsets(consumer, topic, [partition], OFFSET_END)
+    return low[partition], high[partition]
+
+
+def _offsets(
+    consumer: Consumer, topic: str, partitions: Iterable[int], when: int
+) -> dict[int, int]:
+    """The offset of each partition at a time in milliseconds, or at one of its ends."""
+    asked = [TopicPartition(topic, one, when) for one in partitions]
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), _PATIENCE)
+            return _told(consumer.offsets_for_times(asked, _PATIENCE))
         except KafkaException as error:
             # While a partition changes its leader, the client asks again, but not always.
             if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                 raise _untold(topic, error) from error
             time.sleep(_PAUSE)
-        else:
-            return low, high
+
+
+def _told(found: Iterable[TopicPartition]) -> dict[int, int]:
+    offsets = {}
+    for one in found:
+        if one.error is not None:
+            raise KafkaException(one.error)
+        offsets[one.partition] = one.offset
+    return offsets
 
 
 def first_marks(
@@ -152,15 +179,12 @@ def past_ends(
     Raises:
         SourceError: the brokers do not tell.
     """
-    highs = {one: bounds(consumer, topic, one)[1] for one in partitions}
-    if not highs:
+    numbers = list(partitions)
+    if not numbers:
         return {}
-    asked = [TopicPartition(topic, one, -(-instant // _MILLISECOND)) for one in highs]
-    try:
-        found = consumer.offsets_for_times(asked, _PATIENCE)
-    except KafkaException as error:
-        raise _untold(topic, error) from error
-    return {one.partition: one.offset if one.offset >= 0 else highs[one.partition] for one in found}
+    ends = _offsets(consumer, topic, numbers, OFFSET_END)
+    found = _offsets(consumer, topic, numbers, -(-instant // _MILLISECOND))
+    return {one: offset if offset >= 0 else ends[one] for one, offset in found.items()}
 
 
 def _untold(topic: str, error: KafkaException) -> SourceError:
