@@ -23,6 +23,10 @@ help: ## List the commands
 demo: $(READY) ## Backtest a day of an example shop, then watch it live for half a minute
 	@bash examples/demo.sh
 
+.PHONY: kafka-demo
+kafka-demo: $(READY) ## The live job between two Kafka topics; brings the broker, too
+	@bash examples/kafka-demo.sh
+
 .PHONY: run
 run: $(READY) ## The long-lived job on a project: make run PROJECT=path/to/project
 	@$(BIN)/usher -C $(or $(PROJECT),$(error say which project: make run PROJECT=path/to/project)) run

@@ -1,18 +1,15 @@
 """A broker of Apache Kafka on this machine: one node, started, killed and started again.
 
-Its jars come from Maven Central and are kept in `.cache`.  A `KAFKA_BOOTSTRAP` in the environment
-names another broker to test against; what needs to kill the broker is skipped then.
+A `KAFKA_BOOTSTRAP` in the environment names another broker to test against; what needs to kill the
+broker is skipped then.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import socket
 import subprocess
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,98 +25,34 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
+from typing_extensions import override
 
+from examples.kafka.broker import Apache, has_java
 from tests.cli.jobs import PATIENCE, eventually
 
-ROOT = Path(__file__).parents[2]
-POM = Path(__file__).with_name("pom.xml")
-CACHE = ROOT / ".cache" / "kafka"
 MISSING = "a Kafka broker needs java and mvn (Debian: openjdk-17-jre-headless, maven)"
 ELSEWHERE = os.environ.get("KAFKA_BOOTSTRAP", "")
 
 QUIET: dict[str, Any] = {"log_level": 0}
 _BY_KEY = -1  # the partition
-USER, PASSWORD = "usher", "open-sesame"
-
-PROPERTIES = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
-listener.name.sasl.sasl.enabled.mechanisms=PLAIN
-listener.name.sasl.plain.sasl.jaas.config=\
-org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-log.dirs={data}
-auto.create.topics.enable=false
-offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-message.max.bytes=20000000
-"""
 
 
 def can_run() -> bool:
-    return bool(ELSEWHERE) or all(shutil.which(one) for one in ("java", "mvn"))
+    return bool(ELSEWHERE) or has_java()
 
 
-def jars() -> Path:
-    """The folder of the broker's jars; brought here if this has not been done yet."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    folder = CACHE / "jars"
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            aside = CACHE / "jars.part"
-            shutil.rmtree(aside, ignore_errors=True)
-            plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-            subprocess.run(
-                ["mvn", "-B", "-q", "-f", str(POM), plugin, f"-DoutputDirectory={aside}"],
-                check=True,
-            )
-            aside.rename(folder)
-    return folder
+class Broker(Apache):
+    """The same, awaited."""
 
-
-class Broker:
-    """A broker whose data stays where it is when it is killed."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._java = ["java", "-cp", f"{jars()}/*", "-XX:TieredStopAtLevel=1", "-Xmx256m"]
-        self._config = folder / "server.properties"
-        plain, sasl, controller = _free_ports(3)
-        self.servers = f"127.0.0.1:{plain}"
-        self.sasl_servers = f"127.0.0.1:{sasl}"
-        values = {"plain": plain, "sasl": sasl, "controller": controller}
-        self._config.write_text(
-            PROPERTIES.format(**values, user=USER, password=PASSWORD, data=folder / "data")
-        )
-        self._run("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c")
-        self.process = self.start()
-
+    @override
     def start(self) -> subprocess.Popen[bytes]:
-        with (self._folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self._java, "kafka.Kafka", str(self._config)], stdout=log, stderr=log
-            )
+        process = super().start()
         await_broker(self.servers)
-        return self.process
+        return process
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(PATIENCE)
-
-    def _run(self, tool: str, *arguments: str) -> None:
-        command = [*self._java, tool, *arguments, str(self._config)]
-        subprocess.run(command, check=True, capture_output=True)
 
 
 class Elsewhere:
@@ -252,12 +185,3 @@ def a_broker(folder: Path) -> Iterator[Broker]:
         yield broker
     finally:
         broker.kill()
-
-
-def _free_ports(count: int) -> Sequence[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -14,8 +14,9 @@ from audience_dsl.definitions import Settings
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
 from connectors.sources.kafka.source import KafkaSource
+from examples.kafka.broker import PASSWORD, USER
 from tests.cli.jobs import eventually
-from tests.kafka.broker import PASSWORD, USER, Broker, Topic
+from tests.kafka.broker import Broker, Topic
 
 NewTopic = Callable[..., Topic]
 GROUP = "usher-tests"
