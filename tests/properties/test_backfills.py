@@ -42,6 +42,7 @@ CHANGES = {
         st.lists(st.integers(0, 4), min_size=3, max_size=3),
     )
     for kind, audiences in KINDS.items()
+    if kind != "seen"  # whom nobody remembers any more, a recall makes seen again
 }
 
 
@@ -54,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 20)
 @given(data=st.data())
 def test_a_job_that_recalls_is_one_that_knew_from_the_start(kind: str, data: st.DataObject) -> None:
     change = data.draw(CHANGES[kind], label="definitions")
