@@ -64,12 +64,11 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 .PHONY: check
-check: $(READY) ## Formatting, lint, types, direction of imports, and what the documents say
+check: $(READY) ## Formatting, lint, types and direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q tests/tidy tests/docs
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can
