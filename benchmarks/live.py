@@ -9,6 +9,7 @@ Everything is seen from outside, with one machine clock.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,7 @@ def latencies(recording: Workload, folder: Path, *, seconds: float) -> Latencies
         Failed: the job does not start, ends by itself or tells nothing.
     """
     shutil.rmtree(folder, ignore_errors=True)
+    os.sync()  # the job is not to wait for the disk to take what was measured before
     stream = folder / "live" / "events.jsonl"
     stream.parent.mkdir(parents=True)
     stream.touch()

@@ -184,3 +184,14 @@ def test_a_large_batch(place: Place) -> None:
     reader = place.reader()
     assert reader.end() == users
     assert len(list(reader.heads("users", 0))) == users
+
+
+def test_a_large_batch_finds_the_heads_of_all_its_users(place: Place) -> None:
+    store = place.owner()
+    users = [f"u{number}" for number in range(1_000)]
+    store.record([proposals(" ".join(f"{user}+1" for user in users[::3]))], NOW)
+    then = store.record([proposals(" ".join(f"{user}+2 {user}-3" for user in users))], NOW)
+    already = " ".join(f"{user}-3#2" for user in users[::3])
+    fresh = " ".join(f"{user}+2#1 {user}-3#2" for number, user in enumerate(users) if number % 3)
+    found = told(then.journal_entries()).split()
+    assert sorted(found) == sorted(f"{already} {fresh}".split())
