@@ -94,12 +94,13 @@ class PullSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a parent or related model is read from: exactly one of the four is set."""
+    """Where a parent or related model is read from: exactly one of the five is set."""
 
     table: str | None = None
     query: str | None = None
     parquet: str | None = None
     csv: str | None = None
+    json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ def json_schema() -> Schema:
 
 def _schema(shape: Shape) -> Schema:
     match shape:
+        case Text(secret=True):
+            return dict(_VARIABLE)
         case Text(pattern=""):
             return _SCALAR | {"minLength": 1}
         case Text(pattern=pattern):

@@ -16,7 +16,7 @@ from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.registry import open_relation
 from connectors.warehouses.relation import Relation
 from warehouse.columns import readings_of, text_columns
-from warehouse.errors import WarehouseError, explained
+from warehouse.errors import WarehouseError
 from warehouse.readings import READ_INSTANT, Reading
 
 
@@ -41,13 +41,13 @@ def copy_attributes(
         root, warehouse, model.source, texts=text_columns(model), output=target.parent
     ) as relation:
         readings = readings_of(relation, model, _declared_types(plan))
-        with explained(relation.name), _instants_in_texts(relation.connection, readings):
-            unreadable = _unreadable(relation, readings)
+        with relation.reading(), instants_in_texts(relation.connection, readings):
             columns = [f"{one.sql} AS {quoted_name(name)}" for name, one in readings.items()]
             relation.connection.execute(
                 f"COPY (SELECT {', '.join(columns)} FROM {relation.sql}) "
                 f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
             )
+            unreadable = _unreadable(relation, readings, target)
     return Attributes({name: one.type for name, one in readings.items()}, unreadable)
 
 
@@ -64,7 +64,7 @@ def _declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
 
 
 @contextmanager
-def _instants_in_texts(
+def instants_in_texts(
     connection: duckdb.DuckDBPyConnection, readings: Mapping[str, Reading]
 ) -> Iterator[None]:
     """Lend DuckDB the function that reads texts as instants, where a column needs it."""
@@ -81,25 +81,27 @@ def _instants_in_texts(
         connection.remove_function(READ_INSTANT)
 
 
-def _unreadable(relation: Relation, readings: Mapping[str, Reading]) -> dict[str, int]:
-    """Values that do not read as their column's type, by column: they count as missing.
+def _unreadable(
+    relation: Relation, readings: Mapping[str, Reading], copied: Path
+) -> dict[str, int]:
+    """Values that did not read as their column's type, by column: they count as missing.
 
     Raises:
         WarehouseError: none of a column's values does, so the declaration must be wrong.
     """
-    lossy = {name: one for name, one in readings.items() if one.lossy}
+    lossy = [name for name, one in readings.items() if one.lossy]
     if not lossy:
         return {}
-    counts = [f"count({quoted_name(name)}), count({one.sql})" for name, one in lossy.items()]
-    statement = f"SELECT {', '.join(counts)} FROM {relation.sql}"
-    row = relation.connection.execute(statement).fetchall()[0]
+    counts = ", ".join(f"count({quoted_name(name)})" for name in lossy)
+    statement = f"SELECT count(*), {counts} FROM read_parquet({quoted_text(str(copied))})"
+    rows, *readable_of = relation.connection.execute(statement).fetchall()[0]
     unreadable = {}
-    for name, present, readable in zip(lossy, row[::2], row[1::2], strict=True):
+    for name, readable in zip(lossy, readable_of, strict=True):
+        present = rows - relation.rows.nulls[name]
         if present and not readable:
             raise WarehouseError(
-                f"{relation.name}: none of the {present} values of column {name!r} "
-                f"({relation.columns[name]}) reads as {readings[name].type}; declare another "
-                "type, or cast it in a query"
+                f"none of the {present} values of column {name!r} ({relation.columns[name]}) "
+                f"reads as {readings[name].type}; declare another type, or cast it in a query"
             )
         if present > readable:
             unreadable[name] = present - readable

@@ -27,6 +27,7 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "allow_unsigned_extensions": False,
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
+    "arrow_lossless_conversion": True,  # between two of these connections
 }
 
 # Names of databases that every connection already has.
