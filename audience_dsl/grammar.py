@@ -278,14 +278,24 @@ PARENT_MODEL = Record(
 
 RELATED_MODEL = Record(
     "related model",
-    "Rows that belong to a parent model's row. Accepted, but conditions on them are not yet.",
+    "Rows that belong to a parent model's row, such as a customer's orders; or to the row of a "
+    "related model that does, such as the items of an order.",
     (
         Field("from", MODEL_SOURCE, "Where its rows are read.", required=True),
-        Field("parent_model", Name("parent_models"), "Whose rows they belong to.", True),
-        Field("foreign_key", COLUMN, "The column with the parent's primary key.", required=True),
+        Field("parent_model", Name("parent_models"), "Whose rows they belong to."),
+        Field("related_model", Name("related_models"), "Whose rows they belong to instead."),
+        Field("foreign_key", COLUMN, "The column with the primary key of that.", required=True),
+        Field("primary_key", COLUMN, "The column that other related models refer to."),
+        Field(
+            "properties",
+            MapOf(COLUMN, COLUMN_TYPE),
+            "The columns that conditions may use, with their types.",
+            default="all columns, with the warehouse's types",
+        ),
         _NAME,
         _DESCRIPTION,
     ),
+    (OneOf(("parent_model", "related_model"), "model that it belongs to", required=True),),
 )
 
 PROPERTY = Either(

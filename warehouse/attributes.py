@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import duckdb.func
 
-from audience_dsl.definitions import ColumnType, ParentPlan, Settings
+from audience_dsl.definitions import ColumnType, Comparison, ParentPlan, Settings
 from audience_dsl.instants import read_instant
 from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.registry import open_relation
@@ -41,19 +41,32 @@ def copy_attributes(
         root, warehouse, model.source, texts=text_columns(model), output=target.parent
     ) as relation:
         readings = readings_of(relation, model, _declared_types(plan))
-        with relation.reading(), instants_in_texts(relation.connection, readings):
-            columns = [f"{one.sql} AS {quoted_name(name)}" for name, one in readings.items()]
-            relation.connection.execute(
-                f"COPY (SELECT {', '.join(columns)} FROM {relation.sql}) "
-                f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
-            )
-            unreadable = _unreadable(relation, readings, target)
+        unreadable = copy_columns(relation, readings, target)
     return Attributes({name: one.type for name, one in readings.items()}, unreadable)
+
+
+def copy_columns(
+    relation: Relation, readings: Mapping[str, Reading], target: Path
+) -> dict[str, int]:
+    """Copy the columns to a Parquet file; how many values of each did not read as declared.
+
+    Raises:
+        WarehouseError: the rows cannot be read, or none of a column's values as declared.
+    """
+    columns = [f"{one.sql} AS {quoted_name(name)}" for name, one in readings.items()]
+    with relation.reading(), _instants_in_texts(relation.connection, readings):
+        relation.connection.execute(
+            f"COPY (SELECT {', '.join(columns)} FROM {relation.sql}) "
+            f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        return _unreadable(relation, readings, target)
 
 
 def _declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
     types = dict(plan.parent_model.properties)
     for predicate in plan.predicates:
+        if not isinstance(predicate, Comparison):
+            continue
         if predicate.type is None:
             raise WarehouseError(
                 f"property {predicate.column!r} of {plan.parent_model.key} has no type, because "
@@ -64,7 +77,7 @@ def _declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
 
 
 @contextmanager
-def instants_in_texts(
+def _instants_in_texts(
     connection: duckdb.DuckDBPyConnection, readings: Mapping[str, Reading]
 ) -> Iterator[None]:
     """Lend DuckDB the function that reads texts as instants, where a column needs it."""

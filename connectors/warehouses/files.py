@@ -41,9 +41,7 @@ def _opened(root: Path, path: str, kind: str, function: str, options: str) -> Se
     )
 
 
-def _typed(
-    root: Path, path: str, kind: str, options: str, texts: Collection[str]
-) -> Selection:
+def _typed(root: Path, path: str, kind: str, options: str, texts: Collection[str]) -> Selection:
     """Types are inferred from all rows, except for the columns `texts`, which stay text."""
     inferred = _opened(root, path, kind, f"read_{kind}", options)
     columns = inferred.columns()
@@ -55,9 +53,7 @@ def _typed(
         for name, type_ in columns.items()
         if kind == "json" or name in texts
     }
-    types = ", ".join(
-        f"{quoted_text(name)}: {quoted_text(type_)}" for name, type_ in named.items()
-    )
+    types = ", ".join(f"{quoted_text(name)}: {quoted_text(type_)}" for name, type_ in named.items())
     key = "columns" if kind == "json" else "types"
     sql = f"{inferred.sql[:-1]}, {key} = {{{types}}})"
     return Selection(inferred.connection, sql, inferred.name)

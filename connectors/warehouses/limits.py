@@ -14,7 +14,7 @@ BYTES_MOST = 64 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`timeout` in microseconds, from the first question to the last row; bytes as Arrow has them."""
+    """`timeout` in microseconds, from the first question to the last row; bytes are Arrow's."""
 
     timeout: int = HOUR
     rows: int = ROWS_MOST

@@ -7,9 +7,10 @@ their batches go by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import psycopg
@@ -26,8 +27,8 @@ from connectors.warehouses.warehouse import client, option
 _DIALECT = Dialect()
 
 # Types by their names in PostgreSQL's catalogue, that ADBC reads as they are.
-_KNOWN = frozenset({"bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bytea", "time"})
-_KNOWN_ARRAYS = frozenset({"_bool", "_int2", "_int4", "_int8", "_float4", "_float8", "_text", "_varchar"})
+_PLAIN = ("bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar")
+_KNOWN = frozenset({*_PLAIN, *(f"_{one}" for one in _PLAIN), "bytea", "time"})
 _MOMENTS = frozenset({"date", "timestamp", "timestamptz"})
 _PRECISION_MOST = 38
 _CONNECT_SECONDS = 15
@@ -49,7 +50,7 @@ class Postgres:
     default_port = 5432
     tls = "prefer"
     # How ADBC fetches rows: by COPY, which is faster, where the server has it.
-    options: dict[str, str] = {}
+    options: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, root: Path, settings: Settings, limits: Limits) -> None:
         password = option(settings, "password")
@@ -90,7 +91,7 @@ class Postgres:
             columns = self._describe(source)
             statement = self._statement(source, columns, rows=rows)
             self._connection = adbc.connect(self._conninfo, autocommit=True)
-            self._cursor = self._connection.cursor(adbc_stmt_kwargs=self.options)
+            self._cursor = self._connection.cursor(adbc_stmt_kwargs=dict(self.options))
             self._cursor.execute(statement)
             return _decimals(self._cursor.fetch_record_batch(), columns)
 
@@ -113,7 +114,7 @@ class Postgres:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             cursor = connection.execute(_DIALECT.select(source, rows=False).encode())
             types = connection.execute("SELECT oid, typname FROM pg_type").fetchall()
-        names = dict(types)
+        names: dict[int, str] = dict(types)
         return [
             Column(one.name, names.get(one.type_code, ""), _digits(one.precision, one.scale))
             for one in cursor.description or ()
@@ -140,7 +141,7 @@ def _digits(precision: int | None, scale: int | None) -> tuple[int, int] | None:
 
 def _selected(column: Column) -> str:
     name = _DIALECT.name(column.name)
-    if column.type in _KNOWN or column.type in _KNOWN_ARRAYS:
+    if column.type in _KNOWN:
         return name
     if column.type in _MOMENTS:
         return f"CASE WHEN isfinite({name}) THEN {name} END"
@@ -161,9 +162,8 @@ def _decimals(reader: Any, columns: Sequence[Column]) -> Any:
     }
     if not types:
         return reader
-    schema = pa.schema(
-        [pa.field(one.name, types.get(number, one.type)) for number, one in enumerate(reader.schema)]
-    )
+    fields = enumerate(reader.schema)
+    schema = pa.schema([pa.field(one.name, types.get(n, one.type)) for n, one in fields])
 
     def batches() -> Iterator[Any]:
         for batch in reader:

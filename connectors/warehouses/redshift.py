@@ -5,6 +5,8 @@ Amazon's own Python client has no Arrow; ADBC reads Redshift's rows in the same 
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from connectors.warehouses.postgres import Postgres
 
 
@@ -15,7 +17,7 @@ class Redshift(Postgres):
     extra = "redshift"
     default_port = 5439
     tls = "require"
-    options = {"adbc.postgresql.use_copy": "false"}
+    options = MappingProxyType({"adbc.postgresql.use_copy": "false"})
 
     def session(self, milliseconds: int) -> str:
         """Redshift takes only few settings at the start; reading alone is asked for by its role."""

@@ -40,7 +40,7 @@ class Relation:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Tell what goes wrong while rows are selected, in the warehouse's words where it is its."""
+        """Tell what goes wrong while rows are selected, in the warehouse's own words."""
         try:
             with explained(self.name):
                 yield

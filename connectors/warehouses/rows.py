@@ -24,9 +24,7 @@ class Rows:
     of missing values by column, of the batches that went by; `failure` is why it ended early.
     """
 
-    def __init__(
-        self, warehouse: Warehouse, limits: Limits, read: Callable[[], Any]
-    ) -> None:
+    def __init__(self, warehouse: Warehouse, limits: Limits, read: Callable[[], Any]) -> None:
         self.failure: WarehouseError | None = None
         self.nulls: dict[str, int] = {}
         self._warehouse = warehouse
