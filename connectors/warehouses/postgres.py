@@ -150,6 +150,8 @@ def _selected(column: Column) -> str:
         return f"CASE WHEN abs({name}) < 1e308 THEN {name}::float8 END"
     if column.type == "numeric":
         return f"CASE WHEN {name} <> 'NaN' THEN {name}::text END"
+    if column.type == "_numeric":
+        return f"{name}::float8[]"
     return f"{name}::text[]" if column.type.startswith("_") else f"{name}::text"
 
 

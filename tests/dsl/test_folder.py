@@ -44,7 +44,7 @@ def test_a_folder_is_loaded_with_the_types_of_its_warehouse(folder: Path) -> Non
     assert loading.loaded is not None
     assert loading.loaded.root == folder
     (predicate,) = loading.loaded.project.plans["users"].predicates
-    assert predicate == Comparison("ltv", "greater_than", 3, ColumnType.NUMBER)
+    assert predicate == Comparison("ltv", "at_least", 3, ColumnType.NUMBER)
 
 
 def test_hidden_folders_and_other_files_are_left_alone(folder: Path) -> None:
