@@ -46,7 +46,8 @@ class MySQL:
             "host": host,
             "port": int(str(option(settings, "port", 3306))),
             "user": option(settings, "user"),
-            "password": password or "",
+            # As bytes, since the client would encode texts as Latin-1.
+            "password": str(password or "").encode(),
             "database": str(option(settings, "database")),
             "charset": "utf8mb4",
             "connect_timeout": _CONNECT_SECONDS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -15,6 +16,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from connectors.warehouses.errors import WarehouseError
 from connectors.warehouses.limits import Limits
 from connectors.warehouses.warehouse import Warehouse
+
+_INSISTING = 0.2  # seconds
 
 
 class Rows:
@@ -27,6 +30,7 @@ class Rows:
     def __init__(self, warehouse: Warehouse, limits: Limits, read: Callable[[], Any]) -> None:
         self.failure: WarehouseError | None = None
         self.nulls: dict[str, int] = {}
+        self._over = threading.Event()
         self._warehouse = warehouse
         self._limits = limits
         self._timer = threading.Timer(limits.timeout / 1e6, self._end, [limits.too_long])
@@ -35,7 +39,8 @@ class Rows:
         try:
             self._batches = read()
         except BaseException as error:
-            self._timer.cancel()
+            self._finish()
+            warehouse.close()
             if self.failure is not None:
                 raise self.failure from None
             if isinstance(error, Exception):
@@ -49,12 +54,25 @@ class Rows:
         self._end("it was cancelled")
 
     def close(self) -> None:
-        self._timer.cancel()
+        """Let go of the warehouse, whether or not all was read."""
+        self._finish()
+        with suppress(Exception):
+            self._batches.close()
         self._warehouse.close()
 
     def _end(self, reason: str) -> None:
         self.failure = self.failure or WarehouseError(reason)
-        self._warehouse.cancel()
+        threading.Thread(target=self._insist, daemon=True).start()
+
+    def _insist(self) -> None:
+        """Cancel until it is over: what comes before a statement has begun may be lost."""
+        while not self._over.is_set():
+            self._warehouse.cancel()
+            self._over.wait(_INSISTING)
+
+    def _finish(self) -> None:
+        self._timer.cancel()
+        self._over.set()
 
     def _counted(self) -> Iterator[Any]:
         rows = size = 0
@@ -70,7 +88,7 @@ class Rows:
             for name, column in zip(self.nulls, batch.columns, strict=True):
                 self.nulls[name] += column.null_count
             yield batch
-        self._timer.cancel()
+        self._finish()
 
     def _next(self, batches: Iterator[Any]) -> Any:
         try:

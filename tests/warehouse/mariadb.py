@@ -39,7 +39,7 @@ def mariadb_server() -> Iterator[int]:
     log = (folder / "log.txt").open("w")
     server = subprocess.Popen(
         ["mariadbd", "--no-defaults", *data, f"--socket={folder}/socket", f"--port={port}",
-         "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"],
+         "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"],
         stdout=log, stderr=log,
     )  # fmt: skip
     try:

@@ -5,6 +5,8 @@ PostgreSQL and MariaDB are real servers; Redshift is PostgreSQL here, asked as R
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -47,13 +49,14 @@ def test_the_connection_is_tested(place: Place) -> None:
 def test_every_type_means_the_same(place: Place) -> None:
     create_types(place, "typed")
     source = place.source("typed")
-    # Neither CSV nor JSON has whole numbers of that size, or says which texts are JSON.
-    exact = source.csv is None and source.json is None
+    # DuckDB reads whole numbers of that size in JSON as fractions.
+    exact = source.json is None
+    huge = 123_456_789_012_345_678_901_234_567_890
     tests: list[tuple[str, str, Any]] = [
         ("name", "equals", HORSE),
         ("money", "equals", 12.5),
         ("big", "equals", 9_007_199_254_740_993),
-        ("huge", "equals", 123_456_789_012_345_678_901_234_567_890 if exact else 1.2345678901234568e29),
+        ("huge", "equals", huge if exact else float(huge)),
         ("fraction", "equals", 0.1),
         ("small", "equals", -7),
         ("flag", "is", True),
@@ -68,10 +71,7 @@ def test_every_type_means_the_same(place: Place) -> None:
     compiled = plan(model(source, DECLARED), *present, *missing)
     snapshot = pull(place.root, place.settings, compiled, AT)
     answers = [users_with(snapshot, bit) for bit in range(len(present) + len(missing))]
-    assert dict(zip(DECLARED, answers, strict=False)) == dict.fromkeys(DECLARED, {"ü"})
-    assert dict(zip(DECLARED, answers[len(present) :], strict=True)) == dict.fromkeys(
-        DECLARED, {"nobody"}
-    )
+    assert answers == [{"ü"}] * len(present) + [{"nobody"}] * len(missing)
     assert snapshot.manifest.unreadable == {}
 
 
@@ -163,7 +163,7 @@ def test_it_takes_too_long(place: Place, million: ModelSource) -> None:
         source = ModelSource(query=FOREVER[place.dialect])
     else:
         options["timeout"] = 1
-    with pytest.raises(WarehouseError, match="it took longer than .*; raise `warehouse: timeout`"):
+    with pytest.raises(WarehouseError, match=r"it took longer than .*; raise `warehouse: timeout`"):
         pull(place.root, settings, plan(model(source)), AT)
 
 
@@ -183,36 +183,32 @@ def test_too_much(place: Place, million: ModelSource, limit: dict[str, int], mes
 
 
 def test_a_reading_is_cancelled(place: Place, million: ModelSource) -> None:
-    source = ModelSource(query=FOREVER[place.dialect]) if place.takes_queries else million
-    relation = None
-
-    def read() -> None:
-        with _reading(place, source) as opened:
-            opened.connection.execute(f"SELECT max(user_id) FROM {opened.sql}").fetchall()
-
-    opened = threading.Event()
-    original = open_relation
-
-    def cancelling(*given: Any, **named: Any) -> Any:
-        nonlocal relation
-        relation = original(*given, **named)
-        opened.set()
-        return relation
-
-    if place.dialect in {"postgres", "mysql"} and place.takes_queries:
-        # These clients answer only once the query has begun to give rows.
-        warehouse = open_warehouse(place.root, place.settings, source)
-        timer = threading.Timer(0.5, warehouse.cancel)
-        timer.start()
-        with pytest.raises(WarehouseError):
-            for _ in warehouse.read(source, rows=True):
-                pass
-        warehouse.close()
-        return
-    with pytest.raises(WarehouseError, match="it was cancelled"):
-        with _reading(place, source) as relation:
-            relation.cancel()
+    with _reading(place, million) as relation:
+        relation.cancel()
+        with pytest.raises(WarehouseError, match="it was cancelled"), relation.reading():
             relation.connection.execute(f"SELECT max(user_id) FROM {relation.sql}").fetchall()
+
+
+def test_a_query_is_cancelled(place: Place) -> None:
+    if not place.takes_queries:
+        pytest.skip("files are asked no queries")
+    source = ModelSource(query=FOREVER[place.dialect])
+    warehouse = open_warehouse(place.root, place.settings, source)
+    over = threading.Event()
+
+    def insist() -> None:
+        while not over.wait(0.2):
+            warehouse.cancel()
+
+    thread = threading.Thread(target=insist)
+    thread.start()
+    try:
+        with pytest.raises(Exception, match=r"(?i)interrupt|cancel"):
+            list(warehouse.read(source, rows=True))
+    finally:
+        over.set()
+        thread.join()
+        warehouse.close()
 
 
 def test_no_message_tells_a_secret(place: Place) -> None:
@@ -242,9 +238,6 @@ def _reading(place: Place, source: ModelSource) -> Iterator[Any]:
 
 
 def test_nothing_is_imported_before_it_is_needed() -> None:
-    import subprocess
-    import sys
-
     names = "adbc_driver_postgresql pymysql snowflake google.cloud.bigquery databricks"
     code = (
         "import sys, connectors.warehouses.registry, cli.main\n"

@@ -30,9 +30,9 @@ TYPES: dict[str, dict[str, str]] = {
         "moment": "timestamp", "zoned": "timestamptz", "tags": "text[]", "doc": "jsonb",
     },
     "mysql": {
-        "name": "VARCHAR(200)", "money": "DECIMAL(12, 2)", "big": "BIGINT", "huge": "DECIMAL(30, 0)",
-        "fraction": "DOUBLE", "small": "INT", "flag": "BOOLEAN", "day": "DATE",
-        "moment": "DATETIME(6)", "zoned": "TIMESTAMP(6) NULL", "tags": "JSON", "doc": "JSON",
+        "name": "VARCHAR(200)", "money": "DECIMAL(12, 2)", "big": "BIGINT",
+        "huge": "DECIMAL(30, 0)", "fraction": "DOUBLE", "small": "INT", "flag": "BOOLEAN",
+        "day": "DATE", "moment": "DATETIME(6)", "zoned": "TIMESTAMP(6) NULL", "tags": "JSON", "doc": "JSON",
     },
 }  # fmt: skip
 VALUES = {
@@ -115,15 +115,17 @@ class FilesPlace(DuckDBPlace):
         file = f"{table}.{self._kind}"
         lists = "* REPLACE (to_json(tags) AS tags)" if table == "typed" else "*"
         chosen = lists if self._kind == "csv" else "*"
-        self.run(f"COPY (SELECT {chosen} FROM {table}) TO '{self.root / file}' (FORMAT {self._kind})")
+        self.run(
+            f"COPY (SELECT {chosen} FROM {table}) TO '{self.root / file}' (FORMAT {self._kind})"
+        )
         return ModelSource(**{self._kind: file})
 
     @contextmanager
     def breaking(self, after: int) -> Iterator[tuple[Settings | None, ModelSource]]:
-        source = self.source("million")
-        file = self.root / str(getattr(source, self._kind))
-        file.write_bytes(file.read_bytes()[:-after] + b'"\n"{[')
-        yield self.settings, source
+        whole = self.root / str(getattr(self.source("million"), self._kind))
+        broken = self.root / f"broken.{self._kind}"
+        broken.write_bytes(whole.read_bytes()[:-after] + b'"\n"{[')
+        yield self.settings, ModelSource(**{self._kind: broken.name})
 
 
 class PostgresPlace:
@@ -178,7 +180,7 @@ class MySQLPlace:
 
     def run(self, *statements: str) -> None:
         connection = pymysql.connect(
-            host="127.0.0.1", port=self._port, user=USER, password=PASSWORD, database="shop",
+            host="127.0.0.1", port=self._port, user=USER, password=PASSWORD.encode(), database="shop",
             autocommit=True,
         )  # fmt: skip
         with connection, connection.cursor() as cursor:
