@@ -52,7 +52,6 @@ class MySQL:
             "charset": "utf8mb4",
             "connect_timeout": _CONNECT_SECONDS,
             "read_timeout": limits.timeout // 1_000_000 + 1,
-            "conv": {},
             **_tls(root, settings),
         }
         self._connection: Any = None
@@ -105,7 +104,9 @@ class MySQL:
         self._connection = self._result = None
 
     def _connect(self) -> Any:
-        return client("pymysql", "mysql").connect(**self._arguments)
+        # Only what is sent is converted; what comes stays text.
+        encoders = client("pymysql.converters", "mysql").encoders
+        return client("pymysql", "mysql").connect(**self._arguments, conv=encoders)
 
     def _session(self) -> Iterator[str]:
         seconds = max(1, self._limits.timeout // 1_000_000)

@@ -54,14 +54,11 @@ def mariadb_server() -> Iterator[int]:
 
 def _prepare(path: str, server: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
-    while True:
-        try:
-            connection = pymysql.connect(unix_socket=path, user="root")
-            break
-        except pymysql.err.OperationalError:
-            assert server.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.1)
+    while not Path(path).exists():  # it appears once the server listens
+        assert server.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    connection = pymysql.connect(unix_socket=path, user="root")
     with connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE shop CHARACTER SET utf8mb4")
         cursor.execute(f"CREATE USER {USER}@'127.0.0.1' IDENTIFIED BY %s", [PASSWORD])

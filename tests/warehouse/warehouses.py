@@ -32,7 +32,8 @@ TYPES: dict[str, dict[str, str]] = {
     "mysql": {
         "name": "VARCHAR(200)", "money": "DECIMAL(12, 2)", "big": "BIGINT",
         "huge": "DECIMAL(30, 0)", "fraction": "DOUBLE", "small": "INT", "flag": "BOOLEAN",
-        "day": "DATE", "moment": "DATETIME(6)", "zoned": "TIMESTAMP(6) NULL", "tags": "JSON", "doc": "JSON",
+        "day": "DATE", "moment": "DATETIME(6)", "zoned": "TIMESTAMP(6) NULL", "tags": "JSON",
+        "doc": "JSON",
     },
 }  # fmt: skip
 VALUES = {
@@ -180,8 +181,8 @@ class MySQLPlace:
 
     def run(self, *statements: str) -> None:
         connection = pymysql.connect(
-            host="127.0.0.1", port=self._port, user=USER, password=PASSWORD.encode(), database="shop",
-            autocommit=True,
+            host="127.0.0.1", port=self._port, user=USER, password=PASSWORD.encode(),
+            database="shop", autocommit=True,
         )  # fmt: skip
         with connection, connection.cursor() as cursor:
             cursor.execute("SET time_zone = '+00:00'")
