@@ -261,6 +261,8 @@ class _User:
 
     def _holds(self, tree: Definition, state: _State, at: int) -> bool:
         match tree:
+            case {"related": name}:
+                return related_holds(tree, self._related_rows(name, state), self.related[name])
             case {"all": of}:
                 return all(self._holds(one, state, at) for one in of)
             case {"any": of}:
@@ -276,8 +278,6 @@ class _User:
             case {"property": name, **operators}:
                 value = None if state.row is None else state.row.get(name)
                 return compare(operators, value, self.columns.get(name))
-            case {"related": name}:
-                return related_holds(tree, self._related_rows(name, state), self.related[name])
         return counts(tree, self._count(tree, state, at))
 
     def _related_rows(self, name: str, state: _State) -> list[Mapping[str, Any]]:
@@ -289,7 +289,7 @@ class _User:
         if "related_model" in model:
             nearer = self.related[model["related_model"]]
             rows = self._related_rows(model["related_model"], state)
-            keys = {str(row[nearer["primary_key"]]) for row in rows}
+            keys = {str(row[nearer["primary_key"]]) for row in rows} - {"None"}
         rows = state.related.get(name, ())
         return [row for row in rows if str(row[model["foreign_key"]]) in keys]
 
@@ -336,6 +336,9 @@ def _references(tree: Definition) -> set[str]:
 
 
 def _leaves(tree: Definition) -> Iterator[Definition]:
+    if "related" in tree:  # whose `none` is no group
+        yield tree
+        return
     inside = tree.get("all") or tree.get("any") or tree.get("none") or []
     inside = [tree["not"]] if "not" in tree else inside
     if not inside:

@@ -87,6 +87,15 @@ ITEM_FILTERS: st.SearchStrategy[Any] = st.sampled_from(
         {"amount": {"between": [-1, 1]}},
     ]
 )
+ANY_COUNT = st.sampled_from(["exactly", "at_most", "more_than"])
+POSITIVE = st.sampled_from(["at_least", "less_than"])
+ORDERING = ["greater_than", "at_least", "less_than", "at_most"]
+
+
+def _named(name: str, operand: Any) -> dict[str, Any]:
+    return {name: operand}
+
+
 COUNTS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.booleans().map(lambda flag: {"none": flag}),
@@ -146,7 +155,7 @@ TREES = st.one_of(
 )
 
 
-@settings(max_examples=max(20, settings().max_examples // 4))
+@settings(max_examples=settings().max_examples // 8)
 @given(st.lists(TREES, min_size=1, max_size=12), ORDERS, ITEMS)
 def test_against_oracle(wheres: list[Any], orders: list[Any], items: list[Any]) -> None:
     audiences = {f"a{n}": {"parent_model": "users", "where": one} for n, one in enumerate(wheres)}
@@ -189,18 +198,12 @@ def _backtest(
 
 
 def _write(file: Path, rows: list[Any], types: dict[str, Any]) -> None:
-    columns = {
-        name: pa.array(
-            [
-                Decimal(str(one[name]))
-                if pa.types.is_decimal(type_) and one[name] is not None
-                else one[name]
-                for one in rows
-            ],
-            type_,
-        )
-        for name, type_ in types.items()
-    }
+    columns = {}
+    for name, type_ in types.items():
+        values = [one[name] for one in rows]
+        if pa.types.is_decimal(type_):
+            values = [None if one is None else Decimal(str(one)) for one in values]
+        columns[name] = pa.array(values, type_)
     pq.write_table(pa.table(columns), file)
 
 
