@@ -76,6 +76,7 @@ class ScalarReader:
             case Text(secret=True) if not names_variable(node.written):
                 message = f"{what} is a secret, and stands in the file as it is"
                 advice = "put it into the environment and write ${NAME} here"
+                self.found.conceal(node.span)
                 self.fail(node.span, "secret", message, advice)
             case Text(expected, pattern):
                 if node.text and (not pattern or re.fullmatch(pattern, node.text)):
