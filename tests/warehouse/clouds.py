@@ -1,6 +1,6 @@
-"""What the clouds' own clients talk to in tests: servers of this machine that speak their protocols.
+"""What the clouds' own clients talk to in tests: servers of this machine.
 
-Each answers one result, whatever is asked, and remembers what was asked.
+Each speaks its protocol, answers one result whatever is asked, and remembers what was asked.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ def served(cloud: Cloud) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET
-        do_DELETE = do_GET
+        do_POST = do_GET  # noqa: N815 - the library's own names
+        do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: Any) -> None: ...
 

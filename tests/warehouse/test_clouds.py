@@ -57,7 +57,8 @@ class FakeCursor:
             raise RuntimeError(f"Error during request to server, token {SECRET}: connection reset")
         values: list[Any] = [
             "ü", Decimal("12.50"), 9_007_199_254_740_993, 0.1, True, date(2026, 3, 1),
-            datetime(2026, 3, 1, 10, 0, 0, 1), datetime(2026, 3, 1, 8, tzinfo=UTC), ["ä", "b"],
+            datetime(2026, 3, 1, 10, 0, 0, 1, UTC).replace(tzinfo=None),
+            datetime(2026, 3, 1, 8, tzinfo=UTC), ["ä", "b"],
             '{"a": 1}',
         ]  # fmt: skip
         types = [
