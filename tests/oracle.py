@@ -290,8 +290,9 @@ class _User:
             nearer = self.related[model["related_model"]]
             rows = self._related_rows(model["related_model"], state)
             keys = {str(row[nearer["primary_key"]]) for row in rows} - {"None"}
-        rows = state.related.get(name, ())
-        return [row for row in rows if str(row[model["foreign_key"]]) in keys]
+        return [
+            row for row in state.related.get(name, ()) if str(row[model["foreign_key"]]) in keys
+        ]
 
     def _count(self, condition: Definition, state: _State, at: int) -> int:
         """§2, to the letter."""

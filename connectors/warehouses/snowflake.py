@@ -51,6 +51,7 @@ class Snowflake:
             "query_timeout": limits.timeout // 1_000_000 + 1,
             "arrow_number_to_decimal": True,
             "application": "usher",
+            "enable_server_session_keep_alive_auto_detection": False,
             "session_parameters": {
                 "TIMEZONE": "UTC",
                 "STATEMENT_TIMEOUT_IN_SECONDS": max(1, limits.timeout // 1_000_000),

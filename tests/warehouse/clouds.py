@@ -41,7 +41,7 @@ class BigQueryCloud(Cloud):
         ("moment", "DATETIME", "NULLABLE"), ("zoned", "TIMESTAMP", "NULLABLE"),
         ("tags", "STRING", "REPEATED"), ("doc", "JSON", "NULLABLE"),
     )  # fmt: skip
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         ("ü", "12.5", "9007199254740993", "0.1", "true", "2026-03-01",
          "2026-03-01T10:00:00.000001", "1772352000000000", [{"v": "ä"}, {"v": "b"}], '{"a":1}'),
         ("nobody", None, None, None, None, None, None, None, [], None),
@@ -116,7 +116,7 @@ class SnowflakeCloud(Cloud):
             }
             for one in table.schema
         ]  # fmt: skip
-        data = {
+        result: dict[str, Any] = {
             "parameters": [{"name": "TIMEZONE", "value": "UTC"}],
             "rowtype": described, "rowsetBase64": base64.b64encode(sink.getvalue()).decode(),
             "total": table.num_rows, "returned": table.num_rows, "queryId": "q",
@@ -124,7 +124,7 @@ class SnowflakeCloud(Cloud):
             "finalSchemaName": "PUBLIC", "finalWarehouseName": "WH", "finalRoleName": "R",
             "numberOfBinds": 0, "arrayBindSupported": False, "version": 1,
         }  # fmt: skip
-        return 200, {"success": True, "code": None, "message": None, "data": data}
+        return 200, {"success": True, "code": None, "message": None, "data": result}
 
     def _table(self) -> Any:
         columns = [

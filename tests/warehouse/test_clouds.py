@@ -107,11 +107,11 @@ def known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
             endpoint = {"project": "shop", "endpoint": f"http://127.0.0.1:{port}"}
             yield Settings("warehouse", "bigquery", endpoint), cloud
         else:
-            options = {
+            account: dict[str, Any] = {
                 "account": "acme", "user": "reader", "password": SECRET, "database": "shop",
                 "host": "127.0.0.1", "port": port, "protocol": "http",
             }  # fmt: skip
-            yield Settings("warehouse", "snowflake", options), cloud
+            yield Settings("warehouse", "snowflake", account), cloud
 
 
 def _case(settings: Settings, name: str) -> str:
