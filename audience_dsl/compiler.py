@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any as Value
 
-from audience_dsl.conditions import Catalog, ConditionResolver, Interned
+from audience_dsl.catalog import Catalog
+from audience_dsl.conditions import ConditionResolver, Interned
 from audience_dsl.definitions import (
     AudienceDefinition,
     ColumnType,
@@ -15,19 +16,23 @@ from audience_dsl.definitions import (
     ParentModel,
     ParentPlan,
     Project,
+    RelatedModel,
     Settings,
     Sync,
 )
 from audience_dsl.diagnostics import Diagnostic, Diagnostics, Span, quoted
+from audience_dsl.documents import ListNode, MapNode, Node, Scalar
 from audience_dsl.doubts import possible_outcomes, small, without_references
 from audience_dsl.grammar import REFERENCES, SECTIONS
 from audience_dsl.models import (
     Columns,
     KnownColumns,
+    Model,
     Unreachable,
     event_model,
     known_columns,
     parent_model,
+    related_model,
     settings,
     sync,
 )
@@ -65,7 +70,7 @@ def compile_project(
     sections = read_sections(files, variables.replace, found)
 
     def discreet(
-        warehouse: Settings | None, model: ParentModel
+        warehouse: Settings | None, model: Model
     ) -> Mapping[str, ColumnType] | Unreachable | None:
         answer = columns(warehouse, model)
         if isinstance(answer, Unreachable):
@@ -89,9 +94,11 @@ class _Compiler:
         sources = self._settings("sources")
         warehouse = settings("warehouse", warehouse) if warehouse else None
         parents, parent_columns = self._parent_models(warehouse)
-        self._entries("related_models")
+        related, related_columns = self._related_models(warehouse)
         events, event_properties = self._events()
-        audiences = self._audiences(parents, parent_columns, events, event_properties)
+        audiences = self._audiences(
+            parents, parent_columns, events, event_properties, related, related_columns
+        )
         destinations = self._settings("destinations")
         syncs: dict[str, Sync] = {}
         for key, entry in self._entries("syncs").items():
@@ -109,6 +116,7 @@ class _Compiler:
             audiences.plans,
             dict(serving.values) if serving else {},
             settings("store", store) if store else None,
+            {key: model for key, model in related.items() if model is not None},
         )
 
     def _once(self, section: str) -> Value:
@@ -143,18 +151,54 @@ class _Compiler:
             if model is None or self._reader.failures > failures:
                 columns[key] = None
                 continue
-            if model.source.table is not None and "warehouse" not in self._sections.once:
-                span = entry.value.get("from").at("table")
-                message = "a table is read from the warehouse, and no warehouse is defined"
-                advice = "add a section such as warehouse: {type: duckdb, path: warehouse.duckdb}"
-                if "warehouse" not in self._sections.uncertain:
-                    self._reader.fail(span, "missing-key", message, advice)
+            self._check_warehouse(model, entry)
             if warehouse is None and "warehouse" in self._sections.once:
                 models[key], columns[key] = model, None  # its settings have mistakes
                 continue
             models[key], columns[key] = known_columns(
                 model, entry.value, warehouse, self._columns, self._reader
             )
+        return models, columns
+
+    def _check_warehouse(self, model: Model, entry: Entry) -> None:
+        if model.source.table is None or "warehouse" in self._sections.once:
+            return
+        message = "a table is read from the warehouse, and no warehouse is defined"
+        advice = "add a section such as warehouse: {type: duckdb, path: warehouse.duckdb}"
+        if "warehouse" not in self._sections.uncertain:
+            span = entry.value.get("from").at("table")
+            self._reader.fail(span, "missing-key", message, advice)
+
+    def _related_models(
+        self, warehouse: Settings | None
+    ) -> tuple[dict[str, RelatedModel | None], dict[str, KnownColumns | None]]:
+        """Models that others refer to come first; `None` stands for what has mistakes.
+
+        The warehouse is asked for the columns of those alone that conditions need.
+        """
+        entries = self._entries("related_models")
+        models: dict[str, RelatedModel | None] = {}
+        columns: dict[str, KnownColumns | None] = {}
+        audiences = self._sections.entries["audiences"].values()
+        asked = {name for _, node in audiences for name in _related(node)}
+        asked |= {entries[key].value.get("related_model") for key in asked & entries.keys()}
+        for key in _nearest_first(entries, self._reader):
+            entry = entries[key]
+            models[key] = columns[key] = None
+            through = entry.value.get("related_model")
+            if through is not None and models.get(through) is None:
+                continue
+            failures = self._reader.failures
+            beyond = None if through is None else models[through]
+            model = related_model(key, entry.value, beyond, self._reader)
+            if model is None or self._reader.failures > failures:
+                continue
+            models[key] = model
+            self._check_warehouse(model, entry)
+            if key in asked and (warehouse is not None or "warehouse" not in self._sections.once):
+                models[key], columns[key] = known_columns(
+                    model, entry.value, warehouse, self._columns, self._reader
+                )
         return models, columns
 
     def _events(self) -> tuple[dict[str, EventModel], dict[str, KnownColumns]]:
@@ -180,6 +224,8 @@ class _Compiler:
         parent_columns: dict[str, KnownColumns | None],
         events: dict[str, EventModel],
         event_properties: dict[str, KnownColumns],
+        related: dict[str, RelatedModel | None],
+        related_columns: dict[str, KnownColumns | None],
     ) -> _Audiences:
         entries = self._entries("audiences")
         catalog = Catalog(
@@ -187,6 +233,8 @@ class _Compiler:
             event_properties,
             parent_columns,
             {key: entry.value.get("parent_model") for key, entry in entries.items()},
+            related,
+            related_columns,
         )
         audiences = _Audiences(self._found, self._reader, catalog)
         for key, entry in entries.items():
@@ -195,6 +243,39 @@ class _Compiler:
         if not self._found.errors:
             audiences.compile(parents, events)
         return audiences
+
+
+def _related(node: Node) -> Iterator[str]:
+    """The related models that conditions somewhere inside ask for."""
+    match node:
+        case MapNode(entries=entries):
+            for name, (_, inner) in entries.items():
+                if name == "related" and isinstance(inner, Scalar):
+                    yield inner.text
+                yield from _related(inner)
+        case ListNode(items=items):
+            for item in items:
+                yield from _related(item)
+
+
+def _nearest_first(entries: dict[str, Entry], reader: Reader) -> list[str]:
+    """The related models, each after the one that it belongs to; circles are reported."""
+    ordered: dict[str, None] = {}
+    for start in entries:
+        path = [start]
+        while (through := entries[path[-1]].value.get("related_model")) in entries:
+            if through in path:
+                if through not in ordered:
+                    circle = [*path[path.index(through) :], through]
+                    message = f"related model {quoted(through)} belongs to itself: "
+                    message += " → ".join(circle)
+                    span = entries[path[-1]].value.at("related_model")
+                    reader.fail(span, "cycle", message, "let one of them name its parent_model")
+                    ordered |= dict.fromkeys(circle)
+                break
+            path.append(through)
+        ordered |= dict.fromkeys(reversed(path))
+    return list(ordered)
 
 
 class _Audiences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from audience_dsl.durations import DAY
 from audience_dsl.operators import OPERATORS
+from audience_dsl.related_grammar import RELATED
 from audience_dsl.shapes import (
     Duration,
     Either,
@@ -133,7 +134,7 @@ FILTER = Forms(
     {
         "property": Record(
             "property",
-            "Compares one property of the event.",
+            "Compares one property of the event, or one column of the related row.",
             (Field("property", _NAME, "Its alias.", required=True), *OPERATOR_FIELDS),
             (_ONE_OPERATOR,),
         ),
@@ -191,13 +192,6 @@ CONDITION = Forms(
             refused="conditions on traits are not supported yet",
             instead="compute the column in the warehouse and use property: NAME",
         ),
-        "related": Record(
-            "related",
-            "The rows of a related model.",
-            (),
-            refused="conditions on related models are not supported yet",
-            instead="count the rows in the warehouse, as a column of the parent model's query, "
-            "and use property: NAME",
-        ),
+        "related": RELATED,
     },
 )

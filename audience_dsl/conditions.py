@@ -6,39 +6,25 @@ with the same words are the same, whichever audiences they stand in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any as Value
 
 from audience_dsl.cases import can_match
+from audience_dsl.catalog import Catalog
+from audience_dsl.counts import in_order
 from audience_dsl.definitions import (
-    AllOf,
-    AnyOf,
-    ColumnType,
-    Comparison,
     EventCondition,
     EventModel,
     Filter,
-    Negation,
+    WarehousePredicate,
 )
 from audience_dsl.diagnostics import Span, listed, quoted
-from audience_dsl.documents import Scalar
-from audience_dsl.models import KnownColumns
-from audience_dsl.operands import OperandReader
-from audience_dsl.operators import OPERATORS
-from audience_dsl.reading import Entry, Fields, Reader
-from audience_dsl.wording import comparison_words, condition_words
+from audience_dsl.filters import FilterResolver
+from audience_dsl.reading import Fields, Reader
+from audience_dsl.related_conditions import RelatedResolver
+from audience_dsl.wording import condition_words, predicate_words
 from engine.plan import All, Any, Condition, MemberOf, Not, Performed, Predicate, Tree
-
-
-@dataclass(slots=True)
-class Catalog:
-    """What conditions may refer to; an entry is `None` where its own definition is broken."""
-
-    events: Mapping[str, EventModel | None]
-    event_properties: Mapping[str, KnownColumns]
-    parent_columns: Mapping[str, KnownColumns | None]
-    audience_parents: Mapping[str, str | None]
 
 
 @dataclass(slots=True)
@@ -47,7 +33,7 @@ class Interned:
 
     events: list[EventCondition] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
-    predicates: list[Comparison] = field(default_factory=list)
+    predicates: list[WarehousePredicate] = field(default_factory=list)
     _condition_numbers: dict[str, int] = field(default_factory=dict)
     _predicate_numbers: dict[str, int] = field(default_factory=dict)
 
@@ -61,8 +47,8 @@ class Interned:
             self.conditions.append(Condition(words, window, minimum, maximum))
         return Performed(self._condition_numbers[words])
 
-    def predicate(self, of: Comparison) -> Predicate:
-        number = self._predicate_numbers.setdefault(comparison_words(of), len(self.predicates))
+    def predicate(self, of: WarehousePredicate) -> Predicate:
+        number = self._predicate_numbers.setdefault(predicate_words(of), len(self.predicates))
         if number == len(self.predicates):
             self.predicates.append(of)
         return Predicate(number)
@@ -80,6 +66,7 @@ class ConditionResolver:
         self._catalog = catalog
         self._interned = interned
         self._reader = reader
+        self._filters = FilterResolver(reader)
         self.windows: list[int] = []
         self.references: dict[str, Span] = {}
 
@@ -90,6 +77,10 @@ class ConditionResolver:
                 return self._event(fields)
             case "property":
                 return self._property(fields)
+            case "related":
+                resolver = RelatedResolver(self._parent, self._catalog, self._reader)
+                predicate = resolver.resolve(fields)
+                return None if predicate is None else self._interned.predicate(predicate)
             case "in_audience" | "not_in_audience":
                 return self._membership(fields)
             case "not":
@@ -142,15 +133,7 @@ class ConditionResolver:
         value = fields.get(given[0])
         if given[0] != "between":
             return _BOUNDS[given[0]](value)
-        if None in value:
-            return None
-        low, high = value
-        if low > high:
-            message = f"no count lies between {low} and {high}"
-            advice = f"write between: [{high}, {low}]"
-            self._reader.fail(fields.at("between"), "out-of-range", message, advice)
-            return None
-        return low, high
+        return in_order(value, fields.at("between"), self._reader)
 
     def _where(self, fields: Fields, model: EventModel) -> Filter | None:
         if model.type == "identify":
@@ -162,113 +145,21 @@ class ConditionResolver:
         where = fields.get("where")
         if where is None:
             return None
-        resolved = self._filter(where, self._catalog.event_properties[model.key], model)
+        resolved = self._filters.filter(
+            where, self._catalog.event_properties[model.key], f" of {model.key}"
+        )
         if resolved is not None and not can_match(resolved):
             message = f"no {model.key} can ever pass this filter: its parts exclude each other"
             advice = "perhaps any, or in: [a, b], is meant"
             self._reader.found.warning(fields.keys["where"].span, "never", message, advice)
         return resolved
 
-    def _filter(self, fields: Fields, columns: KnownColumns, model: EventModel) -> Filter | None:
-        of = f" of {model.key}"
-        match fields.form:
-            case "property":
-                return self._comparison(fields, columns, of)
-            case "":
-                parts = self._aliases(fields.get("") or {}, columns, of)
-            case "not":
-                inner = fields.get("not")
-                parts = [self._filter(inner, columns, model) if inner else None]
-            case group:
-                members = fields.get(group) or ()
-                parts = [self._filter(one, columns, model) if one else None for one in members]
-        filters = tuple(part for part in parts if part is not None)
-        if not filters or len(filters) < len(parts):
-            return None
-        if fields.form in ("any", "none"):
-            joined: Filter = AnyOf(filters) if len(filters) > 1 else filters[0]
-        else:
-            joined = AllOf(filters) if len(filters) > 1 else filters[0]
-        return Negation(joined) if fields.form in ("none", "not") else joined
-
-    def _aliases(
-        self, entries: Mapping[str, Entry], columns: KnownColumns, of: str
-    ) -> list[Filter | None]:
-        """`alias: value` and `alias: {operator: value, ...}`."""
-        parts: list[Filter | None] = []
-        for alias, entry in entries.items():
-            if isinstance(entry.value, Fields):
-                operators = entry.value
-                named = [name for name in operators.nodes if name in OPERATORS]
-                if not named and not operators.nodes.keys() - {"ignore_case"}:
-                    message = f"{quoted(alias)} needs one operator or more, and has none"
-                    self._reader.fail(entry.key.span, "missing-key", message)
-                checked = self._column(entry.key, columns, of) and bool(named)
-                if not checked:
-                    parts.append(None)
-                    continue
-                parts.extend(self._compare(alias, name, operators, columns) for name in named)
-            elif entry.value is None or not self._column(entry.key, columns, of):
-                parts.append(None)
-            else:
-                equals = Fields("", entry.key.span, nodes={"equals": entry.value})
-                parts.append(self._compare(alias, "equals", equals, columns))
-        return parts
-
-    def _comparison(self, fields: Fields, columns: KnownColumns, of: str) -> Comparison | None:
-        name = fields.nodes.get("property")
-        if "property" not in fields.values or not isinstance(name, Scalar):
-            return None
-        if not self._column(name, columns, of):
-            return None
-        operators = [operator for operator in fields.nodes if operator in OPERATORS]
-        if len(operators) != 1:
-            return None
-        return self._compare(name.text, operators[0], fields, columns)
-
     def _property(self, fields: Fields) -> Tree | None:
         columns = self._catalog.parent_columns.get(self._parent)
         if columns is None:
             return None
-        comparison = self._comparison(fields, columns, f" of {self._parent}")
+        comparison = self._filters.comparison(fields, columns, f" of {self._parent}")
         return None if comparison is None else self._interned.predicate(comparison)
-
-    def _column(self, name: Scalar, columns: KnownColumns, of: str) -> bool:
-        if name.text in columns.types or columns.open:
-            return True
-        self._reader.unknown(name.span, "property", name.written, columns.places, of)
-        return False
-
-    def _compare(
-        self, column: str, name: str, fields: Fields, columns: KnownColumns
-    ) -> Comparison | None:
-        operator, node = OPERATORS[name], fields.nodes[name]
-        declared = columns.types.get(column)
-        if declared is not None and declared not in operator.types:
-            fitting = [one.name for one in OPERATORS.values() if declared in one.types]
-            place = columns.places.get(column)
-            where = f" (defined at {place.span})" if place else ""
-            message = f"'{name}' does not fit {quoted(column)}, which is {_A[declared]}{where}"
-            advice = f"operators for {_A[declared]}: {', '.join(fitting)}"
-            span = fields.keys[name].span if name in fields.keys else node.span
-            self._reader.fail(span, "operator-type", message, advice)
-            return None
-        operands = OperandReader(self._reader, operator, declared)
-        operand = operands.read(node)
-        if operand is None or not self._may_ignore_case(name, operands.type, fields):
-            return None
-        ignore_case = bool(fields.get("ignore_case", False))
-        return Comparison(column, name, operand, operands.type, ignore_case)
-
-    def _may_ignore_case(self, name: str, compared: ColumnType | None, fields: Fields) -> bool:
-        if "ignore_case" not in fields.nodes:
-            return True
-        if OPERATORS[name].may_ignore_case and compared in (ColumnType.STRING, None):
-            return "ignore_case" in fields.values
-        message = f"'ignore_case' is about texts, which '{name}' does not compare here"
-        span = fields.keys["ignore_case"].span
-        self._reader.fail(span, "operator-type", message, "remove ignore_case")
-        return False
 
     def _membership(self, fields: Fields) -> Tree | None:
         audience = fields.get(fields.form)
@@ -296,13 +187,6 @@ _BOUNDS: dict[str, Callable[[Value], tuple[int, int | None]]] = {
     "more_than": lambda n: (n + 1, None),
     "less_than": lambda n: (0, n - 1),
     "between": lambda pair: (pair[0], pair[1]),
-}
-_A = {
-    ColumnType.STRING: "a string",
-    ColumnType.NUMBER: "a number",
-    ColumnType.BOOLEAN: "a boolean",
-    ColumnType.TIMESTAMP: "a timestamp",
-    ColumnType.ARRAY: "an array",
 }
 
 

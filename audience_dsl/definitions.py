@@ -94,12 +94,13 @@ class PullSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a parent or related model is read from: exactly one of the four is set."""
+    """Where a parent or related model is read from: exactly one of the five is set."""
 
     table: str | None = None
     query: str | None = None
     parquet: str | None = None
     csv: str | None = None
+    json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,66 @@ class ParentModel:
     properties: Mapping[str, ColumnType]
     name: str = ""
     description: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that hold keys."""
+        return (self.primary_key,)
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedModel:
+    """Rows that belong to rows of a parent model, by the key in their column `foreign_key`.
+
+    Where `through` is given they belong to its rows, by their `primary_key`, and with these to the
+    parent's: two hops.  `properties` are typed warehouse columns by name.
+    """
+
+    key: str
+    source: ModelSource
+    parent_model: str
+    foreign_key: str
+    primary_key: str | None = None
+    through: RelatedModel | None = None
+    properties: Mapping[str, ColumnType] = field(default_factory=dict)
+    name: str = ""
+    description: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that hold keys."""
+        keys = (self.foreign_key, self.primary_key)
+        return tuple(dict.fromkeys(key for key in keys if key is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedComparison:
+    """A number that the related rows of one parent row give, compared: `sum of amount above 300`.
+
+    `aggregate` is `count`, `sum`, `avg`, `min`, `max` or `distinct`, of the rows for which `where`
+    holds; `column` is what it is taken of, "" for a count.  `operator` and `operand` are those of a
+    `Comparison` of numbers.
+    """
+
+    model: RelatedModel
+    aggregate: str
+    column: str
+    where: Filter | None
+    operator: str
+    operand: Literal
+
+    def over(self, column: str) -> Comparison:
+        """The same of a column that holds the numbers."""
+        return Comparison(column, self.operator, self.operand, ColumnType.NUMBER)
+
+    @property
+    def of_nothing(self) -> int | None:
+        """The number where there is no row: nothing counts and adds up to 0, and has no average."""
+        return 0 if self.aggregate in ("count", "sum", "distinct") else None
+
+
+# What one bit of a warehouse snapshot says of a user.
+WarehousePredicate = Comparison | RelatedComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +247,13 @@ class ParentPlan:
     """Everything needed to evaluate the audiences of one parent model.
 
     `conditions[i]` says which events `plan.conditions[i]` counts; `predicates[i]` is the warehouse
-    comparison whose outcome is bit `i`.
+    predicate whose outcome is bit `i`.
     """
 
     parent_model: ParentModel
     plan: Plan
     conditions: tuple[EventCondition, ...]
-    predicates: tuple[Comparison, ...]
+    predicates: tuple[WarehousePredicate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +271,4 @@ class Project:
     plans: Mapping[str, ParentPlan]
     serving: Mapping[str, object] = field(default_factory=dict)
     store: Settings | None = None
+    related_models: Mapping[str, RelatedModel] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -97,6 +97,7 @@ class Diagnostics:
         self._files = files
         self._found: dict[Diagnostic, None] = {}
         self._lines: dict[str, list[str]] = {}
+        self._concealed: list[Span] = []
         self.errors = 0
         self.suppressed = 0
 
@@ -114,9 +115,14 @@ class Diagnostics:
     def warning(self, span: Span, code: str, message: str, advice: str = "") -> None:
         self._add(span, Severity.WARNING, code, message, advice, Kind.DEFINITION)
 
+    def conceal(self, span: Span) -> None:
+        """Show stars in the place of a value that nobody should read, whatever is found there."""
+        self._concealed.append(span)
+
     def in_order(self) -> list[Diagnostic]:
         """By file, line and column; each once."""
-        found = sorted(self._found, key=lambda d: (d.file, d.line, d.column, d.severity, d.code))
+        discreet = (self._without_secrets(one) for one in self._found)
+        found = sorted(discreet, key=lambda d: (d.file, d.line, d.column, d.severity, d.code))
         if self.suppressed:
             first = next(iter(self._found))
             message = f"{self.suppressed} more findings are not shown; mend these first"
@@ -136,6 +142,15 @@ class Diagnostics:
             span.file, span.line, span.column, end, severity, code, message, advice, kind, source
         )
         self._found[found] = None
+
+    def _without_secrets(self, found: Diagnostic) -> Diagnostic:
+        source = found.source
+        for span in self._concealed:
+            if span.file == found.file and span.line <= found.line <= span.end_line:
+                first = span.column - 1 if span.line == found.line else 0
+                last = span.end_column - 1 if span.end_line == found.line else len(source)
+                source = source[:first] + "*" * len(source[first:last]) + source[last:]
+        return replace(found, source=source) if source != found.source else found
 
     def _line(self, file: str, number: int) -> str:
         if file not in self._lines:

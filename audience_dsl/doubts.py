@@ -7,7 +7,8 @@ from itertools import islice
 
 from audience_dsl.cases import ColumnDomains, Group, Leaf, Rule, Variable, can_be
 from audience_dsl.conditions import Interned
-from audience_dsl.wording import filter_words
+from audience_dsl.definitions import Comparison, WarehousePredicate
+from audience_dsl.wording import aggregate_words, filter_words
 from engine.plan import All, Any, MemberOf, Not, Performed, Predicate, Tree
 
 _LEAVES_MOST = 30
@@ -18,8 +19,9 @@ def possible_outcomes(tree: Tree, interned: Interned) -> tuple[bool, bool]:
     """Whether the rule can be true, and whether it can be false; true also if that is unknown."""
     leaves = list(_leaves(tree))
     counts = _CountDomains(interned, [leaf for leaf in leaves if isinstance(leaf, Performed)])
+    compared = [_compared(one) for one in interned.predicates]
     columns = ColumnDomains(
-        [interned.predicates[leaf.predicate] for leaf in leaves if isinstance(leaf, Predicate)]
+        [compared[leaf.predicate] for leaf in leaves if isinstance(leaf, Predicate)]
     )
 
     def rule(node: Tree) -> Rule:
@@ -33,7 +35,7 @@ def possible_outcomes(tree: Tree, interned: Interned) -> tuple[bool, bool]:
             case Performed(condition):
                 return counts.leaf(condition)
             case Predicate(predicate):
-                return columns.leaf(interned.predicates[predicate])
+                return columns.leaf(compared[predicate])
             case MemberOf(audience):
                 return Leaf(("audience", audience), frozenset({1}))
 
@@ -42,6 +44,13 @@ def possible_outcomes(tree: Tree, interned: Interned) -> tuple[bool, bool]:
         can_be(True, whole, sizes, counts.compatible),
         can_be(False, whole, sizes, counts.compatible),
     )
+
+
+def _compared(predicate: WarehousePredicate) -> Comparison:
+    """An aggregate of related rows is as good as a column, whose name no real one can have."""
+    if isinstance(predicate, Comparison):
+        return predicate
+    return predicate.over(f"\x1f{aggregate_words(predicate)}")
 
 
 def small(tree: Tree) -> bool:

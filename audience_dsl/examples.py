@@ -18,6 +18,19 @@ parent_models:
     pull: {every: 6h}
     properties: {tier: string, spent: number, joined_at: timestamp, genres: array}
 
+related_models:
+  orders:
+    from: {table: orders}
+    parent_model: readers
+    foreign_key: reader_id
+    primary_key: order_id
+    properties: {total: number, status: string}
+  lines:
+    from: {table: order_lines}
+    related_model: orders
+    foreign_key: order_id
+    properties: {isbn: string}
+
 events:
   book_viewed:
     source: site
@@ -68,6 +81,15 @@ all:
     within_last: 90d
   - property: genres
     has_any: [crime, poetry]
+  - related: orders                    # two rows or more
+    where: {status: paid}
+    at_least: 2
+  - related: orders
+    sum: total
+    between: [50, 500]
+  - related: lines                     # of any of the reader's orders
+    distinct: isbn
+    greater_than: 10
   - in_audience: keen_but_undecided
   - none:
       - property: tier

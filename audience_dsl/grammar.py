@@ -29,6 +29,7 @@ from audience_dsl.shapes import (
     Tagged,
     Text,
 )
+from audience_dsl.warehouse_grammar import FILE, WAREHOUSE
 
 KEY = Text(
     "a key of letters, digits, '_' and '-' that starts with a letter or '_'",
@@ -43,7 +44,6 @@ ALIAS = Text(
     "a name of at most 128 characters, and none of all, any, none, not, property",
     r"(?!(?:all|any|none|not|property)$)[^\x00-\x1f]{1,128}",
 )
-FILE = Text("a path, relative to the project folder")
 START = Text(
     "earliest, latest or an instant such as 2026-03-01T00:00:00Z",
     r"earliest|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?",
@@ -72,26 +72,6 @@ FORMAT = Choice(
     }
 )
 _FORMAT_DOC = "Whose form the records have."
-
-WAREHOUSE = Tagged(
-    "warehouse",
-    {
-        "duckdb": Record(
-            "duckdb",
-            "A DuckDB file. It also reads Parquet, CSV and JSON files; where all models do so, "
-            "no path is needed.",
-            (Field("path", FILE, "The database file.", default="none"),),
-        ),
-        **{
-            kind: Record(kind, f"{title}: connection settings of that system.", (), open=True)
-            for kind, title in (
-                ("postgres", "PostgreSQL"),
-                ("snowflake", "Snowflake"),
-                ("bigquery", "BigQuery"),
-            )
-        },
-    },
-)
 
 SOURCE = Tagged(
     "source",
@@ -256,9 +236,10 @@ MODEL_SOURCE = Record(
         Field("table", Text(), "A table or view of the warehouse."),
         Field("query", SQL, "A query that the warehouse runs."),
         Field("parquet", FILE, "Parquet files: a path or glob."),
-        Field("csv", FILE, "CSV files: a path or glob."),
+        Field("csv", FILE, "CSV files with a header line: a path or glob."),
+        Field("json", FILE, "JSON files, of lines or arrays of objects: a path or glob."),
     ),
-    (OneOf(("table", "query", "parquet", "csv"), "place to read from", required=True),),
+    (OneOf(("table", "query", "parquet", "csv", "json"), "place to read from", required=True),),
 )
 
 PULL = Record(
@@ -297,14 +278,24 @@ PARENT_MODEL = Record(
 
 RELATED_MODEL = Record(
     "related model",
-    "Rows that belong to a parent model's row. Accepted, but conditions on them are not yet.",
+    "Rows that belong to a parent model's row, such as a customer's orders; or to the row of a "
+    "related model that does, such as the items of an order.",
     (
         Field("from", MODEL_SOURCE, "Where its rows are read.", required=True),
-        Field("parent_model", Name("parent_models"), "Whose rows they belong to.", True),
-        Field("foreign_key", COLUMN, "The column with the parent's primary key.", required=True),
+        Field("parent_model", Name("parent_models"), "Whose rows they belong to."),
+        Field("related_model", Name("related_models"), "Whose rows they belong to instead."),
+        Field("foreign_key", COLUMN, "The column with the primary key of that.", required=True),
+        Field("primary_key", COLUMN, "The column that other related models refer to."),
+        Field(
+            "properties",
+            MapOf(COLUMN, COLUMN_TYPE),
+            "The columns that conditions may use, with their types.",
+            default="all columns, with the warehouse's types",
+        ),
         _NAME,
         _DESCRIPTION,
     ),
+    (OneOf(("parent_model", "related_model"), "model that it belongs to", required=True),),
 )
 
 PROPERTY = Either(

@@ -59,6 +59,8 @@ def json_schema() -> Schema:
 
 def _schema(shape: Shape) -> Schema:
     match shape:
+        case Text(secret=True):
+            return dict(_VARIABLE)
         case Text(pattern=""):
             return _SCALAR | {"minLength": 1}
         case Text(pattern=pattern):
@@ -107,12 +109,13 @@ def _record(record: Record) -> Schema:
     required = [one.name for one in record.fields if one.required]
     if required:
         schema["required"] = required
+    groups: list[Schema] = []
     for group in record.one_of:
         alone: list[Schema] = [{"required": [name]} for name in group.names]
         if not group.required:
             alone.append({"not": {"anyOf": [{"required": [name]} for name in group.names]}})
-        schema["oneOf"] = alone
-    return schema
+        groups.append({"oneOf": alone})
+    return schema | (groups[0] if len(groups) == 1 else {"allOf": groups} if groups else {})
 
 
 def _field(one: Field) -> Schema:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from typing import TypeVar
 
 from croniter import CroniterError, croniter  # type: ignore[import-untyped]
 
@@ -21,6 +22,7 @@ from audience_dsl.definitions import (
     ParentModel,
     Property,
     PullSchedule,
+    RelatedModel,
     Settings,
     Sync,
 )
@@ -37,7 +39,8 @@ class Unreachable:
     reason: str
 
 
-Columns = Callable[[Settings | None, ParentModel], Mapping[str, ColumnType] | Unreachable | None]
+Model = ParentModel | RelatedModel
+Columns = Callable[[Settings | None, Model], Mapping[str, ColumnType] | Unreachable | None]
 
 
 @dataclass(slots=True)
@@ -67,19 +70,57 @@ def parent_model(key: str, fields: Fields, reader: Reader) -> ParentModel | None
         ModelSource(**source.values),
         primary_key,
         pull,
-        {
-            name: ColumnType(entry.value)
-            for name, entry in fields.get("properties", {}).items()
-            if entry.value is not None
-        },
+        _declared(fields),
         fields.get("name", ""),
         fields.get("description", ""),
     )
 
 
+def related_model(
+    key: str, fields: Fields, through: RelatedModel | None, reader: Reader
+) -> RelatedModel | None:
+    """`through` is the model that `related_model` names, where that could be read."""
+    source, foreign_key = fields.get("from"), fields.get("foreign_key")
+    parent = fields.get("parent_model") if through is None else through.parent_model
+    if source is None or foreign_key is None or parent is None or len(source.values) != 1:
+        return None
+    if through is not None and through.through is not None:
+        message = f"{quoted(key)} is more than two steps away from {quoted(parent)}"
+        advice = f"join it with {quoted(through.key)} in a query"
+        reader.fail(fields.at("related_model"), "too-far", message, advice)
+        return None
+    if through is not None and through.primary_key is None:
+        message = f"related model {quoted(through.key)} has no primary_key to refer to"
+        advice = f"name the column of {quoted(through.key)} that {foreign_key!r} refers to"
+        reader.fail(fields.at("related_model"), "missing-key", message, advice)
+        return None
+    return RelatedModel(
+        key,
+        ModelSource(**source.values),
+        parent,
+        foreign_key,
+        fields.get("primary_key"),
+        through,
+        _declared(fields),
+        fields.get("name", ""),
+        fields.get("description", ""),
+    )
+
+
+def _declared(fields: Fields) -> dict[str, ColumnType]:
+    return {
+        name: ColumnType(entry.value)
+        for name, entry in fields.get("properties", {}).items()
+        if entry.value is not None
+    }
+
+
+_Model = TypeVar("_Model", ParentModel, RelatedModel)
+
+
 def known_columns(
-    model: ParentModel, fields: Fields, warehouse: Settings | None, columns: Columns, reader: Reader
-) -> tuple[ParentModel, KnownColumns]:
+    model: _Model, fields: Fields, warehouse: Settings | None, columns: Columns, reader: Reader
+) -> tuple[_Model, KnownColumns]:
     """Check the model against the warehouse; the model returned has all types that are known."""
     declared: dict[str, Entry] = fields.get("properties", {})
     places: dict[str, Scalar | None] = {name: entry.key for name, entry in declared.items()}
@@ -91,14 +132,18 @@ def known_columns(
             advice = "declare the columns that audiences use under properties"
             reader.found.warning(fields.at("from"), "unchecked", message, advice)
         return model, KnownColumns(dict(model.properties), places, open=not declared)
-    for name, key in [(model.primary_key, None), *places.items()]:
+    spans = {fields.get(one): fields.at(one) for one in _KEYS if one in fields.values}
+    spans |= {name: key.span for name, key in places.items() if key is not None}
+    for name, span in spans.items():
         if name not in actual:
-            span = key.span if key else fields.at("primary_key")
             reader.unknown(span, "column", name, dict.fromkeys(actual))
     if declared:
         return model, KnownColumns(dict(model.properties), places)
     types = dict(actual)
     return replace(model, properties=types), KnownColumns(dict(types), dict.fromkeys(types))
+
+
+_KEYS = ("primary_key", "foreign_key")
 
 
 def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:

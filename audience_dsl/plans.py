@@ -13,9 +13,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from audience_dsl.conditions import Interned
-from audience_dsl.definitions import Comparison, EventModel, ParentModel, ParentPlan
+from audience_dsl.definitions import (
+    Comparison,
+    EventModel,
+    ParentModel,
+    ParentPlan,
+    RelatedModel,
+    WarehousePredicate,
+)
 from audience_dsl.operators import holds
-from audience_dsl.wording import comparison_words, filter_words
+from audience_dsl.wording import aggregate_words, filter_words, predicate_words
 from engine.plan import All, Any, Audience, MemberOf, Not, Performed, Plan, Predicate, Tree
 
 
@@ -31,7 +38,7 @@ def parent_plan(
     for key, tree in trees.items():
         meaning.versions[key] = version = _digest(meaning.of(tree))
         audiences.append(Audience(key, version, tree))
-    absent = [holds(predicate, None, at=0) for predicate in interned.predicates]
+    absent = [_holds_for_strangers(predicate) for predicate in interned.predicates]
     conditions = [
         replace(condition, of=_digest(meaning.of_events(number)))
         for number, condition in enumerate(interned.conditions)
@@ -48,6 +55,13 @@ def with_removed(of: ParentPlan, keys: Iterable[str]) -> ParentPlan:
     audiences = [*plan.audiences, *removed]
     plan = Plan.build(plan.parent_model, plan.conditions, plan.absent, audiences, plan.predicates)
     return replace(of, plan=plan)
+
+
+def _holds_for_strangers(predicate: WarehousePredicate) -> bool:
+    """Whether it holds for users whom the warehouse does not know."""
+    if isinstance(predicate, Comparison):
+        return holds(predicate, None, at=0)
+    return holds(predicate.over(""), predicate.of_nothing, at=0)
 
 
 class _Meaning:
@@ -84,8 +98,13 @@ class _Meaning:
         """The events that a condition counts."""
         return repr(self._counted(number))
 
-    def of_predicate(self, comparison: Comparison) -> str:
-        return f"{self._rows} {comparison_words(comparison)} {comparison.type}"
+    def of_predicate(self, predicate: WarehousePredicate) -> str:
+        if isinstance(predicate, Comparison):
+            return f"{self._rows} {predicate_words(predicate)} {predicate.type}"
+        types = predicate.model.properties
+        aggregate = aggregate_words(predicate, lambda name: f"{name}: {types.get(name)}")
+        test = repr((predicate.operator, predicate.operand))
+        return f"{self._rows} {_path(predicate.model)} {aggregate} {test}"
 
     def _condition(self, number: int) -> str:
         condition = self._interned.conditions[number]
@@ -103,6 +122,13 @@ class _Meaning:
             properties = models[0].properties
             where = filter_words(of.where, lambda alias: repr(properties[alias]))
         return events, where
+
+
+def _path(model: RelatedModel | None) -> str:
+    """Where the rows of a related model come from, up to the parent's."""
+    if model is None:
+        return ""
+    return repr((model.source, model.foreign_key, model.primary_key, _path(model.through)))
 
 
 def _digest(text: str) -> str:

@@ -228,7 +228,10 @@ class Reader(ScalarReader):
             message = f"{what} must be {asked(shape)}, not a {kind}"
             self.fail(node.span, "wrong-type", message, advice)
             return None
-        given = [name for name in node.entries if name in shape.forms]
+        named = [name for name in node.entries if name in shape.forms]
+        # A form may have a field that is called like another form: `related: orders, none: true`.
+        fields = {of: shape.forms[of].by_name for of in named}
+        given = [one for one in named if not any(one in fields[of] for of in named if of != one)]
         if len(given) == 1:
             return self._form(node, shape, given[0], what)
         if len(given) > 1:

@@ -13,6 +13,7 @@ from audience_dsl.phrases import SINGULAR, asked, known_names
 from audience_dsl.scalars import is_null
 from audience_dsl.shapes import Choice, Duration, Flag, Integer, Name, Shape, Text
 from audience_dsl.suggestions import Suggestions
+from audience_dsl.variables import names_variable
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
@@ -72,6 +73,11 @@ class ScalarReader:
             self.fail(span, "no-value", f"{what} has no value; it must be {asked(shape)}", advice)
             return None
         match shape:
+            case Text(secret=True) if not names_variable(node.written):
+                message = f"{what} is a secret, and stands in the file as it is"
+                advice = "put it into the environment and write ${NAME} here"
+                self.found.conceal(node.span)
+                self.fail(node.span, "secret", message, advice)
             case Text(expected, pattern):
                 if node.text and (not pattern or re.fullmatch(pattern, node.text)):
                     return node.text

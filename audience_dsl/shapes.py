@@ -15,10 +15,14 @@ from audience_dsl.operators import Operator
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Any text; `pattern` must match all of it.  `what` names it: "a path such as context.ip"."""
+    """Any text; `pattern` must match all of it.  `what` names it: "a path such as context.ip".
+
+    A `secret` one must come from the environment.
+    """
 
     what: str = "a text"
     pattern: str = ""
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from audience_dsl.definitions import ColumnType, Comparison
+from audience_dsl.definitions import AllOf, AnyOf, ColumnType, Comparison, Filter, Negation
 from audience_dsl.operators import OPERATORS
 
 # A whole number beyond it fits no DECIMAL of DuckDB; no column holds such numbers exactly.
@@ -59,6 +59,19 @@ def predicate_sql(comparison: Comparison, at: int) -> str:
         case ColumnType.ARRAY:
             test = _array_test(name, column, comparison.operand)
     return f"coalesce({'NOT ' if negated else ''}({test}), false)"
+
+
+def filter_sql(where: Filter, at: int) -> str:
+    """The same of a whole filter; never NULL either, so that groups are Boolean."""
+    match where:
+        case AllOf(of):
+            return f"({' AND '.join(filter_sql(one, at) for one in of)})"
+        case AnyOf(of):
+            return f"({' OR '.join(filter_sql(one, at) for one in of)})"
+        case Negation(of=inner):
+            return f"NOT {filter_sql(inner, at)}"
+        case Comparison():
+            return predicate_sql(where, at)
 
 
 def quoted_name(name: str) -> str:

@@ -48,6 +48,11 @@ def unshield(text: str) -> str:
     return text.translate(_FROM_STAND_INS)
 
 
+def names_variable(written: str) -> bool:
+    """Whether a value has a part that the environment fills."""
+    return any(not escaped and name for escaped, name, _ in _EXPRESSION.findall(written))
+
+
 class Variables:
     """Replaces the expressions in values, and keeps what it put there out of messages."""
 

@@ -19,6 +19,8 @@ from audience_dsl.definitions import (
     Filter,
     Literal,
     Negation,
+    RelatedComparison,
+    WarehousePredicate,
 )
 from audience_dsl.durations import format_duration
 from audience_dsl.instants import format_instant
@@ -71,6 +73,21 @@ def comparison_words(comparison: Comparison, naming: Naming | None = None) -> st
         value = _literal_words(operand, comparison.type)
     ignoring = " ignoring case" if comparison.ignore_case else ""
     return f"{column} {operator.replace('_', ' ')} {value}{ignoring}"
+
+
+def predicate_words(of: WarehousePredicate, naming: Naming | None = None) -> str:
+    """`ltv greater than 300`, `count of orders (status equals paid) at least 3`."""
+    if isinstance(of, Comparison):
+        return comparison_words(of, naming)
+    _, _, test = comparison_words(of.over("x")).partition(" ")
+    return f"{aggregate_words(of, naming)} {test}"
+
+
+def aggregate_words(of: RelatedComparison, naming: Naming | None = None) -> str:
+    """`sum of amount of orders (status equals paid)`."""
+    column = f"{_text_words(naming(of.column) if naming else of.column)} of " if of.column else ""
+    where = f" ({filter_words(of.where, naming)})" if of.where is not None else ""
+    return f"{of.aggregate} of {column}{_text_words(of.model.key)}{where}"
 
 
 def _enclosed(where: Filter, naming: Naming | None) -> str:

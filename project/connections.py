@@ -34,13 +34,17 @@ class Connection:
 def check_connections(loaded: LoadedProject) -> Iterator[Connection]:
     """Try all parent models, sources, destinations and the store, one after the other."""
     root, project = loaded.root, loaded.project
-    for model in project.parent_models.values():
-        try:
-            read_columns(root, project.warehouse, model)
-        except WarehouseError as error:
-            yield Connection(f"parent model {model.key}", str(error))
-        else:
-            yield Connection(f"parent model {model.key}")
+    for kind, models in (
+        ("parent model", project.parent_models),
+        ("related model", project.related_models),
+    ):
+        for key, model in models.items():
+            try:
+                read_columns(root, project.warehouse, model)
+            except WarehouseError as error:
+                yield Connection(f"{kind} {key}", str(error))
+            else:
+                yield Connection(f"{kind} {key}")
     for source in project.sources.values():
         yield Connection(f"source {source.key}", _source_problem(root, source))
     for destination in project.destinations.values():

@@ -18,9 +18,9 @@ from audience_dsl import (
     Unreachable,
     compile_project,
 )
-from audience_dsl.definitions import ColumnType, ParentModel, Project, Settings
+from audience_dsl.definitions import ColumnType, Project, Settings
 from audience_dsl.documents import BYTES_MOST
-from audience_dsl.models import Columns
+from audience_dsl.models import Columns, Model
 from warehouse.columns import read_columns
 from warehouse.errors import WarehouseError
 
@@ -98,11 +98,9 @@ def read_files(root: Path) -> tuple[dict[str, str], list[Diagnostic]]:
 
 
 def warehouse_columns(root: Path) -> Columns:
-    """Asks the warehouse for the columns of a parent model; relative paths start from `root`."""
+    """Asks the warehouse for the columns of a model; relative paths start from `root`."""
 
-    def columns(
-        warehouse: Settings | None, model: ParentModel
-    ) -> Mapping[str, ColumnType] | Unreachable:
+    def columns(warehouse: Settings | None, model: Model) -> Mapping[str, ColumnType] | Unreachable:
         try:
             return read_columns(root, warehouse, model)
         except WarehouseError as error:

@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 
 from audience_dsl import compile_project
+from audience_dsl.definitions import Comparison
 from audience_dsl.operators import holds
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import Chunk
@@ -101,7 +102,11 @@ class Rig:
         return snapshot_of(
             self.plan,
             {
-                user: [holds(one, row.get(one.column), at=at) for one in self._parent.predicates]
+                user: [
+                    holds(one, row.get(one.column), at=at)
+                    for one in self._parent.predicates
+                    if isinstance(one, Comparison)
+                ]
                 for user, row in rows.items()
             },
         )

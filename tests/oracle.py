@@ -13,11 +13,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tests.oracle_values import compare, counts, filter_holds, read_duration, read_instant
+from tests.oracle_values import (
+    compare,
+    counts,
+    filter_holds,
+    read_duration,
+    read_instant,
+    related_holds,
+)
 
 Definition = Mapping[str, Any]
 Record = Mapping[str, Any]
 Rows = Mapping[str, Mapping[str, Any]]
+Related = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class Event(NamedTuple):
@@ -38,6 +46,7 @@ class Pull(NamedTuple):
 
     at: int
     rows: Rows
+    related: Related = {}  # noqa: RUF012 - never changed
 
 
 Step = Event | Tick | Pull
@@ -71,6 +80,7 @@ def recorded(
     rows: Rows,
     start: int | None = None,
     until: int | None = None,
+    related: Related | None = None,
 ) -> tuple[list[Step], int]:
     """The history that a backtest replays, and its end (§7); there must be some event."""
     placed = []
@@ -89,7 +99,7 @@ def recorded(
     until = events[-1].arrival if until is None else until
     before = [event for event in events if event.arrival < start]
     after = [event for event in events if start <= event.arrival <= until]
-    return [*before, Pull(start, rows), *after], until
+    return [*before, Pull(start, rows, related or {}), *after], until
 
 
 def _models(definition: Definition, record: Record) -> tuple[str, ...]:
@@ -114,6 +124,7 @@ class _State(NamedTuple):
     events: tuple[_Seen, ...]
     row: Mapping[str, Any] | None
     listed: bool  # is in the snapshot in force
+    related: Related = {}  # noqa: RUF012 - never changed
 
     @property
     def eligible(self) -> bool:
@@ -139,6 +150,7 @@ class _User:
         self.audiences = definition["audiences"]
         ((_, parent),) = definition["parent_models"].items()
         self.columns = parent.get("properties", {})
+        self.related = definition.get("related_models", {})
         self.state = _State((), None, False)
         self.in_force = False
         self.clock = self.settled = -(1 << 62)  # everything due up to `settled` has been applied
@@ -151,10 +163,11 @@ class _User:
             match step:
                 case Tick(at):
                     yield from self._reach(at)
-                case Pull(at, rows):
+                case Pull(at, rows, related):
                     cause = "warehouse_pull" if self.in_force else "initial"
                     row, listed = rows.get(self.user), self.user in rows
-                    yield from self._apply(at, self.state._replace(row=row, listed=listed), cause)
+                    state = self.state._replace(row=row, listed=listed, related=related)
+                    yield from self._apply(at, state, cause)
                 case Event(record, arrival):
                     seen = self._listen(step)
                     if seen is not None:  # §3: "any other record is not listened to"
@@ -248,6 +261,8 @@ class _User:
 
     def _holds(self, tree: Definition, state: _State, at: int) -> bool:
         match tree:
+            case {"related": name}:
+                return related_holds(tree, self._related_rows(name, state), self.related[name])
             case {"all": of}:
                 return all(self._holds(one, state, at) for one in of)
             case {"any": of}:
@@ -264,6 +279,20 @@ class _User:
                 value = None if state.row is None else state.row.get(name)
                 return compare(operators, value, self.columns.get(name))
         return counts(tree, self._count(tree, state, at))
+
+    def _related_rows(self, name: str, state: _State) -> list[Mapping[str, Any]]:
+        """The rows that refer to this user, or to a row that does; none if the user has no row."""
+        model = self.related[name]
+        if not state.listed:
+            return []
+        keys = {self.user}
+        if "related_model" in model:
+            nearer = self.related[model["related_model"]]
+            rows = self._related_rows(model["related_model"], state)
+            keys = {str(row[nearer["primary_key"]]) for row in rows} - {"None"}
+        return [
+            row for row in state.related.get(name, ()) if str(row[model["foreign_key"]]) in keys
+        ]
 
     def _count(self, condition: Definition, state: _State, at: int) -> int:
         """§2, to the letter."""
@@ -308,6 +337,9 @@ def _references(tree: Definition) -> set[str]:
 
 
 def _leaves(tree: Definition) -> Iterator[Definition]:
+    if "related" in tree:  # whose `none` is no group
+        yield tree
+        return
     inside = tree.get("all") or tree.get("any") or tree.get("none") or []
     inside = [tree["not"]] if "not" in tree else inside
     if not inside:

@@ -5,8 +5,9 @@ are here; all of them are tested value by value where the language's operators a
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from math import isnan
 from typing import Any
 
@@ -28,6 +29,36 @@ def counts(condition: Definition, count: int) -> bool:
         if name in condition:
             return test(condition[name])
     return count >= 1
+
+
+def related_holds(condition: Definition, rows: Sequence[Definition], model: Definition) -> bool:
+    """A `related` condition, given a user's rows: how many there are, or an aggregate of them."""
+    types = model["properties"]
+    columns = {name: {"column": name, "type": type_} for name, type_ in types.items()}
+    passing = [row for row in rows if filter_holds(condition.get("where"), row, columns)]
+    aggregates = {"sum", "avg", "min", "max", "distinct"} & condition.keys()
+    rest = {name: told for name, told in condition.items() if name not in {"related", "where"}}
+    if not aggregates:
+        if "none" in rest:
+            return (len(passing) == 0) is rest["none"]
+        return counts(rest, len(passing))
+    (aggregate,) = aggregates
+    column = rest.pop(aggregate)
+    values = [_read(row[column], types[column]) for row in passing]
+    values = [value for value in values if value is not None]
+    number: Any
+    match aggregate:
+        case "distinct":
+            number = len({(_kind(value), value) for value in values})
+        case "sum":
+            number = sum(map(Fraction, values))
+        case "avg":
+            number = sum(map(Fraction, values)) / len(values) if values else None
+        case "min":
+            number = min(values, default=None)
+        case _:
+            number = max(values, default=None)
+    return compare(rest, None if number is None else float(number), "number")
 
 
 def filter_holds(where: Any, record: Definition, properties: Definition) -> bool:

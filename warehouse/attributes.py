@@ -10,13 +10,13 @@ from pathlib import Path
 import duckdb
 import duckdb.func
 
-from audience_dsl.definitions import ColumnType, ParentPlan, Settings
+from audience_dsl.definitions import ColumnType, Comparison, ParentPlan, Settings
 from audience_dsl.instants import read_instant
 from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.registry import open_relation
 from connectors.warehouses.relation import Relation
 from warehouse.columns import readings_of, text_columns
-from warehouse.errors import WarehouseError, explained
+from warehouse.errors import WarehouseError
 from warehouse.readings import READ_INSTANT, Reading
 
 
@@ -41,19 +41,32 @@ def copy_attributes(
         root, warehouse, model.source, texts=text_columns(model), output=target.parent
     ) as relation:
         readings = readings_of(relation, model, _declared_types(plan))
-        with explained(relation.name), _instants_in_texts(relation.connection, readings):
-            unreadable = _unreadable(relation, readings)
-            columns = [f"{one.sql} AS {quoted_name(name)}" for name, one in readings.items()]
-            relation.connection.execute(
-                f"COPY (SELECT {', '.join(columns)} FROM {relation.sql}) "
-                f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
-            )
+        unreadable = copy_columns(relation, readings, target)
     return Attributes({name: one.type for name, one in readings.items()}, unreadable)
+
+
+def copy_columns(
+    relation: Relation, readings: Mapping[str, Reading], target: Path
+) -> dict[str, int]:
+    """Copy the columns to a Parquet file; how many values of each did not read as declared.
+
+    Raises:
+        WarehouseError: the rows cannot be read, or none of a column's values as declared.
+    """
+    columns = [f"{one.sql} AS {quoted_name(name)}" for name, one in readings.items()]
+    with relation.reading(), _instants_in_texts(relation.connection, readings):
+        relation.connection.execute(
+            f"COPY (SELECT {', '.join(columns)} FROM {relation.sql}) "
+            f"TO {quoted_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        return _unreadable(relation, readings, target)
 
 
 def _declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
     types = dict(plan.parent_model.properties)
     for predicate in plan.predicates:
+        if not isinstance(predicate, Comparison):
+            continue
         if predicate.type is None:
             raise WarehouseError(
                 f"property {predicate.column!r} of {plan.parent_model.key} has no type, because "
@@ -81,25 +94,27 @@ def _instants_in_texts(
         connection.remove_function(READ_INSTANT)
 
 
-def _unreadable(relation: Relation, readings: Mapping[str, Reading]) -> dict[str, int]:
-    """Values that do not read as their column's type, by column: they count as missing.
+def _unreadable(
+    relation: Relation, readings: Mapping[str, Reading], copied: Path
+) -> dict[str, int]:
+    """Values that did not read as their column's type, by column: they count as missing.
 
     Raises:
         WarehouseError: none of a column's values does, so the declaration must be wrong.
     """
-    lossy = {name: one for name, one in readings.items() if one.lossy}
+    lossy = [name for name, one in readings.items() if one.lossy]
     if not lossy:
         return {}
-    counts = [f"count({quoted_name(name)}), count({one.sql})" for name, one in lossy.items()]
-    statement = f"SELECT {', '.join(counts)} FROM {relation.sql}"
-    row = relation.connection.execute(statement).fetchall()[0]
+    counts = ", ".join(f"count({quoted_name(name)})" for name in lossy)
+    statement = f"SELECT count(*), {counts} FROM read_parquet({quoted_text(str(copied))})"
+    rows, *readable_of = relation.connection.execute(statement).fetchall()[0]
     unreadable = {}
-    for name, present, readable in zip(lossy, row[::2], row[1::2], strict=True):
+    for name, readable in zip(lossy, readable_of, strict=True):
+        present = rows - relation.rows.nulls[name]
         if present and not readable:
             raise WarehouseError(
-                f"{relation.name}: none of the {present} values of column {name!r} "
-                f"({relation.columns[name]}) reads as {readings[name].type}; declare another "
-                "type, or cast it in a query"
+                f"none of the {present} values of column {name!r} ({relation.columns[name]}) "
+                f"reads as {readings[name].type}; declare another type, or cast it in a query"
             )
         if present > readable:
             unreadable[name] = present - readable

@@ -1,4 +1,4 @@
-"""The columns of a parent model: which there are, and the type of each."""
+"""The columns of a model: which there are, and the type of each."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from audience_dsl.definitions import ColumnType, ParentModel, Settings
+from audience_dsl.definitions import ColumnType, Settings
+from audience_dsl.models import Model
 from connectors.warehouses.registry import open_relation
 from connectors.warehouses.relation import Relation
 from warehouse.errors import WarehouseError
 from warehouse.readings import Reading, natural_type, reading
 
+# The forms in which a key may be stored.
+_KEYS = ("VARCHAR", "BIGINT", "DECIMAL(38,0)")
 
-def read_columns(
-    root: Path, warehouse: Settings | None, model: ParentModel
-) -> dict[str, ColumnType]:
+
+def read_columns(root: Path, warehouse: Settings | None, model: Model) -> dict[str, ColumnType]:
     """The types that the warehouse gives to the model's columns, in their order.
 
     Columns that audiences cannot use (nested records, binary data, times of day) are left out.
@@ -28,14 +30,14 @@ def read_columns(
     return {name: type_ for name, type_ in types.items() if type_ is not None}
 
 
-def text_columns(model: ParentModel) -> frozenset[str]:
-    """Columns that are text by declaration; so is the key, unless it is declared otherwise."""
+def text_columns(model: Model) -> frozenset[str]:
+    """Columns that are text by declaration; so are keys, unless they are declared otherwise."""
     declared = {name for name, type_ in model.properties.items() if type_ is ColumnType.STRING}
-    return frozenset(declared | ({model.primary_key} - model.properties.keys()))
+    return frozenset(declared | (set(model.keys) - model.properties.keys()))
 
 
 def readings_of(
-    relation: Relation, model: ParentModel, declared: Mapping[str, ColumnType]
+    relation: Relation, model: Model, declared: Mapping[str, ColumnType]
 ) -> dict[str, Reading]:
     """How to read each column that audiences or mappings may use, in the relation's order.
 
@@ -44,7 +46,7 @@ def readings_of(
     """
     problems = [
         _missing(name, relation)
-        for name in (model.primary_key, *declared)
+        for name in (*model.keys, *declared)
         if name not in relation.columns
     ]
     readings: dict[str, Reading] = {}
@@ -58,14 +60,13 @@ def readings_of(
                 f"column {name!r} is {stored} and cannot be read as {declared[name]}: declare "
                 "another type, or cast it in a query"
             )
-    key = readings.get(model.primary_key)
-    if model.primary_key in relation.columns and (
-        key is None or key.stored not in ("VARCHAR", "BIGINT", "DECIMAL(38,0)")
-    ):
-        problems.append(
-            f"primary key {model.primary_key!r} is {relation.columns[model.primary_key]}: a key "
-            "is text or an integer; cast it in a query"
-        )
+    for name in model.keys:
+        key = readings.get(name)
+        if name in relation.columns and (key is None or key.stored not in _KEYS):
+            problems.append(
+                f"key {name!r} is {relation.columns[name]}: a key is text or an integer; cast it "
+                "in a query"
+            )
     if problems:
         raise WarehouseError(f"{relation.name}: " + "; ".join(dict.fromkeys(problems)))
     return readings

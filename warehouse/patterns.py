@@ -6,20 +6,20 @@ costs the number of one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from audience_dsl.definitions import Comparison
-from audience_dsl.sql import predicate_sql
 from engine.plan import Int32s, Int64s
 
 
-def words_sql(predicates: tuple[Comparison, ...], at: int) -> list[str]:
-    """One BIGINT expression per 64 predicates: bit `p` is bit `p % 64` of word `p // 64`."""
+def words_sql(tests: Sequence[str]) -> list[str]:
+    """One BIGINT expression per 64 tests: bit `p` is bit `p % 64` of word `p // 64`."""
     words = []
-    for first in range(0, len(predicates), 64):
+    for first in range(0, len(tests), 64):
         bits = [
-            f"CASE WHEN {predicate_sql(one, at)} THEN {_bit(place)} ELSE 0::BIGINT END"
-            for place, one in enumerate(predicates[first : first + 64])
+            f"CASE WHEN {test} THEN {_bit(place)} ELSE 0::BIGINT END"
+            for place, test in enumerate(tests[first : first + 64])
         ]
         words.append(" | ".join(bits))
     return words

@@ -3,15 +3,16 @@
 1. The rows are copied once, every column read as its declared type, into the attributes' file.
    Whatever the warehouse is, all further questions are put to that file: they agree with each
    other even if the warehouse changes meanwhile.
-2. One statement over the file answers all predicates of the plan for all users, as bits.
-3. Users are put in the order of their hashes, and the key is checked on the way.
-4. The finished folder is published.  Whatever fails before leaves the snapshot in force alone.
+2. So are the rows of related models, for as long as the pull takes.
+3. One statement over the files answers all predicates of the plan for all users, as bits.
+4. Users are put in the order of their hashes, and the key is checked on the way.
+5. The finished folder is published.  Whatever fails before leaves the snapshot in force alone.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ from warehouse.attributes import copy_attributes
 from warehouse.errors import WarehouseError, explained
 from warehouse.patterns import PatternNumbers, words_sql
 from warehouse.readings import stripped
+from warehouse.related import ROW, RelatedRows, related_rows
 from warehouse.snapshot import (
     ATTRIBUTES,
     FORMAT,
@@ -69,9 +71,11 @@ def pull(
     try:
         with explained(f"parent model {model.key}"), versions.writing(at) as (version, aside):
             attributes = copy_attributes(root, warehouse, plan, aside / ATTRIBUTES)
-            ids, patterns, pattern_of = _answers(plan, at, aside)
-            users, hashes, order = order_users(ids, model.primary_key)
-            write_arrays(aside, Snapshot(users, hashes, pattern_of[order], patterns), order)
+            with related_rows(root, warehouse, plan, aside) as related:
+                answers = _answers(plan, at, aside, related)
+            users, hashes, order = order_users(answers.ids, model.primary_key)
+            view = Snapshot(users, hashes, answers.pattern_of[order], answers.patterns)
+            write_arrays(aside, view, answers.rows[order])
             manifest = Manifest(
                 format=FORMAT,
                 parent_model=model.key,
@@ -90,22 +94,35 @@ def pull(
         ) from error
 
 
-def _answers(plan: ParentPlan, at: int, aside: Path) -> tuple[list[Any], Int64s, Int32s]:
-    """The users' ids, the distinct combinations of bits, and each user's, in the file's order."""
+class _Answers(NamedTuple):
+    """One entry a user, in whatever order; `rows` are the users' rows in the attributes' file."""
+
+    ids: list[Any]
+    rows: Int64s
+    patterns: Int64s
+    pattern_of: Int32s
+
+
+def _answers(plan: ParentPlan, at: int, aside: Path, related: RelatedRows) -> _Answers:
     key = stripped(f"CAST({quoted_name(plan.parent_model.primary_key)} AS VARCHAR)")
-    words = words_sql(plan.predicates, at)
     file = quoted_text(str(aside / ATTRIBUTES))
+    # A join may change the order of the rows, so each brings its place along.
+    users = f"(SELECT *, file_row_number AS {ROW} FROM read_parquet({file}))"
+    joined = related.joined(users, plan.predicates, key, at)
+    words = words_sql(joined.tests)
     ids: list[Any] = []
+    rows: list[Int64s] = []
     numbers = PatternNumbers(len(words))
     connection = open_sandbox([aside], spill=aside)
     try:
-        statement = f"SELECT {', '.join([key, *words])} FROM read_parquet({file})"
+        statement = f"SELECT {', '.join([key, ROW, *words])} FROM {joined.sql}"
         for batch in connection.sql(statement).to_arrow_reader(_BATCH):
             ids.append(batch.column(0))
+            rows.append(batch.column(1).to_numpy())
             bits = np.empty((batch.num_rows, len(words)), dtype=np.int64)
             for word in range(len(words)):
-                bits[:, word] = batch.column(word + 1).to_numpy()
+                bits[:, word] = batch.column(word + 2).to_numpy()
             numbers.add(bits)
     finally:
         connection.close()
-    return ids, *numbers.finish()
+    return _Answers(ids, np.concatenate([np.zeros(0, np.int64), *rows]), *numbers.finish())

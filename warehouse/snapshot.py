@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from audience_dsl.definitions import ColumnType, Comparison
+from audience_dsl.definitions import ColumnType, WarehousePredicate
 from engine.hashing import stable_hashes
 from engine.inputs import Snapshot
 from engine.plan import Int64s
@@ -72,7 +72,7 @@ class WarehouseSnapshot:
     def attributes_path(self) -> Path:
         return self.folder / ATTRIBUTES
 
-    def answers(self, predicates: Sequence[Comparison]) -> bool:
+    def answers(self, predicates: Sequence[WarehousePredicate]) -> bool:
         """Whether its bits are those of these predicates, in this order."""
         return self.manifest.predicates == predicates_digest(predicates)
 
@@ -145,7 +145,7 @@ def write_arrays(folder: Path, snapshot: Snapshot, attribute_rows: Int64s) -> No
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
-def predicates_digest(predicates: Sequence[Comparison]) -> str:
+def predicates_digest(predicates: Sequence[WarehousePredicate]) -> str:
     """Equal for equal predicates in equal order."""
     return hashlib.blake2b(repr(tuple(predicates)).encode(), digest_size=8).hexdigest()
 

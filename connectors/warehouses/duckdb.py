@@ -7,15 +7,28 @@ from pathlib import Path
 
 import duckdb
 
-from audience_dsl.definitions import Settings
+from audience_dsl.definitions import ModelSource, Settings
 from audience_dsl.sql import quoted_name
 from connectors.warehouses.errors import WarehouseError, explained
 from connectors.warehouses.queries import with_absolute_paths
-from connectors.warehouses.relation import Relation
 from connectors.warehouses.sandbox import open_sandbox
+from connectors.warehouses.selection import Selection
 
 
-def open_table(root: Path, warehouse: Settings | None, table: str, output: Path | None) -> Relation:
+def open_model(root: Path, warehouse: Settings | None, source: ModelSource) -> Selection:
+    """What a model is read from, which is no file.
+
+    Raises:
+        WarehouseError: it cannot be opened.
+    """
+    if source.table is not None:
+        return _table(root, warehouse, source.table)
+    if source.query is not None:
+        return _query(root, warehouse, source.query)
+    raise WarehouseError("a model needs `from:` with table, query, parquet, csv or json")
+
+
+def _table(root: Path, warehouse: Settings | None, table: str) -> Selection:
     """A table or view, perhaps with its schema: `users`, `analytics.users`."""
     path = _database(root, warehouse)
     if path is None:
@@ -23,30 +36,29 @@ def open_table(root: Path, warehouse: Settings | None, table: str, output: Path 
             f"table {table}: no database to read it from; give `warehouse: {{type: duckdb, "
             "path: ...}`, or read a file with `from: {parquet: ...}` or `from: {csv: ...}`"
         )
-    connection = _open([] if output is None else [output], output, path)
-    relation = Relation(
+    connection = _open([], path)
+    selection = Selection(
         connection,
         ".".join(quoted_name(part) for part in table.split(".")),
         f"table {table} of {path.name}",
     )
     try:
-        return _known(relation, table, path)
+        return _known(selection, table, path)
     except BaseException:
         connection.close()
         raise
 
 
-def open_query(root: Path, warehouse: Settings | None, query: str, output: Path | None) -> Relation:
+def _query(root: Path, warehouse: Settings | None, query: str) -> Selection:
     """One SELECT over the database's tables and over files below the project folder."""
     path = _database(root, warehouse)
-    readable = [root.resolve()] if output is None else [root.resolve(), output]
-    connection = _open(readable, output, path)
+    connection = _open([root.resolve()], path)
     try:
         sql = with_absolute_paths(query, root.resolve())
     except BaseException:
         connection.close()
         raise
-    return Relation(connection, f"(\n{sql}\n)", "the query")
+    return Selection(connection, f"(\n{sql}\n)", "the query")
 
 
 def _database(root: Path, warehouse: Settings | None) -> Path | None:
@@ -62,11 +74,9 @@ def _database(root: Path, warehouse: Settings | None) -> Path | None:
     return found
 
 
-def _open(
-    readable: list[Path], output: Path | None, path: Path | None
-) -> duckdb.DuckDBPyConnection:
+def _open(readable: list[Path], path: Path | None) -> duckdb.DuckDBPyConnection:
     try:
-        return open_sandbox(readable, spill=output, attach=path)
+        return open_sandbox(readable, attach=path)
     except duckdb.Error as error:
         name = path.name if path is not None else "memory"
         if "lock" in str(error).lower():
@@ -80,12 +90,12 @@ def _open(
         ) from error
 
 
-def _known(relation: Relation, table: str, path: Path) -> Relation:
+def _known(selection: Selection, table: str, path: Path) -> Selection:
     try:
-        relation.connection.execute(f"DESCRIBE {relation.sql}")
+        selection.connection.execute(f"DESCRIBE {selection.sql}").fetchall()
     except duckdb.CatalogException as error:
-        with explained(relation.name):
-            rows = relation.connection.execute(
+        with explained(selection.name):
+            rows = selection.connection.execute(
                 "SELECT table_name FROM information_schema.tables "
                 "WHERE table_catalog = current_database() ORDER BY table_name"
             ).fetchall()
@@ -93,4 +103,4 @@ def _known(relation: Relation, table: str, path: Path) -> Relation:
         close = difflib.get_close_matches(table.rpartition(".")[2], names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(names) or 'none'}"
         raise WarehouseError(f"warehouse {path.name} has no table {table!r}; {hint}") from error
-    return relation
+    return selection

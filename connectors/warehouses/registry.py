@@ -1,17 +1,68 @@
-"""Which warehouses there are, and how a parent model's source becomes a relation."""
+"""Which warehouses there are, and how a model's source becomes a relation."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.duckdb import open_query, open_table
+from connectors.warehouses.bigquery import BigQuery
+from connectors.warehouses.databricks import Databricks
+from connectors.warehouses.duckdb import open_model
 from connectors.warehouses.errors import WarehouseError
-from connectors.warehouses.files import open_csv, open_parquet
+from connectors.warehouses.files import open_files
+from connectors.warehouses.limits import Limits
+from connectors.warehouses.mysql import MySQL
+from connectors.warehouses.postgres import Postgres
+from connectors.warehouses.redshift import Redshift
 from connectors.warehouses.relation import Relation
+from connectors.warehouses.rows import Rows
+from connectors.warehouses.sandbox import open_sandbox
+from connectors.warehouses.selection import Local
+from connectors.warehouses.snowflake import Snowflake
+from connectors.warehouses.statements import source_name
+from connectors.warehouses.warehouse import Warehouse
 
-WAREHOUSES = ("duckdb",)
+# The clients are imported when a warehouse is connected to, and not before.
+REMOTE: Mapping[str, Callable[[Path, Settings, Limits], Warehouse]] = {
+    "postgres": Postgres,
+    "redshift": Redshift,
+    "mysql": MySQL,
+    "snowflake": Snowflake,
+    "bigquery": BigQuery,
+    "databricks": Databricks,
+}
+WAREHOUSES = ("duckdb", *REMOTE)
+
+# The name of the rows on a relation's connection.
+_ROWS = "usher_rows"
+
+
+def open_warehouse(
+    root: Path, settings: Settings | None, source: ModelSource, texts: Collection[str] = ()
+) -> Warehouse:
+    """The warehouse that a source is read from; nothing has been connected to yet.
+
+    Args:
+        root: The project folder, where relative paths start.
+        settings: The project's warehouse, if it declares one.
+        source: Table, query or files.
+        texts: Columns that are text, where the source itself does not say so (CSV, JSON).
+
+    Raises:
+        WarehouseError: there is no such type of warehouse.
+    """
+    if source.parquet is not None or source.csv is not None or source.json is not None:
+        return Local(lambda files: open_files(root, files, texts))
+    if settings is None or settings.type == "duckdb":
+        return Local(partial(open_model, root, settings))
+    if settings.type not in REMOTE:
+        raise WarehouseError(
+            f"warehouse type {settings.type!r} cannot be read; the types are: "
+            f"{', '.join(WAREHOUSES)}"
+        )
+    return REMOTE[settings.type](root, settings, Limits.of(settings))
 
 
 def open_relation(
@@ -22,30 +73,36 @@ def open_relation(
     texts: Collection[str] = (),
     output: Path | None = None,
 ) -> Relation:
-    """Open what a parent model is read from; close it by leaving the relation's context.
+    """Open what a model is read from; close it by leaving the relation's context.
 
     Args:
         root: The project folder, where relative paths start.
         warehouse: The project's warehouse, if it declares one.
-        source: Table, query, Parquet or CSV.
-        texts: Columns that are text, where the source itself does not say so (CSV).
-        output: The one folder that the connection may write to, and spill to.
+        source: Table, query or files.
+        texts: Columns that are text, where the source itself does not say so (CSV, JSON).
+        output: The one folder that the connection may write to, and spill to.  Without it the
+            relation has its columns, and no rows.
 
     Raises:
         WarehouseError: it cannot be opened.
     """
-    if source.parquet is not None:
-        return open_parquet(root, source.parquet, output)
-    if source.csv is not None:
-        return open_csv(root, source.csv, texts, output)
-    if warehouse is not None and warehouse.type not in WAREHOUSES:
-        raise WarehouseError(
-            f"warehouse type {warehouse.type!r} cannot be read yet; the types are: "
-            f"{', '.join(WAREHOUSES)}. Until then, export the model to Parquet and read it with "
-            "`from: {parquet: ...}`"
-        )
-    if source.table is not None:
-        return open_table(root, warehouse, source.table, output)
-    if source.query is not None:
-        return open_query(root, warehouse, source.query, output)
-    raise WarehouseError("a parent model needs `from:` with table, query, parquet or csv")
+    opened = open_warehouse(root, warehouse, source, texts)
+    rows = Rows(opened, Limits.of(warehouse), lambda: opened.read(source, rows=output is not None))
+    try:
+        connection = open_sandbox([] if output is None else [output], spill=output)
+        connection.register(_ROWS, rows.reader)
+    except BaseException:
+        rows.close()
+        raise
+    return Relation(connection, _ROWS, _name(warehouse, source), rows)
+
+
+def _name(warehouse: Settings | None, source: ModelSource) -> str:
+    for kind in ("parquet", "csv", "json"):
+        if (path := getattr(source, kind)) is not None:
+            return f"{kind} {path}"
+    system = "the warehouse"
+    if warehouse is not None:
+        path = warehouse.options.get("path")
+        system = Path(str(path)).name if path else f"the {warehouse.type} warehouse"
+    return source_name(source, system)

@@ -27,6 +27,10 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "allow_unsigned_extensions": False,
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
+    "arrow_lossless_conversion": True,  # between two of these connections
+    # DuckDB 2.0.0 that writes a file with threads of their own waits for ever where a statement
+    # fails meanwhile: aborting holds the lock which the last write needs to end.
+    "async_threads": 0,
 }
 
 # Names of databases that every connection already has.

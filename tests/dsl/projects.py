@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from audience_dsl import Compilation, compile_project
-from audience_dsl.definitions import ColumnType, ParentModel, ParentPlan, Settings
+from audience_dsl.definitions import ColumnType, ParentPlan, Settings
+from audience_dsl.models import Model
 
 USERS_PROPERTIES = """\
     properties: {plan: string, ltv: number, tags: array, vip: boolean, joined: timestamp}
@@ -42,7 +43,7 @@ def compiled(
 ) -> Compilation:
     texts = {"project.yml": files} if isinstance(files, str) else files
 
-    def ask(_: Settings | None, __: ParentModel) -> Mapping[str, ColumnType] | None:
+    def ask(_: Settings | None, __: Model) -> Mapping[str, ColumnType] | None:
         return columns
 
     return compile_project(texts, environment or {}, ask)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audience_dsl.definitions import ParentPlan
+from audience_dsl.definitions import Comparison, ParentPlan
 from audience_dsl.instants import SECOND
 from audience_dsl.operators import holds
 from engine.plan import All, Any, MemberOf, Not, Performed, Predicate, Tree
@@ -74,6 +74,7 @@ def truth(
             return not truth(inner, plan, user, events)
         case Predicate(number):
             predicate = plan.predicates[number]
+            assert isinstance(predicate, Comparison)
             return holds(predicate, user[predicate.column], at=NOW)
         case Performed(number):
             condition, of_events = plan.plan.conditions[number], plan.conditions[number]

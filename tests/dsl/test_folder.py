@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
+from audience_dsl.definitions import ColumnType, Comparison
 from audience_dsl.json_schema import json_schema
 from cli.main import usher
 from project.folder import load_project, read_files
@@ -43,7 +44,7 @@ def test_a_folder_is_loaded_with_the_types_of_its_warehouse(folder: Path) -> Non
     assert loading.loaded is not None
     assert loading.loaded.root == folder
     (predicate,) = loading.loaded.project.plans["users"].predicates
-    assert (predicate.column, predicate.type, predicate.operand) == ("ltv", "number", 3)
+    assert predicate == Comparison("ltv", "at_least", 3, ColumnType.NUMBER)
 
 
 def test_hidden_folders_and_other_files_are_left_alone(folder: Path) -> None:

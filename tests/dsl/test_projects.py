@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audience_dsl import Kind, Severity, Unreachable, compile_project
-from audience_dsl.definitions import ColumnType, PullSchedule
+from audience_dsl.definitions import ColumnType, Comparison, PullSchedule
 from tests.dsl.projects import SCHEMA, USERS_PROPERTIES, compiled, where
 
 HOOK = "destinations: {hook: {type: webhook, url: %s, secret: %s}}"
@@ -106,6 +106,7 @@ def test_without_warehouse_undeclared_columns_are_taken_with_a_warning() -> None
     (warning,) = compilation.diagnostics
     assert warning.severity is Severity.WARNING
     (predicate,) = compilation.project.plans["users"].predicates
+    assert isinstance(predicate, Comparison)
     assert (predicate.type, predicate.operand) == (None, 5)
 
 

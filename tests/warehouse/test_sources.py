@@ -107,7 +107,7 @@ def test_texts_of_csv_files_stay_texts(root: Path) -> None:
         (ModelSource(query="FROM read_text('/etc/passwd')"), "only files below the project folder"),
         (ModelSource(query="FROM glob('/etc/*')"), "only files below the project folder"),
         (ModelSource(query="SELECT CAST('x' AS INTEGER) AS user_id"), "the query: "),
-        (ModelSource(), "needs `from:` with table, query, parquet or csv"),
+        (ModelSource(), "needs `from:` with table, query, parquet, csv or json"),
     ],
 )
 def test_what_cannot_be_read_is_told(root: Path, source: ModelSource, message: str) -> None:
@@ -149,9 +149,9 @@ def test_a_database_that_is_being_written_is_told(root: Path) -> None:
         writer.communicate(b"\n")
 
 
-def test_other_warehouses_are_refused_as_not_yet_readable(root: Path) -> None:
-    with pytest.raises(WarehouseError, match="'snowflake' cannot be read yet"):
-        keys(root, ModelSource(table="users"), Settings("warehouse", "snowflake", {}))
+def test_an_unknown_type_of_warehouse_is_refused(root: Path) -> None:
+    with pytest.raises(WarehouseError, match="'oracle' cannot be read; the types are: duckdb, "):
+        keys(root, ModelSource(table="users"), Settings("warehouse", "oracle", {}))
 
 
 def test_paths_start_at_the_project_wherever_the_process_runs(

@@ -1,0 +1,55 @@
+"""Real servers for the warehouses' contract, each started once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.membership.servers import postgres_server, server_programs
+from tests.warehouse.mariadb import is_installed, mariadb_server
+from tests.warehouse.warehouses import (
+    DuckDBPlace,
+    FilesPlace,
+    MySQLPlace,
+    Place,
+    PostgresPlace,
+)
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def warehouse_postgres() -> Iterator[str]:
+    programs = server_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with postgres_server(programs) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def warehouse_mariadb() -> Iterator[int]:
+    if not is_installed():
+        pytest.skip("MariaDB is not installed (Debian: apt-get install mariadb-server)")
+    with mariadb_server() as port:
+        yield port
+
+
+@pytest.fixture(
+    scope="module",
+    params=["duckdb", "parquet", "csv", "json", "postgres", "redshift", "mysql"],
+)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    root: Path = tmp_path_factory.mktemp("project")
+    match request.param:
+        case "duckdb":
+            return DuckDBPlace(root)
+        case "postgres" | "redshift":
+            url = request.getfixturevalue("warehouse_postgres")
+            return PostgresPlace(root, url, f"shop_{next(_numbers)}", request.param)
+        case "mysql":
+            return MySQLPlace(root, request.getfixturevalue("warehouse_mariadb"), "shop")
+    return FilesPlace(root, request.param)
