@@ -17,7 +17,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
-CONTEXT = click.Context(usher, info_name="usher")
+CONTEXT = click.Context(usher, info_name="usher", **usher.context_settings)
 VERBS = usher.list_commands(CONTEXT)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -78,7 +78,7 @@ def test_every_command_explains_itself_with_an_example(verb: str) -> None:
     command = usher.get_command(CONTEXT, verb)
     assert command is not None
     assert command.help
-    assert "Example" in command.get_help(click.Context(command, info_name=f"usher {verb}"))
+    assert "Example" in command.get_help(click.Context(command, parent=CONTEXT, info_name=verb))
 
 
 def test_the_list_of_decisions_is_complete() -> None:
