@@ -152,12 +152,13 @@ def apply_inputs(
         need = _room_for_instant(plan, state, emitted, user)
         if need != DONE:
             return need
-        users.clock[user] = clock
         if is_recalled:
             # What ages out exactly at the clock is still to come, with the next input or tick.
-            _count(plan, state, agenda, inputs, row, user, clock - 1)
+            users.clock[user] = max(int(users.clock[user]), clock - 1)
+            _count(plan, state, agenda, inputs, row, user, int(users.clock[user]))
             _forget(agenda)
         else:
+            users.clock[user] = clock
             _apply_input(plan, state, agenda, inputs, row, user, clock)
             if state.numbers[IN_FORCE]:
                 _evaluate(plan, state, agenda, emitted, user, clock)
@@ -237,12 +238,13 @@ def review_recalled_users(
     """Evaluate everybody in the audiences whose conditions have been given their past.
 
     Who has become known by it alone is evaluated in all audiences that hold for strangers, too.
+    What ages out exactly at the clock is still to come, together with the inputs of that instant.
     """
     users = state.users
     while cursor[0] < state.numbers[USERS_TOP]:
         user = int(cursor[0])
         if users.marks[user] & LIVE:
-            clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
+            clock = max(int(users.clock[user]), max(at, int(state.numbers[CLOCK])) - 1)
             need = _settle(plan, state, agenda, emitted, user, clock)
             if need != DONE:
                 return need

@@ -155,7 +155,7 @@ class KeyGroup:
         )
 
     def end_recall(self, known_since: Mapping[int, int], at: int) -> Transitions:
-        """Judge what has been recalled, at an instant.
+        """Judge what has been recalled, just before an instant: its own inputs are still to come.
 
         The audiences concerned are evaluated for everybody, and the difference is emitted (cause
         `definition_changed`); those that are `held` go on waiting.

@@ -51,8 +51,8 @@ def test_nothing_is_told_before_the_end_and_the_difference_then() -> None:
     assert len(group.recall(inputs_of(OLD[:1]))) == 0  # a copy
     told = group.end_recall(KNOWN, 41 * SECOND)
     assert sorted(read(AFTER, told)) == [
-        Out("u", "fans", 41 * SECOND, 1),
-        Out("v", "absent", 41 * SECOND, 2),
+        Out("u", "fans", 41 * SECOND - 1, 1),
+        Out("v", "absent", 41 * SECOND - 1, 2),
     ]
     assert set(told.causes.tolist()) == {Cause.DEFINITION_CHANGED}
     assert group.warming == {}
@@ -106,7 +106,7 @@ def test_a_stranger_is_known_by_what_is_recalled() -> None:
     group.recall(inputs_of([Seen("w", at * SECOND, (0, 1, 2)) for at in (11, 12, 13)]))
     assert "w" not in {one.user_id for one in group.members()}
     told = group.end_recall(KNOWN, 41 * SECOND)
-    assert Out("w", "fans", 41 * SECOND, 1) in read(AFTER, told)
+    assert Out("w", "fans", 41 * SECOND - 1, 1) in read(AFTER, told)
 
 
 def test_a_plan_that_comes_later_has_missed_what_was_before() -> None:

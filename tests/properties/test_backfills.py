@@ -42,7 +42,6 @@ CHANGES = {
         st.lists(st.integers(0, 4), min_size=3, max_size=3),
     )
     for kind, audiences in KINDS.items()
-    if kind != "seen"  # whom nobody remembers any more, a recall makes seen again
 }
 
 
@@ -125,6 +124,7 @@ class _Run:
                     dict.fromkeys(range(len(self.after.plan.conditions)), since), clock
                 )
                 ended_by = _read(self.after, parts)
+                replayed.insert(carried + place + len(replayed) - len(steps), oracle.Tick(clock))
                 assert {one.cause for one in ended_by} <= {"definition_changed", "window_expired"}
                 self.found += ended_by
                 started = max(started, clock)
