@@ -38,11 +38,12 @@ class SwitchJournal:
             BrokenSeal: the file is damaged.
         """
         try:
-            return msgspec.json.decode(unsealed(self.path.read_bytes()), type=list[Switch])
+            found = msgspec.json.decode(unsealed(self.path.read_bytes()), type=list[Switch])
         except FileNotFoundError:
             return []
         except msgspec.MsgspecError as error:
             raise BrokenSeal(f"{self.path} cannot be read: {error}") from error
+        return sorted(found, key=lambda one: one.at)
 
     def write(self, switches: Iterable[Switch]) -> None:
         """Replace what is there; when this returns, it will outlive a loss of power."""

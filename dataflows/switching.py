@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataflows.ownership import usher_folder
 from dataflows.preparation import Job, tell
 from dataflows.switches import Switch, SwitchJournal
+from engine.carrying import ALWAYS
 from warehouse.errors import WarehouseError
 from warehouse.versions import Versions
 
@@ -25,6 +26,9 @@ _EPOCHS_KEPT = 3
 
 class Switching:
     """The switches of a job.
+
+    Raises:
+        OSError: they cannot be written down; from the methods as well.
 
     A version that cannot be used is left aside, with a word about it; the next one may do.
     """
@@ -42,14 +46,13 @@ class Switching:
         self._use(self._newest)
         self._journaled = list(job.switches)
         self._closed: dict[int, int] = {}  # epochs behind each switch, by its instant
+        if job.audiences.resumed_at != ALWAYS:
+            # To whoever resumes from before this start, its snapshots are a switch like others.
+            self._write_down(Switch(job.started, dict(self._newest)))
         self._looked_at = 0.0
 
     def due(self, at: int) -> Switch | None:
-        """A switch at that instant, durable, if some parent model has another snapshot by now.
-
-        Raises:
-            OSError: it cannot be written down.
-        """
+        """A switch at that instant, durable, if some parent model has another snapshot by now."""
         now = time.monotonic()
         if now < self._looked_at + _LOOKS_EVERY:
             return None
@@ -59,12 +62,15 @@ class Switching:
             return None
         self._use(versions)
         switch = Switch(at, versions)
-        self._journaled = [
-            one for one in self._journaled if self._closed.get(one.at, 0) < _EPOCHS_KEPT
-        ]
-        self._journaled.append(switch)
-        self._journal.write(self._journaled)
+        self._write_down(switch)
         return switch
+
+    def _write_down(self, switch: Switch) -> None:
+        self._journaled = [
+            *(one for one in self._journaled if self._closed.get(one.at, 0) < _EPOCHS_KEPT),
+            switch,
+        ]
+        self._journal.write(self._journaled)
 
     def close_epoch(self, told: int) -> None:
         """Note that an epoch closes in which the clock has come to an instant."""
