@@ -45,6 +45,8 @@ class Audiences(msgspec.Struct, frozen=True):
     resumed_at: int = ALWAYS
     # Told, for each group, which conditions are warming and when they will be exact.
     warming: Callable[[Mapping[str, int]], None] | None = None
+    # Later snapshots of a backtest, by parent model and version.
+    dated: Mapping[tuple[str, str], WarehouseSnapshot] = {}
     opened: OpenedVersions = msgspec.field(default_factory=OpenedVersions)
 
     def version(self, parent_model: str, version: str) -> WarehouseSnapshot:
@@ -56,6 +58,8 @@ class Audiences(msgspec.Struct, frozen=True):
         newest = self.snapshots[parent_model]
         if version == newest.version:
             return newest
+        if self.dated:
+            return self.dated[parent_model, version]
         folder = newest.folder.with_name(version)
         return self.opened.get(folder, self.plans[parent_model].predicates)
 

@@ -53,6 +53,10 @@ class Versions:
         except FileNotFoundError:
             return None
 
+    def all(self) -> list[Path]:
+        """The folders of all versions, by their names."""
+        return [self.folder / name for name in self._names()] if self.folder.is_dir() else []
+
     def current_version(self) -> str | None:
         """The name of the version in force, if any has been published."""
         folder = self.current()

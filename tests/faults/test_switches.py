@@ -15,7 +15,6 @@ from typing_extensions import override
 from dataflows.switches import SwitchJournal
 from project.folder import load_project
 from tests import oracle
-from tests.cli.jobs import eventually
 from tests.cluster.workers import await_workers, cluster, kill, workers_of
 from tests.faults.journal import journal
 from tests.faults.processes import process
@@ -98,7 +97,8 @@ def test_a_running_job_lets_pulls_take_force(tmp_path: Path) -> None:
             story.go_on(0.3)
             version = story.pull()
             story.go_on(0.5)
-            eventually(lambda wanted=version: wanted in story.instants())
+            while version not in story.instants():
+                story.go_on(0.05)
         assert one.stop() == 0, one.said()
         assert "Traceback" not in one.said()
     assert_true_in_the_end(story)
