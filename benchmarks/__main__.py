@@ -78,8 +78,10 @@ def _switch(users: int) -> Iterator[Result]:
     cost = switched(CACHE / "switch", users=users, moved=users // 100)
     name = f"switch of {users:,} users, 1 % moved"
     yield Result(f"{name}: nothing else is evaluated for", cost.seconds, "s", 1)
-    yield Result(f"{name}: had everybody been looked at", cost.whole, "s")
+    yield Result(f"{name}: had everybody been looked at", cost.whole_seconds, "s")
     yield Result(f"{name}: peak memory added", cost.memory / 1e6, "MB", 100)
+    yield Result(f"{name}: state to be stored after it", cost.stored / 1e6, "MB")
+    yield Result(f"{name}: had everybody been looked at", cost.whole_stored / 1e6, "MB")
 
 
 def _speed(day: Workload, rounds: int) -> Iterator[Result]:
