@@ -16,6 +16,7 @@ from benchmarks.recovery import recovery
 from benchmarks.results import Result
 from benchmarks.store import store_costs
 from benchmarks.suites import SUITES
+from benchmarks.switch import switched
 from benchmarks.workload import CACHE, Workload, workload
 
 BACKTEST_TARGETS = {"five": 2.0, "fifty": 4.0}
@@ -52,6 +53,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
     yield Result("store: to a bare executemany", store.recording / store.bare, "×")
     yield from _recovery(day, quick=quick)
+    yield from _switch(500_000 if quick else 5_000_000)
     _tell("memory of a million users")
     yield Result("memory a user with one matched condition", bytes_a_user(), "bytes", 400)
     if not quick:
@@ -69,6 +71,17 @@ def _recovery(day: Workload, *, quick: bool) -> Iterator[Result]:
     yield Result("recovery: CPU time to read events, to that without", cost.cpu, "×", 1 / 0.85)
     yield Result("recovery: state on disk", cost.stored_bytes / 1e6, "MB")
     yield Result("recovery: a restart", cost.restart, "s", 30)
+
+
+def _switch(users: int) -> Iterator[Result]:
+    _tell(f"a switch of {users:,} users, of whom one in a hundred moved")
+    cost = switched(CACHE / "switch", users=users, moved=users // 100)
+    name = f"switch of {users:,} users, 1 % moved"
+    yield Result(f"{name}: nothing else is evaluated for", cost.seconds, "s", 1)
+    yield Result(f"{name}: had everybody been looked at", cost.whole_seconds, "s")
+    yield Result(f"{name}: peak memory added", cost.memory / 1e6, "MB", 100)
+    yield Result(f"{name}: state to be stored after it", cost.stored / 1e6, "MB")
+    yield Result(f"{name}: had everybody been looked at", cost.whole_stored / 1e6, "MB")
 
 
 def _speed(day: Workload, rounds: int) -> Iterator[Result]:

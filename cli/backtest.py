@@ -65,6 +65,12 @@ class Instant(click.ParamType[int]):
 )
 @click.option("--from", "start", type=Instant(), help="When the snapshot takes force.")
 @click.option("--until", type=Instant(), help="When time ends.")
+@click.option(
+    "--snapshots",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Dated snapshots, as in .usher/snapshots: each takes force when it was taken.",
+)
 @click.option("--audience", "audiences", multiple=True, metavar="ID", help="Only this; repeatable.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option(
@@ -93,6 +99,7 @@ def backtest(
     clock: str,
     start: int | None,
     until: int | None,
+    snapshots: Path | None,
     audiences: tuple[str, ...],
     workers: int,
     output: Path | None,
@@ -130,6 +137,7 @@ def backtest(
             audiences=frozenset(audiences) or None,
             workers=workers,
             output=output,
+            snapshots=snapshots,
         )
         with _progress(sum(one.file.size for one in recordings)) as advance:
             result = run_backtest(loaded, request, advance)

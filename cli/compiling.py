@@ -12,7 +12,10 @@ import click
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
 from engine.compiled import CACHE_FOLDER, INTERPRETED
-from project.folder import load_project
+from engine.group import KeyGroup
+from engine.inputs import Snapshot
+from project.folder import LoadedProject, load_project
+from warehouse.pull import pull
 
 # Exists once everything is compiled: a process that was stopped midway leaves some of it.
 _DONE = CACHE_FOLDER / "complete"
@@ -55,6 +58,16 @@ def compile_core() -> None:
         files = find_files([root / "events.jsonl"])
         recordings = [Recording(file, None, "segment") for file in files]
         run_backtest(loaded, Request(recordings, output=root / "transitions.jsonl"))
+        _switch(loaded)
     with suppress(OSError):  # where nothing can be kept, every start is the first
         _DONE.touch()
     click.echo(f"usher: compiled in {time.monotonic() - started:.0f} s", err=True)
+
+
+def _switch(loaded: LoadedProject) -> None:
+    """From a warehouse that knows nobody to one that does."""
+    (plan,) = loaded.project.plans.values()
+    nobody = Snapshot.empty(plan.plan.word_count)
+    group = KeyGroup(plan.plan)
+    group.take_force(nobody, 0)
+    group.switch(pull(loaded.root, None, plan, 0).snapshot, 1, nobody)

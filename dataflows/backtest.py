@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -31,8 +32,11 @@ from dataflows.outputs import open_output
 from dataflows.running import run_flow
 from dataflows.steps import GroupTransitions, Step
 from dataflows.summary import RecordCounts, Summary
+from dataflows.switches import Switch
 from project.folder import LoadedProject
+from warehouse.dated import dated_snapshots, in_force
 from warehouse.pull import pull
+from warehouse.snapshot import WarehouseSnapshot
 
 # Bytewax closes an epoch now and then; between epochs nothing bounds what waits for a worker.
 _EPOCH = timedelta(seconds=1)
@@ -56,7 +60,8 @@ class Request:
     """What to replay, and how.
 
     Instants are microseconds since 1970 UTC.  Without `start`, the snapshot takes force at the
-    earliest arrival; without `until`, time ends at the latest.
+    earliest arrival; without `until`, time ends at the latest.  Without a folder of dated
+    `snapshots`, the parent models are pulled as they are now.
     """
 
     recordings: Sequence[Recording]
@@ -66,6 +71,7 @@ class Request:
     audiences: Collection[str] | None = None
     workers: int = 1
     output: Path | None = None
+    snapshots: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def run_backtest(
 
     Raises:
         SourceError: a recording cannot be read.
-        WarehouseError: a parent model cannot be pulled.
+        WarehouseError: a parent model cannot be pulled, or a dated snapshot cannot be used.
         OSError: the output cannot be written.
     """
     project = loaded.project
@@ -114,7 +120,6 @@ def run_backtest(
     with ExitStack() as resources:
         resources.enter_context(without_cycle_search())
         ordering = resources.enter_context(Ordering())
-        output = request.output and resources.enter_context(open_output(request.output, plans))
         span = _read(loaded, request, ordering, records, dead_letters, progress)
         start = span.earliest if request.start is None else request.start
         if start is None or (request.until is not None and request.until < start):
@@ -122,12 +127,13 @@ def run_backtest(
             return Result(records, summary, dead_letters, None, None)
         until = max(start, span.latest or start) if request.until is None else request.until
         store = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="usher-")))
-        snapshots = {
-            parent: pull(loaded.root, project.warehouse, plan, start, store=store)
-            for parent, plan in project.plans.items()
-        }
-        chronicle = Chronicle(plans, request.audiences)
-        clock = VirtualClock(start, until)
+        dated = _dated(loaded, request, start, until, store)
+        pulls = [version for switch in dated.switches for version in switch.versions.values()]
+        output = request.output and resources.enter_context(
+            open_output(request.output, plans, pulls)
+        )
+        chronicle = Chronicle(plans, request.audiences, pulls)
+        clock = VirtualClock(start, until, dated.switches)
 
         def steps() -> Iterator[Step]:
             for inputs, reached in ordering.blocks(_BLOCK):
@@ -143,10 +149,39 @@ def run_backtest(
                     if output:
                         output.write(complete)
 
-        flow = backtest_flow(steps(), Audiences(project.plans, snapshots, live=False), take)
+        audiences = Audiences(project.plans, dated.first, live=False, dated=dated.later)
+        flow = backtest_flow(steps(), audiences, take)
         run_flow(flow, workers=request.workers, epoch=_EPOCH)
         records.ignored += clock.beyond
         return Result(records, summary, dead_letters, start, until)
+
+
+class _Dated(NamedTuple):
+    """Snapshots by parent model, and by version where they take force later, with the switches."""
+
+    first: dict[str, WarehouseSnapshot]
+    later: dict[tuple[str, str], WarehouseSnapshot]
+    switches: list[Switch]
+
+
+def _dated(loaded: LoadedProject, request: Request, start: int, until: int, spare: Path) -> _Dated:
+    """The snapshots that take force from `start` to `until`."""
+    plans = loaded.project.plans
+    dated = _Dated({}, {}, [])
+    for number, (parent, plan) in enumerate(plans.items()):
+        if request.snapshots is None:
+            warehouse = loaded.project.warehouse
+            dated.first[parent] = pull(loaded.root, warehouse, plan, start, store=spare)
+            continue
+        found = dated_snapshots(request.snapshots, plan, spare / str(number))
+        first = in_force(found, start)
+        dated.first[parent] = found[first]
+        for one in found[first + 1 :]:
+            if one.taken_at <= until:
+                dated.later[parent, one.version] = one
+                dated.switches.append(Switch(one.taken_at, {parent: one.version}))
+    dated.switches.sort(key=lambda one: one.at)
+    return dated
 
 
 @dataclass(slots=True)

@@ -22,20 +22,26 @@ from connectors.arrow import to_arrow
 from dataflows.steps import GroupTransitions
 from engine.hashing import GROUPS
 from engine.plan import Int32s, Int64s, Plan
-from engine.transitions import NO_CONDITION, Transitions
+from engine.transitions import NO_CONDITION, Cause, Transitions
 
 
 class Chronicle:
     """Collects the transitions of some audiences and gives them back in order.
 
     What comes back numbers audiences and conditions as if those of the plans stood one after the
-    other.
+    other.  Where a pull is the cause, its number among the `pulls` stands behind all conditions.
 
     Args:
         audiences: Keys of those that are asked for; all if `None`.
+        pulls: The versions of all snapshots but the first.
     """
 
-    def __init__(self, plans: Sequence[Plan], audiences: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        audiences: Collection[str] | None = None,
+        pulls: Sequence[str] = (),
+    ) -> None:
         parents = [plan.parent_model for plan in plans]
         self._reached = {
             (parent, group): -(1 << 62) for parent in parents for group in range(GROUPS)
@@ -45,6 +51,8 @@ class Chronicle:
         self._first_audience = dict(zip(parents, firsts, strict=False))
         firsts = accumulate((len(plan.conditions) for plan in plans), initial=0)
         self._first_condition = dict(zip(parents, firsts, strict=False))
+        conditions = sum(len(plan.conditions) for plan in plans)
+        self._pull = {pull: conditions + number for number, pull in enumerate(pulls)}
         keys = [(plan.parent_model, one.key) for plan in plans for one in plan.audiences]
         self._wanted = np.array(
             [audiences is None or key in audiences for _, key in keys], dtype=np.bool_
@@ -55,7 +63,7 @@ class Chronicle:
     def add(self, one: GroupTransitions) -> Transitions | None:
         """Take in a group's transitions; return what is complete thereby, if anything is."""
         if len(one.transitions):
-            numbered = self._numbered(one.transitions, one.parent_model)
+            numbered = self._numbered(one.transitions, one.parent_model, one.pull)
             wanted = self._wanted[numbered.audiences]
             if not wanted.all():
                 numbered = numbered.taken(np.flatnonzero(wanted))
@@ -65,13 +73,16 @@ class Chronicle:
         after = min(self._reached.values())
         return self._complete(after) if after > before else None
 
-    def _numbered(self, transitions: Transitions, parent: str) -> Transitions:
+    def _numbered(self, transitions: Transitions, parent: str, pull: str) -> Transitions:
         conditions = transitions.conditions
         expired = conditions != NO_CONDITION
+        conditions = conditions + expired * np.int32(self._first_condition[parent])
+        if pull in self._pull:
+            conditions[transitions.causes == Cause.WAREHOUSE_PULL] = self._pull[pull]
         return replace(
             transitions,
             audiences=transitions.audiences + np.int32(self._first_audience[parent]),
-            conditions=conditions + expired * np.int32(self._first_condition[parent]),
+            conditions=conditions,
         )
 
     def _complete(self, instant: int) -> Transitions | None:

@@ -1,17 +1,20 @@
 """Clocks: they cut the stream of inputs into steps and say which instant has been reached.
 
 Both let the warehouse snapshot take force at one instant, `start`.  What arrived before it is
-history: it is counted in its windows, but causes no transition of its own.  Pure: the wall clock
-is an argument.
+history: it is counted in its windows, but causes no transition of its own.  Later ones take force
+by switches, each at an instant of its own: behind all that arrived before it, and ahead of the
+rest.  Pure: the wall clock is an argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from dataflows.steps import Step
+from dataflows.switches import Switch
 from engine.hashing import GROUPS
 from engine.inputs import Inputs
 
@@ -25,12 +28,13 @@ class VirtualClock:
     Args:
         start: The instant at which the snapshot takes force.
         until: The last instant that is looked at.
+        switches: Later ones, in their order.
     """
 
-    def __init__(self, start: int, until: int) -> None:
-        self._start = start
+    def __init__(self, start: int, until: int, switches: Iterable[Switch] = ()) -> None:
         self._until = until
-        self._in_force = False
+        later = [(one.at, one.versions) for one in switches if start < one.at <= until]
+        self._coming = deque[tuple[int, Mapping[str, str] | None]]([(start, None), *later])
         self.beyond = 0  # tallied inputs after `until`: they are not looked at
 
     def steps(self, batch: Batch, reached: int) -> Iterator[Step]:
@@ -39,20 +43,21 @@ class VirtualClock:
             batch, rest = _cut(batch, self._until + 1)
             self.beyond += sum(int(inputs.tallied.sum()) for inputs in rest.values())
         reached = min(reached, self._until)
-        if not self._in_force:
-            history, batch = _cut(batch, self._start)
-            if history:
-                yield Step(None, history, min(reached, self._start))
-            if reached < self._start:
+        while self._coming:
+            at, versions = self._coming[0]
+            before, batch = _cut(batch, at)
+            if before:
+                yield Step(None, before, min(reached, at))
+            if reached < at:
                 return
-            self._in_force = True
-            yield Step(self._start, {}, self._start)
+            self._coming.popleft()
+            yield Step(at, {}, at, versions=versions)
         yield Step(None, batch, reached)
 
     def last_step(self) -> Iterator[Step]:
         """What remains when the recording has ended: what ages out at `until` is let happen."""
-        if not self._in_force:
-            yield Step(self._start, {}, self._start)
+        for at, versions in self._coming:
+            yield Step(at, {}, at, versions=versions)
         yield Step(None, {}, self._until + 1)
 
 
@@ -65,14 +70,26 @@ class LiveClock:
 
     When all sources have caught up for the first time, key groups are reconciled, one a step.
 
+    What arrived at the instant of a switch or later is held until the clock has come to it.
+
     Args:
         start: When the job started: the instant at which its snapshot takes force.
         allowance: Microseconds between an event's arrival and the time it is read, at most.
         pace: Microseconds that pass between two steps in which nothing happens, at least: many
             sources that are silent are no reason for many steps.
+        coming: Switches that are to be repeated, in their order, all of them before the start.
+        held: What was held when the state was stored that the job resumes from.
     """
 
-    def __init__(self, start: int, allowance: int, sources: Iterable[str], pace: int = 0) -> None:
+    def __init__(
+        self,
+        start: int,
+        allowance: int,
+        sources: Iterable[str],
+        pace: int = 0,
+        coming: Iterable[Switch] = (),
+        held: Iterable[Batch] = (),
+    ) -> None:
         self._start = start
         self._allowance = allowance
         self._reached = dict.fromkeys(sources, _NOTHING_YET)
@@ -83,7 +100,30 @@ class LiveClock:
         self._pace = pace
         self.has_passed_start = False
         """Whether all that arrived before the start has been delivered."""
-        self._told = _NOTHING_YET
+        self.told = _NOTHING_YET
+        """The instant that the last step has brought the clock to, since the start."""
+        self._latest = _NOTHING_YET  # instant of anything that was told
+        self._coming = deque(coming)
+        self._held: list[Batch] = list(held)
+
+    @property
+    def held(self) -> Sequence[Batch]:
+        """What has been told and is in no step yet, in its order."""
+        return self._held
+
+    @property
+    def can_switch(self) -> bool:
+        """Whether little would be held: all sources have caught up, and no other switch comes."""
+        return self._in_force and not self._coming and all(self._caught_up.values())
+
+    @property
+    def next_instant(self) -> int:
+        """The first instant that is later than everything told so far: that of the next switch."""
+        return self._latest + 1
+
+    def switch(self, switch: Switch) -> None:
+        """Let versions of snapshots take force when the clock comes to `next_instant` or later."""
+        self._coming.append(switch)
 
     def steps(
         self, source: str, batch: Batch, latest: int | None, caught_up: bool, now: int
@@ -95,7 +135,29 @@ class LiveClock:
             self._reached[source] = latest
         self._caught_up[source] = caught_up
         self._tick = tick = min(self._reached.values())
+        self._latest = max(self._latest, now, *_latest_arrivals(batch))
         self.has_passed_start |= tick >= self._start
+        batches = [*self._held, batch] if batch else self._held
+        self._held = []
+        while self._coming:
+            switch = self._coming[0]
+            before, batches = _all_cut(batches, switch.at)
+            yield from self._passing(before, min(tick, switch.at))
+            if tick < switch.at:
+                self._held = batches
+                return
+            self._coming.popleft()
+            self.told = switch.at
+            yield Step(switch.at, {}, switch.at, versions=switch.versions)
+        yield from self._passing(batches, tick)
+
+    def _passing(self, batches: Sequence[Batch], tick: int) -> Iterator[Step]:
+        """Steps for batches that need not wait; the clock moves with the last."""
+        for batch in batches[:-1]:
+            yield from self._pass(batch, min(tick, self.told))
+        yield from self._pass(batches[-1] if batches else {}, tick)
+
+    def _pass(self, batch: Batch, tick: int) -> Iterator[Step]:
         if not self._in_force:
             history, batch = _cut(batch, self._start)
             if history:
@@ -104,9 +166,9 @@ class LiveClock:
                 return
             self._in_force = True
             yield Step(self._start, {}, self._start)
-        elif not batch and tick < self._told + self._pace:
+        elif not batch and tick < self.told + self._pace:
             return
-        self._told = tick
+        self.told = tick
         yield Step(None, batch, tick, self._to_reconcile())
 
     def recall(self, batch: Batch, known_since: KnownSince | None) -> Step:
@@ -123,6 +185,16 @@ class LiveClock:
 
 # The tick of a source that has not delivered anything.
 _NOTHING_YET = -(1 << 62)
+
+
+def _latest_arrivals(batch: Batch) -> list[int]:
+    return [int(inputs.arrivals.max()) for inputs in batch.values() if inputs.size]
+
+
+def _all_cut(batches: Sequence[Batch], instant: int) -> tuple[list[Batch], list[Batch]]:
+    """What arrived before the instant, and the rest, without batches that have nothing."""
+    halves = [_cut(batch, instant) for batch in batches]
+    return [one for one, _ in halves if one], [one for _, one in halves if one]
 
 
 def _cut(batch: Batch, instant: int) -> tuple[Batch, Batch]:

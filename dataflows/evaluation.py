@@ -24,9 +24,9 @@ from dataflows.threads import keep_thread_state
 from engine.carrying import ALWAYS
 from engine.group import Counts, KeyGroup
 from engine.inputs import Snapshot
-from engine.transitions import Transitions
+from engine.transitions import NO_TRANSITIONS, Transitions
 from warehouse.errors import WarehouseError
-from warehouse.snapshot import WarehouseSnapshot, open_snapshot
+from warehouse.snapshot import OpenedVersions, WarehouseSnapshot
 
 
 class Audiences(msgspec.Struct, frozen=True):
@@ -38,28 +38,44 @@ class Audiences(msgspec.Struct, frozen=True):
     """
 
     plans: Mapping[str, ParentPlan]
-    snapshots: Mapping[str, WarehouseSnapshot]  # which take force when a step says so
+    snapshots: Mapping[str, WarehouseSnapshot]  # which take force first
     live: bool
     checkpoints: Checkpoints | None = None  # where a live job keeps its state; not in a log if None
     # What a live job is resumed at; parent models without state have missed what happened before.
     resumed_at: int = ALWAYS
     # Told, for each group, which conditions are warming and when they will be exact.
     warming: Callable[[Mapping[str, int]], None] | None = None
+    # Later snapshots of a backtest, by parent model and version.
+    dated: Mapping[tuple[str, str], WarehouseSnapshot] = {}
+    opened: OpenedVersions = msgspec.field(default_factory=OpenedVersions)
+
+    def version(self, parent_model: str, version: str) -> WarehouseSnapshot:
+        """A version of a snapshot, beside the one that the job begins with.
+
+        Raises:
+            WarehouseError: it is not there, or its bits are those of other definitions.
+        """
+        newest = self.snapshots[parent_model]
+        if version == newest.version:
+            return newest
+        if self.dated:
+            return self.dated[parent_model, version]
+        folder = newest.folder.with_name(version)
+        return self.opened.get(folder, self.plans[parent_model].predicates)
 
     def snapshot_of(self, parent_model: str, version: str) -> Snapshot:
         """The snapshot that state was stored with; the newest one if it is not kept any more.
 
         Until the newest takes force, users who come for the first time are looked up in it.
         """
-        newest = self.snapshots[parent_model]
-        if version in ("", newest.version):
-            return newest.snapshot
+        return self.kept(parent_model, version) or self.snapshots[parent_model].snapshot
+
+    def kept(self, parent_model: str, version: str) -> Snapshot | None:
+        """A version, if it is still kept and means what the plan asks."""
         try:
-            kept = open_snapshot(newest.folder.with_name(version))
+            return self.version(parent_model, version).snapshot if version else None
         except WarehouseError:
-            return newest.snapshot
-        asked = self.plans[parent_model].predicates
-        return kept.snapshot if kept.answers(asked) else newest.snapshot
+            return None
 
 
 @operator
@@ -116,11 +132,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         before = group.counts
         parts = []
         if step.take_force_at is not None:
-            snapshot = self._audiences.snapshots[step.parent_model]
-            if snapshot.version != self._pull or group.held:
-                self._pull = snapshot.version
-                parts.append(group.take_force(snapshot.snapshot, step.take_force_at))
-                self.changed = True
+            parts.append(self._take_force(group, step, step.take_force_at))
         if step.inputs is not None:
             parts.append(group.apply(step.inputs))
             self.changed = True
@@ -144,6 +156,24 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             group.members() if step.is_reconciled else None,
             group.warming if step.known_since is not None else None,
         )
+
+    def _take_force(self, group: KeyGroup, step: GroupStep, at: int) -> Transitions:
+        """What the snapshot changes that takes force, unless the group has it already."""
+        if step.version is None:
+            snapshot = self._audiences.snapshots[step.parent_model]
+            if snapshot.version == self._pull and not group.held:
+                return NO_TRANSITIONS
+            transitions = group.take_force(snapshot.snapshot, at)
+        else:
+            # A switch that is repeated after a crash may be part of the state.
+            if step.version == self._pull or at < self._clock or not group.in_force:
+                return NO_TRANSITIONS
+            before = self._audiences.kept(step.parent_model, self._pull)
+            snapshot = self._audiences.version(step.parent_model, step.version)
+            transitions = group.switch(snapshot.snapshot, at, before)
+        self._pull = snapshot.version
+        self.changed = True
+        return transitions
 
     def _open(self, step: GroupStep) -> KeyGroup:
         self._key = group_key(step.parent_model, step.group)

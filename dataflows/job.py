@@ -62,7 +62,8 @@ def run_from(
     audiences = msgspec.structs.replace(
         job.audiences, checkpoints=Checkpoints(recovery.log), resumed_at=recovery.clock
     )
-    flow = realtime_flow(replace(job, audiences=audiences, stored=recovery.shares))
+    job = replace(job, audiences=audiences, stored=recovery.shares, switches=recovery.switches)
+    flow = realtime_flow(job)
     try:
         run_flow(flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process)
     except (DamagedState, DamagedLog, ForeignState) as error:

@@ -28,10 +28,11 @@ class Output(Protocol):
 
 
 @contextmanager
-def open_output(path: Path, plans: Sequence[Plan]) -> Iterator[Output]:
+def open_output(path: Path, plans: Sequence[Plan], pulls: Sequence[str] = ()) -> Iterator[Output]:
     """An output of the kind that the file's name asks for.
 
-    Transitions number audiences and conditions as if those of the plans stood one after the other.
+    Transitions number audiences and conditions as if those of the plans stood one after the other,
+    and behind the conditions the `pulls` that are causes.
 
     Raises:
         OSError: the file cannot be written.
@@ -41,7 +42,7 @@ def open_output(path: Path, plans: Sequence[Plan]) -> Iterator[Output]:
     try:
         with aside.open("wb") as file:
             kind = _Parquet if path.suffix == ".parquet" else _JsonLines
-            output = kind(file, plans)
+            output = kind(file, plans, pulls)
             try:
                 yield output
             finally:
@@ -56,9 +57,9 @@ _STRETCH = 4096
 
 
 class _JsonLines:
-    def __init__(self, file: BinaryIO, plans: Sequence[Plan]) -> None:
+    def __init__(self, file: BinaryIO, plans: Sequence[Plan], pulls: Sequence[str]) -> None:
         self._file = file
-        self._records = RecordWriter(plans)
+        self._records = RecordWriter(plans, pulls)
 
     def write(self, transitions: Transitions) -> None:
         count = len(transitions)
@@ -96,15 +97,17 @@ _SCHEMA = pa.schema(
 
 
 class _Parquet:
-    def __init__(self, file: BinaryIO, plans: Sequence[Plan]) -> None:
+    def __init__(self, file: BinaryIO, plans: Sequence[Plan], pulls: Sequence[str]) -> None:
         self._writer = pq.ParquetWriter(file, _SCHEMA, compression="zstd")
-        self._records = RecordWriter(plans)
+        self._records = RecordWriter(plans, pulls)
         audiences = [(plan.parent_model, one) for plan in plans for one in plan.audiences]
         self._parents = pa.array([parent for parent, _ in audiences], pa.string())
         self._audiences = pa.array([one.key for _, one in audiences], pa.string())
         self._versions = pa.array([one.version for _, one in audiences], pa.string())
         conditions = [one.key for plan in plans for one in plan.conditions]
-        self._conditions = pa.array(conditions, pa.string())
+        nothing: list[None] = [None]
+        self._conditions = pa.array([*conditions, *nothing * len(pulls)], pa.string())
+        self._pulls = pa.array([*nothing * len(conditions), *pulls], pa.string())
 
     def write(self, transitions: Transitions) -> None:
         ids = self._records.ids(transitions)
@@ -126,13 +129,13 @@ class _Parquet:
     def _causes(self, transitions: Transitions) -> Any:
         rows = np.arange(len(transitions))
         by_event = pa.array(rows, mask=transitions.causes != EVENT_CAUSE)
-        expired = pa.array(transitions.conditions, mask=transitions.conditions == NO_CONDITION)
+        numbered = pa.array(transitions.conditions, mask=transitions.conditions == NO_CONDITION)
         return pa.StructArray.from_arrays(
             [
                 _KINDS.take(transitions.causes),
                 to_arrow(transitions.message_ids).take(by_event).cast(pa.string()),
-                self._conditions.take(expired),
-                pa.nulls(len(transitions), pa.string()),  # a backtest pulls once, to begin with
+                self._conditions.take(numbered),
+                self._pulls.take(numbered),
             ],
             fields=list(_SCHEMA.field("cause").type),
         )

@@ -30,6 +30,7 @@ from dataflows.shares import (
     sources_of,
 )
 from dataflows.steps import GroupTransitions
+from dataflows.switches import Switch
 from project.folder import LoadedProject
 from schedules.pulls import next_pull
 from warehouse.errors import WarehouseError
@@ -87,6 +88,7 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     backfill: Backfill | None = None  # one that was asked for
     recall: Recall | None = None  # what it has to bring back
+    switches: Sequence[Switch] = ()  # what has to be repeated of those of an earlier job
 
 
 def prepare_job(

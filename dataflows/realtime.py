@@ -33,6 +33,7 @@ from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.errors import SourceError
 from connectors.sources.reader import Batch, EventReader
+from dataflows import holding
 from dataflows.adapters import CallbackSink, WorkerSink
 from dataflows.clocks import LiveClock
 from dataflows.evaluation import evaluate_audiences
@@ -44,6 +45,7 @@ from dataflows.recalling import Ends, Histories, Recalled
 from dataflows.shares import reading_name
 from dataflows.single import SingleJob
 from dataflows.steps import GroupTransitions, Step, arranged_by_group
+from dataflows.switching import Switching
 from dataflows.wire import pack_inputs
 from engine.inputs import Inputs
 from membership.errors import StoreError
@@ -202,13 +204,22 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
     """Gives readings their time.
 
     It is one key, so there is one clock, in one process, whoever has read.  It starts anew with
-    every job and keeps nothing: the key groups know what their time is.
+    every job and keeps nothing but what waits for a switch: the key groups know what their time is.
 
     It alone can say when the past has been read: what a share has read may still be on its way.
     """
 
-    def __init__(self, job: Job, _stored: bytes | None) -> None:
-        self._clock = LiveClock(job.started, ALLOWANCE, job.readings, PACE)
+    def __init__(self, job: Job, stored: bytes | None) -> None:
+        self._plans = {key: one.plan for key, one in job.audiences.plans.items()}
+        self._switching = Switching(job)
+        self._clock = LiveClock(
+            job.started,
+            ALLOWANCE,
+            job.readings,
+            PACE,
+            self._switching.repeated,
+            holding.from_bytes(stored or b"", self._plans),
+        )
         self._past = job.past
         self._ends = None if job.recall is None else Ends(job.recall)
 
@@ -224,6 +235,11 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
                 )
         if self._clock.has_passed_start:
             self._past.open()
+        # What is recalled is nobody's cause to enter or exit, so no snapshot comes in between.
+        if self._clock.can_switch and self._ends is None:
+            switch = self._switching.due(self._clock.next_instant)
+            if switch is not None:
+                self._clock.switch(switch)
         return steps, StatefulBatchLogic.RETAIN
 
     def _recalled(self, told: Told) -> Iterator[Step]:
@@ -233,11 +249,13 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
             assert self._ends is not None
             known_since = self._ends.take(told.source, told.known_since)
             if known_since is not None:
+                self._ends = None
                 yield self._clock.recall({}, known_since)
 
     @override
     def snapshot(self) -> bytes:
-        return b""
+        self._switching.close_epoch(self._clock.told)
+        return holding.to_bytes(self._clock.held, self._plans)
 
 
 # What a job holds that was started by Bytewax's own runner: until the process ends.

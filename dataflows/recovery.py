@@ -18,6 +18,7 @@ import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from audience_dsl.definitions import ParentPlan
+from dataflows import holding
 from dataflows.chains import DamagedLog, Position, make_durable
 from dataflows.checkpoints import StoredGroup
 from dataflows.following import StoredShare
@@ -29,6 +30,7 @@ from dataflows.seals import BrokenSeal, sealed, unsealed
 from dataflows.shares import Share, share_names
 from dataflows.state_log import StateLog
 from dataflows.steps import group_key
+from dataflows.switches import Switch, SwitchJournal, after
 from engine.carrying import ALWAYS
 from engine.group import KeyGroup
 from engine.hashing import GROUPS
@@ -52,6 +54,7 @@ class Recovery:
     log: StateLog
     shares: Mapping[str, StoredShare]  # what each share had come to, by name
     clock: int  # what the key groups had reached; `ALWAYS` if nothing was stored
+    switches: Sequence[Switch] = ()  # that the key groups may not know
     stored: Sequence[StoredGroup] = ()  # key groups as they are resumed, where they were verified
 
     def warming(self, plans: Mapping[str, ParentPlan]) -> dict[str, set[int]]:
@@ -93,16 +96,20 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
     recovery = usher_folder(loaded.root) / _RECOVERY
     state = usher_folder(loaded.root) / _STATE
     log = StateLog(state)
+    journal = SwitchJournal(usher_folder(loaded.root))
     known = known_audiences(loaded.project)
     if not recovery.exists():
         if log.is_in_use:
             raise damaged(recovery, "it is missing")
+        journal.forget()
         _make(recovery, known)
     stored = _read_known(recovery)
     try:
         rows = read_resumption(recovery)
         groups = _verified(rows, stored)
         shares = _shares(rows)
+        clock = max((one.clock for one in groups), default=ALWAYS)
+        switches = _switches(journal, clock)
     except (DamagedStore, BrokenSeal) as error:
         raise damaged(recovery, error) from error
     positions = [one.state for one in groups if isinstance(one.state, Position)]
@@ -120,7 +127,8 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
         RecoveryConfig(recovery, None),  # type: ignore[no-untyped-call]
         log,
         shares,
-        max((one.clock for one in groups), default=ALWAYS),
+        clock,
+        switches,
         groups,
     )
 
@@ -134,11 +142,16 @@ def join_recovery(
     folder.
     """
     folder = nothing if share.number else usher_folder(root) / _RECOVERY
+    try:
+        switches = _switches(SwitchJournal(usher_folder(root)), clock)
+    except BrokenSeal as error:
+        raise damaged(usher_folder(root), error) from error
     return Recovery(
         RecoveryConfig(folder, None),  # type: ignore[no-untyped-call]
         StateLog(usher_folder(root) / _STATE),
         shares,
         clock,
+        switches,
     )
 
 
@@ -151,6 +164,7 @@ def forget_state(root: Path) -> None:
         folder = usher_folder(root) / name
         if folder.exists():
             shutil.rmtree(folder)
+    SwitchJournal(usher_folder(root)).forget()
 
 
 def with_stored_audiences(loaded: LoadedProject) -> LoadedProject:
@@ -201,6 +215,11 @@ def _read_known(folder: Path) -> Known:
         raise damaged(folder, error) from error
 
 
+def _switches(journal: SwitchJournal, clock: int) -> tuple[Switch, ...]:
+    """Those to be repeated; a job without state has nothing to repeat them with."""
+    return () if clock == ALWAYS else after(journal.read(), clock)
+
+
 def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[StoredGroup]:
     """All groups, if the rows are one moment's and none is missing.
 
@@ -211,6 +230,9 @@ def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[Sto
     sources = [row for row in rows if row.step == _SOURCES]
     if {row.step for row in rows} - {_SOURCES, _CLOCK, _GROUPS}:
         raise DamagedStore("it has rows of an unknown step")
+    for row in rows:
+        if row.step == _CLOCK:
+            holding.check(row.state)
     stored = [
         row for row in rows if row.step == _GROUPS and row.key.partition("/")[0] in parent_models
     ]

@@ -21,9 +21,12 @@ from engine.transitions import Transitions
 
 
 class Step(NamedTuple):
-    """In this order: the snapshot takes force, the events arrive, the clock reaches `tick`.
+    """In this order: the snapshots take force, the events arrive, the clock reaches `tick`.
 
     Then the key groups of number `reconciled`, if any, say who is in.
+
+    These `versions` of snapshots take force, by parent model, where it is a switch; without any
+    named, those that the job begins with, and with them the definitions.
 
     What is `recalled` has happened before.  `known_since` comes with its end: by parent model and
     number of the condition, since when all that it counts has been recalled.
@@ -35,6 +38,7 @@ class Step(NamedTuple):
     reconciled: int | None = None
     recalled: Mapping[str, Inputs] = {}  # by parent model
     known_since: Mapping[str, Mapping[int, int]] | None = None
+    versions: Mapping[str, str] | None = None
 
 
 class GroupStep(NamedTuple):
@@ -48,6 +52,7 @@ class GroupStep(NamedTuple):
     is_reconciled: bool = False
     recalled: Inputs | None = None
     known_since: Mapping[int, int] | None = None
+    version: str | None = None  # that takes force; `None` for the one that the job begins with
 
 
 class GroupTransitions(NamedTuple):
@@ -74,12 +79,13 @@ def split_by_group(
             GroupStep(
                 parent,
                 group,
-                step.take_force_at,
+                step.take_force_at if _concerns(step, parent) else None,
                 part,
                 step.tick,
                 group == step.reconciled,
                 recalled,
                 None if step.known_since is None else step.known_since[parent],
+                None if step.versions is None else step.versions.get(parent),
             ),
         )
         for step in steps
@@ -88,6 +94,11 @@ def split_by_group(
             zip(_parts(step.inputs.get(parent)), _parts(step.recalled.get(parent)), strict=True)
         )
     ]
+
+
+def _concerns(step: Step, parent: str) -> bool:
+    """Whether the snapshots that take force are also the parent model's."""
+    return step.versions is None or parent in step.versions
 
 
 def group_key(parent_model: str, group: int) -> str:

@@ -93,13 +93,13 @@ def carry(stored: Meanings, columns: Columns, plan: Plan) -> Carried:
 # --- what is known of conditions and audiences -------------------------------------------------
 
 
-def _name(condition: Condition) -> tuple[str, str]:
-    """What names the condition's series across plans."""
+def series_name(condition: Condition) -> tuple[str, str]:
+    """What names the condition's series across plans: equal if they count the same events."""
     return ("of", condition.of) if condition.of else ("only", condition.key)
 
 
 def _names_of_series(conditions: tuple[Condition, ...]) -> list[tuple[str, str]]:
-    return [_name(conditions[counting[0]]) for counting in series_of(conditions)]
+    return [series_name(conditions[counting[0]]) for counting in series_of(conditions)]
 
 
 def _numbers(names: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -117,11 +117,11 @@ def _exact_from(stored: Meanings, columns: Columns, plan: Plan) -> Iterator[int]
     known: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for condition, exact_from in zip(stored.conditions, stored.exact_from, strict=True):
         since = max(clock, exact_from) - condition.window
-        known.setdefault(_name(condition), []).append((condition.capacity, since))
+        known.setdefault(series_name(condition), []).append((condition.capacity, since))
     for condition in plan.conditions:
         enough = [
             since
-            for capacity, since in known.get(_name(condition), [])
+            for capacity, since in known.get(series_name(condition), [])
             if capacity >= condition.capacity
         ]
         exact_from = condition.window + min([clock, *enough])
@@ -165,7 +165,7 @@ def _held(stored: Meanings, columns: Columns, plan: Plan) -> tuple[int, ...]:
 
 
 def _identity(condition: Condition) -> tuple[object, ...]:
-    return *_name(condition), condition.window, condition.minimum, condition.maximum
+    return *series_name(condition), condition.window, condition.minimum, condition.maximum
 
 
 # --- the columns ------------------------------------------------------------------------------

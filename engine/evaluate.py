@@ -112,7 +112,7 @@ EMITTED = np.dtype(
 )
 
 
-# --- the five ways in -------------------------------------------------------------------------
+# --- the seven ways in ------------------------------------------------------------------------
 
 
 @kernel
@@ -171,18 +171,13 @@ def apply_inputs(
 def advance_clock(plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Records) -> int:
     """Let happen what falls due before `to`."""
     state.numbers[CLOCK] = max(to, int(state.numbers[CLOCK]))
-    while state.numbers[TIMERS] > 0 and state.timers.due[0] < to:
-        user = int(state.timers.user[0])
-        need = _room_for_instant(plan, state, emitted, user)
-        if need != DONE:
-            return need
-        if pop_user(state) == NONE:
-            continue
-        due = int(state.users.due[user])
-        if due < to:
-            _age_at(plan, state, agenda, emitted, user, due)
-        _rest(plan, state, user)
-    return DONE
+    return _let_happen(plan, state, to, agenda, emitted)
+
+
+@kernel
+def complete_clock(plan: PlanArrays, state: State, agenda: Agenda, emitted: Records) -> int:
+    """Let happen what falls due at the very instant that the clock has reached, too."""
+    return _let_happen(plan, state, int(state.numbers[CLOCK]) + 1, agenda, emitted)
 
 
 @kernel
@@ -206,21 +201,9 @@ def review_known_users(
     while cursor[0] < state.numbers[USERS_TOP]:
         user = int(cursor[0])
         if users.marks[user] & LIVE:
-            clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
-            need = _settle(plan, state, agenda, emitted, user, clock)
+            need = _review(plan, state, snapshot, held, at, cause, agenda, emitted, user)
             if need != DONE:
                 return need
-            need = _room_for_instant(plan, state, emitted, user)
-            if need != DONE:
-                return need
-            users.clock[user] = clock
-            _let_go(agenda, held)
-            _mark_all(agenda, held, DEFINITION_CAUSE)
-            _expire(plan, state, agenda, user, clock)
-            _take_bits(plan, state, snapshot, agenda, user, cause)
-            _evaluate(plan, state, agenda, emitted, user, clock)
-            hold_back(agenda, held)
-            _rest(plan, state, user)
         cursor[0] += 1
     return DONE
 
@@ -283,43 +266,165 @@ def admit_unknown_users(
     with empty windows.  Users of whom none is named stay unknown and cost nothing.  Those that were
     `held` back are entered because of their definition.
     """
-    users = state.users
     starts = snapshot.users.starts
     _let_go(agenda, held)
     while cursor[0] < end:
         row = int(cursor[0])
+        user = find_user(
+            state,
+            int(snapshot.hashes[row]),
+            snapshot.users.data,
+            int(starts[row]),
+            int(starts[row + 1]),
+        )
+        if user == NONE:
+            need = _admit(
+                plan, state, snapshot, members_at_rest, held, at, cause, agenda, emitted, row
+            )
+            if need != DONE:
+                return need
         cursor[0] += 1
-        pattern = int(snapshot.pattern_of[row])
-        first = int(members_at_rest.starts[pattern])
-        last = int(members_at_rest.starts[pattern + 1])
-        if first == last:
-            continue
-        user_hash = int(snapshot.hashes[row])
-        id_start = int(starts[row])
-        id_end = int(starts[row + 1])
-        if find_user(state, user_hash, snapshot.users.data, id_start, id_end) != NONE:
-            continue
-        need = _room_for_user(state, NONE, id_end - id_start)
-        if need == DONE:
-            need = _room_for_instant(plan, state, emitted, NONE)
+    return DONE
+
+
+@kernel
+def switch_moved_users(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    listing: Snapshot,
+    rows: Int64s,
+    is_listed: bool,
+    members_at_rest: Lists,
+    held: Int32s,
+    at: int,
+    cause: int,
+    cursor: Int64s,
+    agenda: Agenda,
+    emitted: Records,
+) -> int:
+    """Give the users of some rows of `listing` the bits of `snapshot`, in force from `at`.
+
+    Known users are reviewed.  Unknown ones are admitted if the snapshot is their listing
+    (`is_listed`); else they are gone, and nothing was known of them.
+    """
+    starts = listing.users.starts
+    while cursor[0] < rows.size:
+        row = int(rows[cursor[0]])
+        user = find_user(
+            state,
+            int(listing.hashes[row]),
+            listing.users.data,
+            int(starts[row]),
+            int(starts[row + 1]),
+        )
+        need = DONE
+        if user != NONE:
+            need = _review(plan, state, snapshot, held, at, cause, agenda, emitted, user)
+        elif is_listed:
+            need = _admit(
+                plan, state, snapshot, members_at_rest, held, at, cause, agenda, emitted, row
+            )
         if need != DONE:
-            cursor[0] = row
             return need
-        user = add_user(plan, state, user_hash, snapshot.users.data, id_start, id_end)
-        clock = max(at, int(state.numbers[CLOCK]))
-        users.clock[user] = clock
-        users.marks[user] = LIVE | CHANGED
-        for word in range(snapshot.patterns.shape[1]):
-            state.words[user, word] = snapshot.patterns[pattern, word]
-        _mark_all(agenda, held, DEFINITION_CAUSE)
-        for position in range(first, last):
-            _mark(agenda, int(members_at_rest.items[position]), cause, NONE)
-        _evaluate(plan, state, agenda, emitted, user, clock)
-        _rest(plan, state, user)
+        cursor[0] += 1
+    return DONE
+
+
+# --- one user, one snapshot -------------------------------------------------------------------
+
+
+@kernel
+def _review(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    held: Int32s,
+    at: int,
+    cause: int,
+    agenda: Agenda,
+    emitted: Records,
+    user: int,
+) -> int:
+    """Give a known user the snapshot's bits, and evaluate what that may change."""
+    users = state.users
+    clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
+    need = _settle(plan, state, agenda, emitted, user, clock)
+    if need != DONE:
+        return need
+    need = _room_for_instant(plan, state, emitted, user)
+    if need != DONE:
+        return need
+    users.clock[user] = clock
+    _let_go(agenda, held)
+    _mark_all(agenda, held, DEFINITION_CAUSE)
+    _expire(plan, state, agenda, user, clock)
+    _take_bits(plan, state, snapshot, agenda, user, cause)
+    _evaluate(plan, state, agenda, emitted, user, clock)
+    hold_back(agenda, held)
+    _rest(plan, state, user)
+    return DONE
+
+
+@kernel
+def _admit(
+    plan: PlanArrays,
+    state: State,
+    snapshot: Snapshot,
+    members_at_rest: Lists,
+    held: Int32s,
+    at: int,
+    cause: int,
+    agenda: Agenda,
+    emitted: Records,
+    row: int,
+) -> int:
+    """Enter the unknown user of a row of the snapshot where it qualifies."""
+    users = state.users
+    pattern = int(snapshot.pattern_of[row])
+    first = int(members_at_rest.starts[pattern])
+    last = int(members_at_rest.starts[pattern + 1])
+    if first == last:
+        return DONE
+    id_start = int(snapshot.users.starts[row])
+    id_end = int(snapshot.users.starts[row + 1])
+    need = _room_for_user(state, NONE, id_end - id_start)
+    if need == DONE:
+        need = _room_for_instant(plan, state, emitted, NONE)
+    if need != DONE:
+        return need
+    user = add_user(plan, state, int(snapshot.hashes[row]), snapshot.users.data, id_start, id_end)
+    clock = max(at, int(state.numbers[CLOCK]))
+    users.clock[user] = clock
+    users.marks[user] = LIVE | CHANGED
+    for word in range(snapshot.patterns.shape[1]):
+        state.words[user, word] = snapshot.patterns[pattern, word]
+    _mark_all(agenda, held, DEFINITION_CAUSE)
+    for position in range(first, last):
+        _mark(agenda, int(members_at_rest.items[position]), cause, NONE)
+    _evaluate(plan, state, agenda, emitted, user, clock)
+    _rest(plan, state, user)
     return DONE
 
 
 # --- one user, one instant --------------------------------------------------------------------
+
+
+@kernel
+def _let_happen(plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted: Records) -> int:
+    """Apply what falls due before `to`, user by user."""
+    while state.numbers[TIMERS] > 0 and state.timers.due[0] < to:
+        user = int(state.timers.user[0])
+        need = _room_for_instant(plan, state, emitted, user)
+        if need != DONE:
+            return need
+        if pop_user(state) == NONE:
+            continue
+        due = int(state.users.due[user])
+        if due < to:
+            _age_at(plan, state, agenda, emitted, user, due)
+        _rest(plan, state, user)
+    return DONE
 
 
 @kernel

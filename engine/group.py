@@ -7,6 +7,7 @@ in order, and get transitions back; nobody else touches the arrays.  Time is alw
     group.apply(history)                  # counted, but nobody is evaluated yet
     group.take_force(snapshot, at)        # first population
     group.apply(inputs)                   # events
+    group.switch(newer, at, snapshot)     # those who moved from one snapshot to the other
     group.advance(to)                     # a tick: what falls due before `to` happens
     group.recall(history)                 # counted after all, under definitions that came later
     group.dump() -> bytes                 # and KeyGroup.load(plan, bytes) goes on from there,
@@ -23,20 +24,23 @@ import numpy as np
 from engine import codec
 from engine.carrying import ALWAYS, Carried, Meanings, carry
 from engine.columns import from_columns, to_columns
+from engine.difference import Rows, difference
 from engine.evaluate import (
     EMITTED,
     Agenda,
     admit_unknown_users,
     advance_clock,
     apply_inputs,
+    complete_clock,
     hold_back,
     review_known_users,
     review_recalled_users,
+    switch_moved_users,
 )
 from engine.growth import enlarged_state
 from engine.hashing import GROUP_BITS, GROUPS
 from engine.inputs import Inputs, Snapshot
-from engine.plan import Int32s, Plan, series_of
+from engine.plan import Int32s, Int64s, Lists, Plan, series_of
 from engine.pools import IN_USE
 from engine.rest import members_at_rest
 from engine.state import (
@@ -67,13 +71,14 @@ from engine.state import (
     new_state,
     records,
 )
-from engine.texts import Texts
+from engine.texts import Texts, read_only
 from engine.transitions import NO_TRANSITIONS, Cause, Transitions, transitions_of
 
 # Transitions that the kernels may collect before they are carried off.
 _EMITTED_ROWS = 2048
 
 _NO_TEXTS = Texts.of([])
+_NO_AUDIENCES = np.empty(0, dtype=np.int32)
 
 # State is rebuilt compactly when less than a quarter of what it holds is in use, unless it is
 # small anyway.
@@ -224,8 +229,73 @@ class KeyGroup:
         With it the definitions take force of the audiences that are `held`: everybody is evaluated
         in them, and the difference to their members so far is emitted (cause `definition_changed`).
         """
+        transitions = self._walk(snapshot.frozen(), at, self._held)
+        numbers = self._state.numbers
+        numbers[IN_FORCE] = 1
+        numbers[HOLDING] = 0
+        numbers[CLOCK] = max(at, int(numbers[CLOCK]))
+        self._held = self._held[:0]
+        return transitions
+
+    def switch(self, snapshot: Snapshot, at: int, before: Snapshot | None) -> Transitions:
+        """Let a later snapshot take force at an instant, for those alone who moved.
+
+        It does what `take_force` does, at the cost of the users who moved and of a look at the
+        rows of both snapshots; but audiences that are `held` go on waiting.
+
+        Args:
+            before: The snapshot in force until now, its bits those of the same predicates; `None`
+                if it is not at hand, and everybody has to be looked at.
+        """
+        assert self.in_force
+        snapshot = snapshot.frozen()
+        if before is None:
+            transitions = self._walk(snapshot, at, _NO_AUDIENCES)
+            self._state.numbers[CLOCK] = max(at, int(self._state.numbers[CLOCK]))
+            return transitions
+        old = before.frozen()
+        parts = [self.advance(at)]
+        moved = difference(
+            old, snapshot, _rows_of_group(old, self._group), _rows_of_group(snapshot, self._group)
+        )
+        self._snapshot = snapshot
+        arrays = self.plan.arrays
+        at_rest = members_at_rest(arrays, snapshot.patterns)
+        for listing, rows in ((old, moved.gone), (snapshot, moved.moved)):
+            parts.append(self._switch_rows(snapshot, at, listing, rows, at_rest))
+        # Whoever has not moved is judged at this instant, too: an event of the same is yet to come.
+        parts.append(
+            self._drive(lambda: complete_clock(arrays, self._state, self._agenda, self._emitted))
+        )
+        return Transitions.concatenated([part for part in parts if len(part)])
+
+    def _switch_rows(
+        self, snapshot: Snapshot, at: int, listing: Snapshot, rows: Int64s, at_rest: Lists
+    ) -> Transitions:
+        cursor = np.zeros(1, dtype=np.int64)
+        rows = read_only(rows)
+        return self._drive(
+            lambda: switch_moved_users(
+                self.plan.arrays,
+                self._state,
+                snapshot,
+                listing,
+                rows,
+                listing is snapshot,
+                at_rest,
+                _NO_AUDIENCES,
+                at,
+                int(Cause.WAREHOUSE_PULL),
+                cursor,
+                self._agenda,
+                self._emitted,
+            )
+        )
+
+    def _walk(self, snapshot: Snapshot, at: int, held: Int32s) -> Transitions:
+        """Give everybody the snapshot's bits, and the audiences `held` their definitions."""
         cause = Cause.WAREHOUSE_PULL if self._state.numbers[IN_FORCE] else Cause.INITIAL
-        self._snapshot = snapshot = snapshot.frozen()
+        self._snapshot = snapshot
         arrays = self.plan.arrays
         cursor = np.zeros(1, dtype=np.int64)
         known = self._drive(
@@ -233,7 +303,7 @@ class KeyGroup:
                 arrays,
                 self._state,
                 snapshot,
-                self._held,
+                held,
                 at,
                 int(cause),
                 cursor,
@@ -250,7 +320,7 @@ class KeyGroup:
                 self._state,
                 snapshot,
                 at_rest,
-                self._held,
+                held,
                 end,
                 at,
                 int(cause),
@@ -259,11 +329,6 @@ class KeyGroup:
                 self._emitted,
             )
         )
-        numbers = self._state.numbers
-        numbers[IN_FORCE] = 1
-        numbers[HOLDING] = 0
-        numbers[CLOCK] = max(at, int(numbers[CLOCK]))
-        self._held = self._held[:0]
         return Transitions.concatenated([known, unknown])
 
     @property
@@ -459,13 +524,13 @@ def _used_bytes(state: State) -> int:
     return used
 
 
-def _rows_of_group(snapshot: Snapshot, group: int | None) -> tuple[int, int]:
+def _rows_of_group(snapshot: Snapshot, group: int | None) -> Rows:
     if group is None:
-        return 0, snapshot.hashes.size
+        return Rows(0, snapshot.hashes.size)
     signed = group - GROUPS if group >= GROUPS // 2 else group
     smallest = signed << (64 - GROUP_BITS)
     largest = smallest + (1 << (64 - GROUP_BITS)) - 1
-    return (
+    return Rows(
         int(np.searchsorted(snapshot.hashes, smallest, side="left")),
         int(np.searchsorted(snapshot.hashes, largest, side="right")),
     )

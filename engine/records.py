@@ -4,8 +4,7 @@ A record is one JSON object whose keys keep their order: `id`, `type`, `audience
 `audience_version`, `parent_model`, `user_id`, `effective_at`, `sequence`, `cause`.  Instants are
 ISO 8601 in UTC with microseconds.  A cause has its `kind`, and the `message_id` of the event, the
 `condition` whose window expired, or the `pull` that took force.  `emitted_at`, when the record was
-written, comes last; a backtest, whose output is the same in every run, has none.  It has no pulls
-either: its snapshot takes force before everything else.
+written, comes last; a backtest, whose output is the same in every run, has none.
 
 A backtest may have as many records as events, so there none is an object: what all transitions of
 an audience have in common is rendered once, and kernels (`engine.writing`) put lines together from
@@ -68,10 +67,11 @@ def _identity(parent_model: str, audience: str) -> str:
 class RecordWriter:
     """Writes transitions of some plans.
 
-    Audiences and conditions are numbered as if those of the plans stood one after the other.
+    Audiences and conditions are numbered as if those of the plans stood one after the other; behind
+    all conditions come the `pulls` that are causes.
     """
 
-    def __init__(self, plans: Sequence[Plan]) -> None:
+    def __init__(self, plans: Sequence[Plan], pulls: Sequence[str] = ()) -> None:
         audiences = [(plan.parent_model, one) for plan in plans for one in plan.audiences]
         self._identities = Texts.of([_identity(parent, one.key) for parent, one in audiences])
         self._heads = Texts.of(
@@ -82,13 +82,13 @@ class RecordWriter:
                 for type_ in (EXITED, ENTERED)
             ]
         )
-        self._expired = Texts.of(
-            [
-                _json({"kind": kind_of(Cause.WINDOW_EXPIRED), "condition": condition.key})
-                for plan in plans
-                for condition in plan.conditions
-            ]
-        )
+        expired = [
+            _json({"kind": kind_of(Cause.WINDOW_EXPIRED), "condition": condition.key})
+            for plan in plans
+            for condition in plan.conditions
+        ]
+        pulled = [_json({"kind": kind_of(Cause.WAREHOUSE_PULL), "pull": pull}) for pull in pulls]
+        self._numbered = Texts.of([*expired, *pulled])
 
         self._phrases = Texts.of(_phrases())
 
@@ -115,14 +115,14 @@ class RecordWriter:
         """Every transition as a line of JSON, in their order."""
         count = len(transitions)
         phrases = self._phrases
-        fixed = self._heads.longest + self._expired.longest + phrases.size + ID_DIGITS
+        fixed = self._heads.longest + self._numbered.longest + phrases.size + ID_DIGITS
         texts = transitions.users.size + transitions.message_ids.size
         room = count * (fixed + LONGEST_NUMBERS) + LONGEST_ESCAPE * texts
         data = np.empty(room, dtype=np.uint8)
         starts = np.empty(count + 1, dtype=np.int64)
         write_lines(
             self._heads,
-            self._expired,
+            self._numbered,
             phrases,
             self.ids(transitions),
             transitions.users.frozen(),

@@ -37,7 +37,7 @@ def find_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -
         user = int(state.table[place])
         if user == NONE:
             return NONE
-        if users.hash[user] == user_hash and _same_bytes(
+        if users.hash[user] == user_hash and same_bytes(
             state.ids, int(users.id_start[user]), int(users.id_length[user]), data, start, end
         ):
             return user
@@ -153,14 +153,14 @@ def find_in_snapshot(snapshot: Snapshot, user_hash: int, data: Bytes, start: int
     starts = snapshot.users.starts
     while low < snapshot.hashes.size and snapshot.hashes[low] == user_hash:
         length = int(starts[low + 1] - starts[low])
-        if _same_bytes(snapshot.users.data, int(starts[low]), length, data, start, end):
+        if same_bytes(snapshot.users.data, int(starts[low]), length, data, start, end):
             return low
         low += 1
     return NONE
 
 
 @kernel
-def _same_bytes(
+def same_bytes(
     mine: Bytes, my_start: int, my_length: int, data: Bytes, start: int, end: int
 ) -> bool:
     if my_length != end - start:

@@ -12,7 +12,7 @@ from engine.compiled import kernel
 from engine.digests import BLOCK, DIGEST, Words, digest
 from engine.plan import Bytes, Int8s, Int32s, Int64s
 from engine.texts import Texts
-from engine.transitions import EVENT_CAUSE, WINDOW_CAUSE
+from engine.transitions import EVENT_CAUSE, NO_CONDITION
 
 ID_DIGITS = 2 * DIGEST
 # Bytes that a record's sequence and instant take at most, with signs and what parts them.
@@ -70,7 +70,7 @@ def write_ids(
 @kernel
 def write_lines(
     heads: Texts,
-    expired: Texts,
+    numbered: Texts,
     phrases: Texts,
     ids: Bytes,
     users: Texts,
@@ -87,7 +87,7 @@ def write_lines(
 
     Args:
         heads: From the end of the id to the user: of each audience for exits, then for entries.
-        expired: The cause of a window that expired, for each condition.
+        numbered: The cause of a window that expired, for each condition; then that of each pull.
         phrases: What is the same in all lines, see above.
     """
     place = 0
@@ -104,8 +104,8 @@ def write_lines(
         place = _put(data, place, phrases, BEFORE_SEQUENCE)
         place = _put_number(data, place, int(sequences[row]), 1)
         place = _put(data, place, phrases, BEFORE_CAUSE)
-        if causes[row] == WINDOW_CAUSE:
-            place = _put(data, place, expired, int(conditions[row]))
+        if conditions[row] != NO_CONDITION:
+            place = _put(data, place, numbered, int(conditions[row]))
         else:
             place = _put(data, place, phrases, int(causes[row]))
             if causes[row] == EVENT_CAUSE:

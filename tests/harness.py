@@ -41,6 +41,7 @@ class Way(NamedTuple):
     cut: float = 0.0  # a batch ends here
     restart: float = 0.0  # state is saved here, and mostly restored
     split: bool = False  # every user's key group on its own
+    moves: bool = False  # later snapshots are given to those alone who moved
 
 
 STRAIGHT = Way()
@@ -81,7 +82,7 @@ class Rig:
                 case oracle.Tick(at):
                     parts += job.advance(at)
                 case oracle.Pull(at, rows):
-                    parts += job.take_force(self.snapshot(rows, at), at)
+                    parts += job.take_force(self.snapshot(rows, at), at, moves=way.moves)
                 case _:
                     parts += job.apply(self.inputs(batch))
             if random.random() < way.restart:
@@ -171,9 +172,11 @@ class Job:
     def advance(self, to: int) -> list[Transitions]:
         return [group.advance(to) for group in self._groups.values()]
 
-    def take_force(self, snapshot: Snapshot, at: int) -> list[Transitions]:
-        self.snapshot = snapshot
-        return [group.take_force(snapshot, at) for group in self._groups.values()]
+    def take_force(self, snapshot: Snapshot, at: int, *, moves: bool = False) -> list[Transitions]:
+        before, self.snapshot = self.snapshot, snapshot
+        if before is None or not moves:
+            return [group.take_force(snapshot, at) for group in self._groups.values()]
+        return [group.switch(snapshot, at, before) for group in self._groups.values()]
 
     def restart(self, random: Random) -> None:
         """Save everything or only what has changed; then, mostly, go on from the bytes alone."""

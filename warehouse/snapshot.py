@@ -131,6 +131,33 @@ def open_snapshot(folder: Path) -> WarehouseSnapshot:
     return WarehouseSnapshot(folder, manifest, snapshot, rows)
 
 
+class OpenedVersions:
+    """The versions that a process has opened of late, each once, whoever asks for it."""
+
+    _KEPT = 4
+
+    def __init__(self) -> None:
+        self._opened: dict[Path, WarehouseSnapshot] = {}
+
+    def get(self, folder: Path, predicates: Sequence[WarehousePredicate]) -> WarehouseSnapshot:
+        """The version in a folder, with the bits of these predicates.
+
+        Raises:
+            WarehouseError: it is not there, it is damaged, or its bits are those of others.
+        """
+        found = self._opened.get(folder)
+        if found is None:
+            found = open_snapshot(folder)
+            if not found.answers(predicates):
+                raise WarehouseError(
+                    f"snapshot {folder} was made for other definitions; pull it anew"
+                )
+            for oldest in list(self._opened)[: 1 - self._KEPT]:
+                self._opened.pop(oldest, None)
+            self._opened[folder] = found
+        return found
+
+
 def write_arrays(folder: Path, snapshot: Snapshot, attribute_rows: Int64s) -> None:
     """The counterpart of `open_snapshot`: one file an array."""
     arrays: dict[str, np.ndarray[Any, Any]] = {

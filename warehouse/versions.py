@@ -3,6 +3,7 @@
     <store>/<parent model>/current              the name of the version in force
                           /20260301T…/          a version: complete, and never changed again
                           /.pulling-20260301T…/ what a pull is writing, or a crashed one has left
+                          /in-use               the versions that a job has let take force of late
 
 A version appears by renaming its finished folder, and takes force by renaming the pointer: a
 reader sees the old one or the new one, never a part.  One pull at a time holds the lock.
@@ -21,8 +22,11 @@ from urllib.parse import quote
 
 from warehouse.errors import WarehouseError
 
-# The one in force, and those that a job which restarts from older state may still name.
+# The one in force, and some before it.
 _KEPT = 3
+
+# Versions that a job keeps: those that it may name when it resumes from older state.
+_IN_USE = 4
 
 _ASIDE = ".pulling-"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,6 +44,7 @@ class Versions:
         self.folder = store / quote(parent_model, safe="").replace(".", "%2E")
         self._parent_model = parent_model
         self._pointer = self.folder / "current"
+        self._used = self.folder / "in-use"
 
     def current(self) -> Path | None:
         """The folder of the version in force, if any has been published."""
@@ -47,6 +52,36 @@ class Versions:
             return self.folder / self._pointer.read_text().strip()
         except FileNotFoundError:
             return None
+
+    def all(self) -> list[Path]:
+        """The folders of all versions, by their names."""
+        return [self.folder / name for name in self._names()] if self.folder.is_dir() else []
+
+    def current_version(self) -> str | None:
+        """The name of the version in force, if any has been published."""
+        folder = self.current()
+        return None if folder is None else folder.name
+
+    def use(self, version: str) -> None:
+        """Keep a version, whatever is pulled, until some later ones have been used.
+
+        To be called by the job, before it lets the version take force.
+        """
+        used = [*(one for one in self._in_use() if one != version), version]
+        self._replace(self._used, "".join(f"{one}\n" for one in used[-_IN_USE:]))
+
+    def _in_use(self) -> list[str]:
+        try:
+            return self._used.read_text().split()
+        except FileNotFoundError:
+            return []
+
+    def _replace(self, file: Path, text: str) -> None:
+        aside = file.with_suffix(".new")
+        aside.write_text(text)
+        _sync(aside)
+        aside.rename(file)
+        _sync(self.folder)
 
     @contextmanager
     def writing(self, at: int) -> Iterator[tuple[str, Path]]:
@@ -80,11 +115,7 @@ class Versions:
         published = self.folder / version
         aside.rename(published)
         _sync(self.folder)
-        pointer = self._pointer.with_suffix(".new")
-        pointer.write_text(f"{version}\n")
-        _sync(pointer)
-        pointer.rename(self._pointer)
-        _sync(self.folder)
+        self._replace(self._pointer, f"{version}\n")
         self._prune(version)
         return published
 
@@ -107,8 +138,11 @@ class Versions:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _prune(self, version: str) -> None:
+        used = self._in_use()
         older = [name for name in self._names() if name != version]
         for name in older[: -(_KEPT - 1)]:
+            if name in used:
+                continue
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from dataflows.clocks import LiveClock, VirtualClock
 from dataflows.steps import Step
+from dataflows.switches import Switch
 from engine.inputs import Inputs
 from tests.engine.columns import Seen, inputs_of
 
@@ -126,3 +127,73 @@ class TestLiveClock:
         assert steps[:1] == [(START, [], START)]
         assert steps[1][1] == [150]
         assert steps[1][2] < START  # nothing else may be said of the time that "app" has seen
+
+
+def switches(steps: Iterable[Step]) -> list[tuple[int, dict[str, str]]]:
+    return [(step.tick, dict(step.versions)) for step in steps if step.versions is not None]
+
+
+class TestSwitches:
+    def clock(self, *sources: str) -> LiveClock:
+        clock = LiveClock(START, 10, sources)
+        for source in sources:
+            list(clock.steps(source, {}, None, caught_up=True, now=START + 50))
+        return clock
+
+    def test_what_arrives_at_its_instant_waits_for_all_sources(self) -> None:
+        clock = self.clock("web", "app")
+        assert list(clock.steps("web", events(155), None, caught_up=True, now=160))
+        at = clock.next_instant
+        assert at == 161
+        clock.switch(Switch(at, {"users": "v2"}))
+        assert not clock.can_switch
+        steps = list(clock.steps("web", events(159, 161, 165), None, caught_up=True, now=200))
+        assert told(steps) == [(None, [159], 140)]
+        assert [one["users"].arrivals.tolist() for one in clock.held] == [[161, 165]]
+        steps = list(clock.steps("app", events(160, 170), None, caught_up=True, now=220))
+        assert told(steps) == [
+            (None, [160], 161),
+            (161, [], 161),
+            (None, [161, 165], 161),
+            (None, [170], 190),
+        ]
+        assert switches(steps) == [(161, {"users": "v2"})]
+        assert not clock.held
+
+    def test_it_waits_until_sources_have_caught_up(self) -> None:
+        clock = self.clock("web", "app")
+        list(clock.steps("app", events(155), None, caught_up=False, now=160))
+        assert not clock.can_switch
+
+    def test_an_instant_is_later_than_any_arrival(self) -> None:
+        clock = self.clock("web")
+        list(clock.steps("web", events(400), None, caught_up=True, now=160))
+        assert clock.next_instant == 401
+
+    def test_switches_of_an_earlier_job_are_repeated_before_the_start(self) -> None:
+        coming = [Switch(40, {"users": "v2"}), Switch(60, {"users": "v3"})]
+        clock = LiveClock(START, 10, ["web"], coming=coming, held=[events(45)])
+        steps = list(clock.steps("web", events(50, 60, 70), None, caught_up=True, now=200))
+        assert told(steps) == [
+            (40, [], 40),
+            (None, [45], 40),
+            (None, [50], 60),
+            (60, [], 60),
+            (None, [60, 70], START),
+            (START, [], START),
+            (None, [], 190),
+        ]
+
+    def test_a_backtest_switches_between_arrivals(self) -> None:
+        later = [Switch(at, {"users": f"v{at}"}) for at in (90, 150, 170, 190, 201)]
+        clock = VirtualClock(START, UNTIL, later)
+        steps = list(clock.steps(events(100, 149, 150, 175), 175))
+        assert told(steps) == [
+            (START, [], START),
+            (None, [100, 149], 150),
+            (150, [], 150),
+            (None, [150], 170),
+            (170, [], 170),
+            (None, [175], 175),
+        ]
+        assert told(clock.last_step()) == [(190, [], 190), (None, [], UNTIL + 1)]

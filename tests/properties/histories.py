@@ -74,10 +74,11 @@ class _Bytes:
         return self.below(16) >= 16 - per_16
 
 
-def decode(data: bytes) -> History:
+def decode(data: bytes, pulls: int = 1) -> History:
     """Steps in the order in which the system processes them; the clock itself never goes back.
 
-    Single events may be older than what came before (another partition was slower).
+    Single events may be older than what came before (another partition was slower).  Of 16 steps
+    behind the first pull, about so many are `pulls`.
     """
     source = _Bytes(data)
     before_first_pull = source.below(4)
@@ -87,7 +88,7 @@ def decode(data: bytes) -> History:
     size = min(STEPS_MAX, len(data) // 5)
     for number in range(max(size, before_first_pull) + 1):
         now += source.one_of(_PAUSES) * SECOND
-        if number == before_first_pull or source.chance(1):
+        if number == before_first_pull or source.chance(pulls):
             at = now - SECOND * source.below(3) if source.chance(2) else now
             steps.append(oracle.Pull(at, dict(_rows(source))))
         elif source.chance(2):

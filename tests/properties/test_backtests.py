@@ -38,7 +38,7 @@ def test_against_oracle(
 ) -> None:
     recordings = decode_recordings(encoded)
     rig = Rig(audiences)
-    assume(any(_listened_to(rig, recordings)))
+    assume(any(listened_to(rig, recordings)))
     history, until = oracle.recorded(
         rig.definition,
         recordings.files,
@@ -49,7 +49,7 @@ def test_against_oracle(
     )
     assume(any(isinstance(step, oracle.Pull) and step.at <= until for step in history))
     with TemporaryDirectory() as folder:
-        loaded = _written(Path(folder), audiences, recordings)
+        loaded = written(Path(folder), audiences, recordings)
         result, found = _run(loaded, clock, recordings, workers)
     assert found == rig.expected(history, until)
     counts = asdict(result.records)
@@ -58,14 +58,15 @@ def test_against_oracle(
     assert result.records.read == sum(map(len, recordings.files.values()))
 
 
-def _listened_to(rig: Rig, recordings: Recordings) -> Iterator[bool]:
+def listened_to(rig: Rig, recordings: Recordings) -> Iterator[bool]:
     names = {model["type"] for model in rig.definition["events"].values()}
     for records in recordings.files.values():
         for record in records:
             yield record.get("event", record["type"]) in names
 
 
-def _written(root: Path, audiences: dict[str, Any], recordings: Recordings) -> LoadedProject:
+def written(root: Path, audiences: dict[str, Any], recordings: Recordings) -> LoadedProject:
+    root.mkdir(parents=True, exist_ok=True)
     (root / "schema.yml").write_text(SCHEMA)
     (root / "audiences.yml").write_text(json.dumps({"audiences": audiences}))
     columns = ("plan", "ltv", "vip")
@@ -96,10 +97,10 @@ def _run(
         output=output,
     )
     result = run_backtest(loaded, request)
-    return result, [_transition(json.loads(line)) for line in output.read_text().splitlines()]
+    return result, [transition(json.loads(line)) for line in output.read_text().splitlines()]
 
 
-def _transition(record: dict[str, Any]) -> oracle.Transition:
+def transition(record: dict[str, Any]) -> oracle.Transition:
     message_id = record["cause"].get("message_id", "")
     return oracle.Transition(
         oracle.read_instant(record["effective_at"]),
