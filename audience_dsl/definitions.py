@@ -93,6 +93,20 @@ class PullSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class PullRules:
+    """What a pull may bring, and what is kept of it.
+
+    `max_shrink` is the share of rows, 0 to 1, by which a pull may be smaller than the one before.
+    `updated_at` is a column with the instant at which a row has last changed.  `history` is how
+    many pulls are remembered.
+    """
+
+    max_shrink: float = 0.2
+    updated_at: str | None = None
+    history: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSource:
     """Where a parent or related model is read from: exactly one of the five is set."""
 
@@ -114,6 +128,7 @@ class ParentModel:
     properties: Mapping[str, ColumnType]
     name: str = ""
     description: str = ""
+    rules: PullRules = PullRules()
 
     @property
     def keys(self) -> tuple[str, ...]:
