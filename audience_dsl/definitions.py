@@ -108,13 +108,19 @@ class PullRules:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a parent or related model is read from: exactly one of the five is set."""
+    """Where a parent or related model is read from: exactly one of the first five is set.
+
+    `since` leaves out rows that have not changed: it is a column with the instant of a row's last
+    change, and a day such as 2026-03-01.  Rows of that day and later ones are read, and those that
+    have no such instant.
+    """
 
     table: str | None = None
     query: str | None = None
     parquet: str | None = None
     csv: str | None = None
     json: str | None = None
+    since: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from audience_dsl.definitions import ColumnType, WarehousePredicate
+from audience_dsl.definitions import ColumnType, ParentModel, ParentPlan, WarehousePredicate
 from engine.hashing import stable_hashes
 from engine.inputs import Snapshot
 from engine.plan import Int64s
 from engine.texts import Texts
 from warehouse.errors import WarehouseError
+from warehouse.patterns import rearranged
 from warehouse.versions import Versions, default_store
 
 # Raise it when the files change their meaning; older snapshots are then pulled anew.
-FORMAT = 1
+FORMAT = 2
 
 ATTRIBUTES = "attributes.parquet"
 MANIFEST = "manifest.json"
@@ -38,9 +39,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     taken_at: int  # microseconds since 1970 UTC
     rows: int
-    predicates: str  # digest of the predicates that the bits answer, see `predicates_digest`
+    predicates: tuple[str, ...]  # digests of what the bits answer, in their order
+    source: str  # digest of where the rows come from
+    read_at: int  # when all rows were last read; `taken_at`, unless the pull was partial
     columns: dict[str, ColumnType]  # of the attributes
     unreadable: dict[str, int]  # values that are missing because they do not read as declared
+
+
+class _Format(msgspec.Struct, frozen=True):
+    """What manifests of all releases have."""
+
+    format: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,40 @@ class WarehouseSnapshot:
         return self.folder / ATTRIBUTES
 
     def answers(self, predicates: Sequence[WarehousePredicate]) -> bool:
-        """Whether its bits are those of these predicates, in this order."""
-        return self.manifest.predicates == predicates_digest(predicates)
+        """Whether it has a bit for each of these predicates, in whatever order."""
+        return {digest_of(one) for one in predicates} <= set(self.manifest.predicates)
+
+    def is_of(self, model: ParentModel) -> bool:
+        """Whether its rows come from where the model's do now."""
+        return self.manifest.source == source_digest(model)
+
+    def serves(self, plan: ParentPlan) -> bool:
+        """Whether a job can evaluate the plan with it."""
+        return self.is_of(plan.parent_model) and self.answers(plan.predicates)
+
+    def serving(self, predicates: Sequence[WarehousePredicate]) -> WarehouseSnapshot:
+        """The same users with the bits of these predicates alone, in this order.
+
+        Only the patterns are made anew, of which there are few.
+
+        Raises:
+            WarehouseError: it does not answer all of them.
+        """
+        wanted = tuple(digest_of(one) for one in predicates)
+        if wanted == self.manifest.predicates:
+            return self
+        if not self.answers(predicates):
+            raise WarehouseError(
+                f"snapshot {self.version} of {self.manifest.parent_model} was pulled with other "
+                f"definitions; run: usher pull {self.manifest.parent_model}"
+            )
+        places = [self.manifest.predicates.index(one) for one in wanted]
+        patterns = rearranged(self.snapshot.patterns, places)
+        return replace(
+            self,
+            manifest=msgspec.structs.replace(self.manifest, predicates=wanted),
+            snapshot=self.snapshot._replace(patterns=patterns),
+        )
 
     def lookup(self, user_ids: Sequence[str]) -> Int64s:
         """The row of each user in `snapshot`, -1 for users that the warehouse does not know."""
@@ -113,7 +154,10 @@ def open_snapshot(folder: Path) -> WarehouseSnapshot:
         WarehouseError: they are damaged, or of another release.
     """
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        written = (folder / MANIFEST).read_bytes()
+        if msgspec.json.decode(written, type=_Format).format != FORMAT:
+            raise WarehouseError(f"snapshot {folder} is of another release; pull it anew")
+        manifest = msgspec.json.decode(written, type=Manifest)
         snapshot = Snapshot(
             users=Texts(_mapped(folder, "user_data"), _mapped(folder, "user_starts")),
             hashes=_mapped(folder, "hashes"),
@@ -123,8 +167,6 @@ def open_snapshot(folder: Path) -> WarehouseSnapshot:
         rows = _mapped(folder, "attribute_rows")
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise WarehouseError(f"snapshot {folder} is damaged ({error}); pull it anew") from error
-    if manifest.format != FORMAT:
-        raise WarehouseError(f"snapshot {folder} is of another release; pull it anew")
     lengths = {len(snapshot.users.starts) - 1, len(snapshot.hashes), len(snapshot.pattern_of)}
     if lengths | {len(rows)} != {manifest.rows}:
         raise WarehouseError(f"snapshot {folder} is damaged (files of unlike length); pull it anew")
@@ -145,9 +187,16 @@ def write_arrays(folder: Path, snapshot: Snapshot, attribute_rows: Int64s) -> No
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
-def predicates_digest(predicates: Sequence[WarehousePredicate]) -> str:
-    """Equal for equal predicates in equal order."""
-    return hashlib.blake2b(repr(tuple(predicates)).encode(), digest_size=8).hexdigest()
+def digest_of(predicate: WarehousePredicate) -> str:
+    """Equal for equal predicates."""
+    return hashlib.blake2b(repr(predicate).encode(), digest_size=8).hexdigest()
+
+
+def source_digest(model: ParentModel) -> str:
+    """Equal for models whose rows come from the same place by the same key."""
+    return hashlib.blake2b(
+        repr((model.source, model.primary_key)).encode(), digest_size=8
+    ).hexdigest()
 
 
 def _mapped(folder: Path, name: str) -> Any:

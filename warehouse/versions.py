@@ -5,7 +5,8 @@
                           /.pulling-20260301T…/ what a pull is writing, or a crashed one has left
 
 A version appears by renaming its finished folder, and takes force by renaming the pointer: a
-reader sees the old one or the new one, never a part.  One pull at a time holds the lock.
+reader sees the old one or the new one, never a part.  One pull at a time holds the lock; beside it
+lies the history of the pulls.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 from warehouse.errors import WarehouseError
@@ -25,6 +28,10 @@ from warehouse.errors import WarehouseError
 _KEPT = 3
 
 _ASIDE = ".pulling-"
+
+# Seconds for which a pull waits for the lock: somebody may be looking whether it is held.
+_LOOKED_AT = 1.0
+_PAUSE = 0.02
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,47 +55,73 @@ class Versions:
         except FileNotFoundError:
             return None
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a pull is under way."""
+        try:
+            with (self.folder / "lock").open() as lock:
+                return not _taken(lock, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+
     @contextmanager
-    def writing(self, at: int) -> Iterator[tuple[str, Path]]:
-        """A version's name and the folder to write it in; it vanishes unless published within.
+    def locked(self) -> Iterator[None]:
+        """Be the only one who changes something; what a crash has left is removed.
 
         Raises:
             WarehouseError: another pull of the same parent model is under way.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise WarehouseError(
-                    f"another pull of {self._parent_model} is under way; wait until it has ended"
-                ) from error
+        with (self.folder / "lock").open("a") as lock:
+            deadline = time.monotonic() + _LOOKED_AT
+            while not _taken(lock, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise WarehouseError(
+                        f"another pull of {self._parent_model} is under way; wait until it has "
+                        "ended"
+                    )
+                time.sleep(_PAUSE)
             self._remove_leftovers()
-            version = self._new_name(at)
-            aside = self.folder.resolve() / f"{_ASIDE}{version}"
-            aside.mkdir()
-            try:
-                yield version, aside
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+            yield
+
+    @contextmanager
+    def writing(self, at: int) -> Iterator[tuple[str, Path]]:
+        """A version's name and the folder to write it in; it vanishes unless published within.
+
+        To be called by who holds the lock.
+        """
+        version = self._new_name(at)
+        aside = self.folder.resolve() / f"{_ASIDE}{version}"
+        aside.mkdir()
+        try:
+            yield version, aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def publish(self, version: str, aside: Path) -> Path:
         """Bring the finished folder into force; from here on it survives a power cut."""
         for file in aside.iterdir():
-            _sync(file)
-        _sync(aside)
+            sync(file)
+        sync(aside)
         published = self.folder / version
         aside.rename(published)
-        _sync(self.folder)
-        pointer = self._pointer.with_suffix(".new")
-        pointer.write_text(f"{version}\n")
-        _sync(pointer)
-        pointer.rename(self._pointer)
-        _sync(self.folder)
+        sync(self.folder)
+        self.point_to(version)
         self._prune(version)
         return published
 
-    def _names(self) -> list[str]:
+    def point_to(self, version: str) -> None:
+        """Bring a version into force that is there already."""
+        write_durably(self._pointer, f"{version}\n".encode())
+
+    def remove(self, version: str) -> None:
+        """Remove a version that is not in force."""
+        shutil.rmtree(self.folder / version, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """The versions that are kept, ascending by the instant of their pull."""
+        if not self.folder.is_dir():
+            return []
         return sorted(
             entry.name
             for entry in self.folder.iterdir()
@@ -99,20 +132,41 @@ class Versions:
         """Names sort by instant; pulls of one instant are told apart by a number."""
         moment = _EPOCH + timedelta(microseconds=at)
         name = f"{moment:%Y%m%dT%H%M%S.%fZ}"
-        taken = sum(one.startswith(name) for one in self._names())
-        return f"{name}-{taken + 1:04d}" if taken else name
+        taken = [one for one in self.names() if one.startswith(name)]
+        if not taken:
+            return name
+        newest = taken[-1].removeprefix(name).removeprefix("-")
+        return f"{name}-{int(newest or 1) + 1:04d}"
 
     def _remove_leftovers(self) -> None:
         for leftover in self.folder.glob(f"{_ASIDE}*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _prune(self, version: str) -> None:
-        older = [name for name in self._names() if name != version]
+        older = [name for name in self.names() if name != version]
         for name in older[: -(_KEPT - 1)]:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: whoever reads it sees what was there before, or what is new."""
+    written = path.with_name(f"{path.name}.new")
+    written.write_bytes(content)
+    sync(written)
+    written.rename(path)
+    sync(path.parent)
+
+
+def _taken(lock: TextIO, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sync(path: Path) -> None:
+    """Return when the file or folder survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
