@@ -54,12 +54,11 @@ class Audiences(msgspec.Struct, frozen=True):
         newest = self.snapshots[parent_model]
         if version in ("", newest.version):
             return newest.snapshot
+        asked = self.plans[parent_model].predicates
         try:
-            kept = open_snapshot(newest.folder.with_name(version))
+            return open_snapshot(newest.folder.with_name(version)).serving(asked).snapshot
         except WarehouseError:
             return newest.snapshot
-        asked = self.plans[parent_model].predicates
-        return kept.snapshot if kept.answers(asked) else newest.snapshot
 
 
 @operator

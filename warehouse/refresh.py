@@ -166,7 +166,7 @@ def _write(
     """Write a version in the cheapest way that will do."""
     if before is not None and not request.full:
         match request.trigger:
-            case Trigger.DEFINITION if can_answer(before, plan):
+            case Trigger.DEFINITION | Trigger.START if can_answer(before, plan):
                 write_new_answers(before, plan, version, aside)
                 return Extent.PARTIAL
             case Trigger.ON_DEMAND if can_be_updated(before, plan) and write_update(
