@@ -123,7 +123,7 @@ class Control:
             self._job.set()
 
     def _compare(self, *, asked: bool) -> None:
-        loading = load_project(self._root)
+        loading = load_project(self._root, remembered=True)
         if loading.loaded is None:
             for diagnostic in loading.diagnostics:
                 click.echo(diagnostic.to_text() + "\n", err=True)

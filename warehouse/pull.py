@@ -133,6 +133,7 @@ def write_answers(
         source=source_digest(model),
         read_at=read_at,
         columns=dict(attributes.columns),
+        related={source_digest(of): dict(columns) for of, columns in related.columns},
         unreadable=dict(attributes.unreadable),
     )
     write_manifest(aside, manifest)

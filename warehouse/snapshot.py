@@ -15,7 +15,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from audience_dsl.definitions import ColumnType, ParentModel, ParentPlan, WarehousePredicate
+from audience_dsl.definitions import (
+    ColumnType,
+    ParentModel,
+    ParentPlan,
+    RelatedModel,
+    WarehousePredicate,
+)
 from engine.hashing import stable_hashes
 from engine.inputs import Snapshot
 from engine.plan import Int64s
@@ -43,6 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # digest of where the rows come from
     read_at: int  # when all rows were last read; `taken_at`, unless the pull was partial
     columns: dict[str, ColumnType]  # of the attributes
+    related: dict[str, dict[str, ColumnType]]  # columns of related models, by `source_digest`
     unreadable: dict[str, int]  # values that are missing because they do not read as declared
 
 
@@ -192,11 +199,9 @@ def digest_of(predicate: WarehousePredicate) -> str:
     return hashlib.blake2b(repr(predicate).encode(), digest_size=8).hexdigest()
 
 
-def source_digest(model: ParentModel) -> str:
-    """Equal for models whose rows come from the same place by the same key."""
-    return hashlib.blake2b(
-        repr((model.source, model.primary_key)).encode(), digest_size=8
-    ).hexdigest()
+def source_digest(model: ParentModel | RelatedModel) -> str:
+    """Equal for models whose rows come from the same place by the same keys."""
+    return hashlib.blake2b(repr((model.source, model.keys)).encode(), digest_size=8).hexdigest()
 
 
 def _mapped(folder: Path, name: str) -> Any:
