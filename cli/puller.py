@@ -11,34 +11,16 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from cli.failures import FAILURES, sentence_of
+from cli.orders import Failed, Order
 from dataflows.following import wall_clock
-from project.folder import LoadedProject
-from warehouse.history import Trigger
 from warehouse.refresh import Request, refresh
 
 _NICENESS = 10
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to pull, by the definitions that the job has or waits for."""
-
-    loaded: LoadedProject
-    parent_model: str
-    trigger: Trigger
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What is to be said of a pull that has failed."""
-
-    sentence: str
 
 
 def main() -> None:

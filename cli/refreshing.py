@@ -16,7 +16,7 @@ from multiprocessing import Pipe
 from typing import IO
 
 from audience_dsl.instants import SECOND, format_instant
-from cli.puller import Failed, Order
+from cli.orders import Failed, Order
 from dataflows.following import wall_clock
 from dataflows.preparation import lacking, tell
 from project.folder import LoadedProject
@@ -55,7 +55,10 @@ class Refreshing:
         """Return when it is ended; the pulls that are under way end as well."""
         try:
             while not self._ended.wait(_INTERVAL_SECONDS):
-                self._look()
+                try:
+                    self._look()
+                except Exception as error:  # noqa: BLE001  the job needs pulls as long as it runs
+                    tell(f"pulls are looked after again in a second: {error!r}")
         finally:
             for one in self._pulls.values():
                 one.kill()

@@ -145,13 +145,13 @@ def test_definitions_that_need_a_pull_wait_for_it(project: Path) -> None:
         assert states(project) == {"young": "pending", "quiet": "current"}
         assert (newest(project).trigger, newest(project).status) == ("definition", "failed")
         (project / "users.csv").write_text("user_id,ltv,age\nu1,20,5\nu2,5,\n")
-        one.await_told(("u2", "entered", "young", "initial"))
+        one.await_told(("u2", "entered", "young", "definition_changed"))
         assert states(project) == {"young": "current", "quiet": "current"}
         assert (newest(project).extent, newest(project).status) == ("full", "succeeded")
         # What is new of columns that are known needs no warehouse.
         (project / "users.csv").unlink()
         with_audiences(project, quiet=PAGES, old=old)
-        one.await_told(("u1", "entered", "old", "initial"))
+        one.await_told(("u1", "entered", "old", "definition_changed"))
         assert newest(project).extent == "partial"
         assert one.stop() == 0
 
