@@ -62,7 +62,7 @@ def state_of(audience: str, plan: ParentPlan, freshness: Freshness) -> State:
     """The state of one of the plan's audiences."""
     snapshot = freshness.snapshot
     asked = [plan.predicates[number] for number in sorted(_predicates(audience, plan))]
-    if snapshot is None or not snapshot.is_of(plan.parent_model) or not snapshot.answers(asked):
+    if snapshot is None or not snapshot.is_of(plan.parent_model) or not snapshot.covers(asked):
         return State.PENDING
     if freshness.is_refreshing:
         return State.REFRESHING

@@ -77,7 +77,7 @@ def refresh(
                 versions.publish(version, aside)
         except BaseException as error:
             if pull is not None:
-                _end_failed(history, pull, began, error)
+                _end_failed(versions, history, pull, began, error)
             raise
         done = msgspec.structs.replace(
             pull,
@@ -177,7 +177,12 @@ def _write(
     return Extent.FULL
 
 
-def _end_failed(history: History, pull: Pull, began: float, error: BaseException) -> None:
+def _end_failed(
+    versions: Versions, history: History, pull: Pull, began: float, error: BaseException
+) -> None:
+    present = versions.current()
+    if present is None or present.name != pull.version:
+        versions.remove(pull.version)  # complete perhaps, and never in force
     reason = str(error) or type(error).__name__
     if isinstance(error, KeyboardInterrupt):
         reason = "it was interrupted"

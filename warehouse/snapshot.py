@@ -88,7 +88,7 @@ class WarehouseSnapshot:
     def attributes_path(self) -> Path:
         return self.folder / ATTRIBUTES
 
-    def answers(self, predicates: Sequence[WarehousePredicate]) -> bool:
+    def covers(self, predicates: Sequence[WarehousePredicate]) -> bool:
         """Whether it has a bit for each of these predicates, in whatever order."""
         return {digest_of(one) for one in predicates} <= set(self.manifest.predicates)
 
@@ -98,7 +98,7 @@ class WarehouseSnapshot:
 
     def serves(self, plan: ParentPlan) -> bool:
         """Whether a job can evaluate the plan with it."""
-        return self.is_of(plan.parent_model) and self.answers(plan.predicates)
+        return self.is_of(plan.parent_model) and self.covers(plan.predicates)
 
     def serving(self, predicates: Sequence[WarehousePredicate]) -> WarehouseSnapshot:
         """The same users with the bits of these predicates alone, in this order.
@@ -111,7 +111,7 @@ class WarehouseSnapshot:
         wanted = tuple(digest_of(one) for one in predicates)
         if wanted == self.manifest.predicates:
             return self
-        if not self.answers(predicates):
+        if not self.covers(predicates):
             raise WarehouseError(
                 f"snapshot {self.version} of {self.manifest.parent_model} was pulled with other "
                 f"definitions; run: usher pull {self.manifest.parent_model}"

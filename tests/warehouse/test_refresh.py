@@ -1,6 +1,7 @@
 """Pulls from beginning to end: what is checked, what is written down, and what is read."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from audience_dsl.definitions import (
     ModelSource,
     ParentPlan,
     PullRules,
+    RelatedComparison,
+    RelatedModel,
     Settings,
+    WarehousePredicate,
 )
 from tests.warehouse.plans import AT, DAY, model, plan
 from warehouse.errors import WarehouseError
@@ -36,6 +40,7 @@ ON_DEMAND = Request(Trigger.ON_DEMAND)
 DEFINITION = Request(Trigger.DEFINITION)
 
 Shop = Callable[[str], Path]
+Rows = dict[int, tuple[bool, int]]
 
 
 @pytest.fixture
@@ -55,7 +60,9 @@ def shop(tmp_path: Path) -> Shop:
     return run
 
 
-def users_with(snapshot: WarehouseSnapshot, predicate: Comparison, of: ParentPlan) -> set[str]:
+def users_with(
+    snapshot: WarehouseSnapshot, predicate: WarehousePredicate, of: ParentPlan
+) -> set[str]:
     view = snapshot.serving(of.predicates).snapshot
     place = of.predicates.index(predicate)
     bits = rearranged(view.patterns, [place])[view.pattern_of, 0]
@@ -186,6 +193,46 @@ def test_new_predicates_are_answered_from_the_attributes(shop: Shop) -> None:
     assert found.serves(before)
     assert users_with(found, FREE, before) == {f"u{n}" for n in range(10)}
     assert (found.taken_at, found.manifest.read_at) == (AT, AT)
+
+
+def test_bits_of_related_rows_stay_while_others_are_added(shop: Shop) -> None:
+    root = shop("CREATE TABLE orders AS SELECT 'u' || i AS user_id FROM range(7) t(i)")
+    orders = RelatedModel("orders", ModelSource(table="orders"), "users", "user_id")
+    ordered = RelatedComparison(orders, "count", "", None, "at_least", 1)
+    before = replace(ASKED, predicates=(ordered,))
+    refresh(root, WAREHOUSE, before, AT, SCHEDULED)
+    shop("DROP TABLE orders")
+    after = replace(ASKED, predicates=(FREE, ordered))
+    pulled = refresh(root, WAREHOUSE, after, AT + DAY, DEFINITION)
+    assert (pulled.extent, pulled.moved) == (Extent.PARTIAL, 0)
+    assert users_with(in_force(root), ordered, after) == {f"u{n}" for n in range(7)}
+    assert users_with(in_force(root), FREE, after) == {f"u{n}" for n in range(10)}
+
+
+rows_of = st.dictionaries(st.integers(0, 30), st.tuples(st.booleans(), st.integers(0, 2)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows_of, rows_of)
+def test_users_that_moved_are_counted(before: Rows, after: Rows) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for rows in (before, after):
+            lines = "".join(
+                f"u{user},{'free' if free else 'pro'},{60 * rich}\n"
+                for user, (free, rich) in rows.items()
+            )
+            (root / "users.csv").write_text("user_id,plan,ltv\n" + lines)
+            types = {"plan": ColumnType.STRING, "ltv": ColumnType.NUMBER}
+            asked = plan(model(ModelSource(csv="users.csv"), types), FREE, RICH)
+            request = Request(Trigger.SCHEDULED, allow_shrink=True)
+            pulled = refresh(root, None, asked, AT, request)
+    answers = [
+        {user: (free, 60 * rich > 50) for user, (free, rich) in rows.items()}
+        for rows in (before, after)
+    ]
+    users = before.keys() | after.keys()
+    assert pulled.moved == sum(answers[0].get(user) != answers[1].get(user) for user in users)
 
 
 @pytest.mark.parametrize(
