@@ -93,14 +93,34 @@ class PullSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class PullRules:
+    """What a pull may bring, and what is kept of it.
+
+    `max_shrink` is the share of rows, 0 to 1, by which a pull may be smaller than the one before.
+    `updated_at` is a column with the instant at which a row has last changed.  `history` is how
+    many pulls are remembered.
+    """
+
+    max_shrink: float = 0.2
+    updated_at: str | None = None
+    history: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a parent or related model is read from: exactly one of the five is set."""
+    """Where a parent or related model is read from: exactly one of the first five is set.
+
+    `since` leaves out rows that have not changed: it is a column with the instant of a row's last
+    change, and a day such as 2026-03-01.  Rows of that day and later ones are read, and those that
+    have no such instant.
+    """
 
     table: str | None = None
     query: str | None = None
     parquet: str | None = None
     csv: str | None = None
     json: str | None = None
+    since: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,7 @@ class ParentModel:
     properties: Mapping[str, ColumnType]
     name: str = ""
     description: str = ""
+    rules: PullRules = PullRules()
 
     @property
     def keys(self) -> tuple[str, ...]:

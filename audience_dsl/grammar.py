@@ -254,6 +254,20 @@ PULL = Record(
         ),
         Field("cron", Text("a cron expression"), 'Instants instead, such as `"0 */2 * * *"`.'),
         Field("timezone", Text("a time zone such as Europe/Berlin"), "Of `cron`.", default="UTC"),
+        Field(
+            "max_shrink",
+            Text("a share such as 20%", r"(100|[0-9]{1,2}(\.[0-9]{1,3})?)%"),
+            "A pull that brings fewer rows than the one before, by more than this, is refused.",
+            default="`20%`",
+        ),
+        Field(
+            "updated_at",
+            COLUMN,
+            "The column that says when a row has last changed: a pull that is asked for reads only "
+            "rows from there on.",
+            default="none: all rows are read",
+        ),
+        Field("history", Integer(1, 100_000), "How many pulls are remembered.", default="`1000`"),
     ),
     (OneOf(("every", "cron"), "schedule"),),
 )

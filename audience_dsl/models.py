@@ -21,6 +21,7 @@ from audience_dsl.definitions import (
     ModelSource,
     ParentModel,
     Property,
+    PullRules,
     PullSchedule,
     RelatedModel,
     Settings,
@@ -73,6 +74,7 @@ def parent_model(key: str, fields: Fields, reader: Reader) -> ParentModel | None
         _declared(fields),
         fields.get("name", ""),
         fields.get("description", ""),
+        _rules(fields.get("pull")),
     )
 
 
@@ -137,6 +139,7 @@ def known_columns(
     for name, span in spans.items():
         if name not in actual:
             reader.unknown(span, "column", name, dict.fromkeys(actual))
+    _check_updated_at(model, fields, actual, reader)
     if declared:
         return model, KnownColumns(dict(model.properties), places)
     types = dict(actual)
@@ -144,6 +147,21 @@ def known_columns(
 
 
 _KEYS = ("primary_key", "foreign_key")
+
+
+def _check_updated_at(
+    model: Model, fields: Fields, actual: Mapping[str, ColumnType], reader: Reader
+) -> None:
+    name = model.rules.updated_at if isinstance(model, ParentModel) else None
+    if name is None:
+        return
+    span = fields.get("pull").at("updated_at")
+    type_ = model.properties.get(name) or actual.get(name)
+    if name not in actual:
+        reader.unknown(span, "column", name, dict.fromkeys(actual))
+    elif type_ is not ColumnType.TIMESTAMP:
+        message = f"column {quoted(name)} is a {type_}, and no instant at which a row has changed"
+        reader.fail(span, "wrong-type", message, "name a timestamp column, or remove it")
 
 
 def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:
@@ -159,6 +177,8 @@ def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:
         reader.unknown(fields.at("timezone"), "time zone", word, dict.fromkeys(_timezones()))
         return None
     if "cron" not in fields.nodes:
+        if "every" not in fields.nodes:
+            return PullSchedule(every=DAY)
         every = fields.get("every")
         return None if every is None else PullSchedule(every=read_duration(every))
     if cron is None:
@@ -169,6 +189,17 @@ def _pull(fields: Fields | None, reader: Reader) -> PullSchedule | None:
         reader.fail(fields.at("cron"), "wrong-value", message, advice)
         return None
     return PullSchedule(cron=cron, timezone=timezone)
+
+
+def _rules(fields: Fields | None) -> PullRules:
+    if fields is None:
+        return PullRules()
+    share = fields.get("max_shrink") or "20%"
+    return PullRules(
+        max_shrink=float(share.rstrip("%")) / 100,
+        updated_at=fields.get("updated_at"),
+        history=fields.get("history") or 1000,
+    )
 
 
 @cache

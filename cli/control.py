@@ -5,7 +5,8 @@ as it does on SIGTERM, which stores its state, and the next one goes on from the
 process.  That takes a second or two, and events wait in their sources.
 
 The folder is looked at once a second, and at once on SIGHUP.  Definitions with mistakes are shown,
-and the job goes on with those it has.  A request for a backfill ends the job, too: the next one
+and the job goes on with those it has; it also does so until what new definitions ask of the
+warehouse has been pulled.  A request for a backfill ends the job, too: the next one
 begins with it.
 
 Bytewax stores state whenever the wall clock has moved on by an epoch.  Where somebody sets the
@@ -18,13 +19,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
 from dataflows.backfill import requested_backfill
 from dataflows.ownership import usher_folder
+from dataflows.preparation import lacking
 from project.folder import LoadedProject, load_project, read_files
 
 _INTERVAL_SECONDS = 1.0
@@ -37,9 +39,13 @@ _TOLERATED = 1.0
 class Control:
     """Ends the attached job, and knows with which definitions the next one begins."""
 
-    def __init__(self, loaded: LoadedProject) -> None:
+    def __init__(
+        self, loaded: LoadedProject, wait_for: Callable[[LoadedProject | None], None]
+    ) -> None:
         self._root = loaded.root
         self._latest = loaded
+        self._wait_for = wait_for
+        self._awaiting: LoadedProject | None = None  # definitions that lack a pull
         # None were compared yet: they may have changed since they were loaded.
         self._files: dict[str, str] = {}
         self._next: LoadedProject | None = None
@@ -97,6 +103,8 @@ class Control:
             if asked or (seen == before and seen != self._files):
                 self._files = seen
                 self._compare(asked=asked)
+            if self._awaiting is not None and not lacking(self._awaiting):
+                self._take(self._awaiting)
 
     def _begin_anew(self, seconds: float) -> None:
         click.echo(
@@ -115,18 +123,35 @@ class Control:
             self._job.set()
 
     def _compare(self, *, asked: bool) -> None:
-        loading = load_project(self._root)
+        loading = load_project(self._root, remembered=True)
         if loading.loaded is None:
             for diagnostic in loading.diagnostics:
                 click.echo(diagnostic.to_text() + "\n", err=True)
             click.echo(
                 "usher: the definitions have mistakes; the job goes on with those before", err=True
             )
-        elif loading.loaded.project != self._latest.project:
-            self._latest = self._next = loading.loaded
-            self._job.set()
-        elif asked:
-            click.echo("usher: the definitions have not changed", err=True)
+        elif loading.loaded.project == self._latest.project:
+            self._await(None)
+            if asked:
+                click.echo("usher: the definitions have not changed", err=True)
+        elif missing := lacking(loading.loaded):
+            self._await(loading.loaded)
+            click.echo(
+                f"usher: the definitions ask what no snapshot of {', '.join(missing)} answers; "
+                "the job goes on with those before until that is pulled",
+                err=True,
+            )
+        else:
+            self._take(loading.loaded)
+
+    def _await(self, loaded: LoadedProject | None) -> None:
+        self._awaiting = loaded
+        self._wait_for(loaded)
+
+    def _take(self, loaded: LoadedProject) -> None:
+        self._await(None)
+        self._latest = self._next = loaded
+        self._job.set()
 
 
 def _ahead() -> float:
@@ -135,9 +160,14 @@ def _ahead() -> float:
 
 
 @contextmanager
-def controlled(loaded: LoadedProject) -> Iterator[Control]:
-    """Signals and changed files reach the control: SIGTERM and SIGINT end, SIGHUP reloads."""
-    control = Control(loaded)
+def controlled(
+    loaded: LoadedProject, wait_for: Callable[[LoadedProject | None], None]
+) -> Iterator[Control]:
+    """Signals and changed files reach the control: SIGTERM and SIGINT end, SIGHUP reloads.
+
+    Definitions that need a pull first are given to `wait_for`; with `None`, none wait any more.
+    """
+    control = Control(loaded, wait_for)
     actions = {
         signal.SIGTERM: control.end,
         signal.SIGINT: control.end,

@@ -114,7 +114,7 @@ class Follower:
             )
         if definitions_digest(self._root) != notice.definitions:
             return None
-        loaded = load_project(self._root).loaded
+        loaded = load_project(self._root, remembered=True).loaded
         return None if loaded is None else with_stored_audiences(loaded)
 
 

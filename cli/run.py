@@ -22,6 +22,7 @@ from cli.failures import (
     sentence_of,
 )
 from cli.follower import follow
+from cli.refreshing import refreshing
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
@@ -180,7 +181,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     job = _prepared(loaded, options, start)
-    with controlled(loaded) as control:
+    with refreshing(loaded) as pulls, controlled(loaded, pulls.wait_for) as control:
         while True:
             control.attach(job.stop, job.request)
             job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
@@ -197,6 +198,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
                 job = _prepared(loaded, options, start)
             else:
                 loaded = changed
+                pulls.follow(loaded)
     counts = options.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "

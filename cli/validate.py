@@ -44,7 +44,7 @@ def validate(ctx: click.Context, form: str, connect: bool) -> None:
 
 def load_or_exit(root: Path) -> LoadedProject:
     """The project for a verb that needs one; its mistakes go to standard error, and end it."""
-    loading = load_project(root)
+    loading = load_project(root, remembered=True)
     if loading.loaded is None:
         for diagnostic in loading.diagnostics:
             click.echo(diagnostic.to_text() + "\n", err=True)

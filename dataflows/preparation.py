@@ -32,9 +32,9 @@ from dataflows.shares import (
 from dataflows.steps import GroupTransitions
 from dataflows.switches import Switch
 from project.folder import LoadedProject
-from schedules.pulls import next_pull
 from warehouse.errors import WarehouseError
-from warehouse.pull import pull
+from warehouse.history import Trigger
+from warehouse.refresh import Request, refresh
 from warehouse.snapshot import WarehouseSnapshot, current
 
 # A source whose path this is reads events from standard input.
@@ -125,9 +125,11 @@ def job_of(
     """
     past = Gate(meetings and meetings / "past")
     sources = open_sources(loaded, share, started, past)
+    plans = loaded.project.plans
+    serving = {key: one.serving(plans[key].predicates) for key, one in snapshots().items()}
     return Job(
         loaded=loaded,
-        audiences=Audiences(loaded.project.plans, snapshots(), live=True, warming=outputs.warming),
+        audiences=Audiences(plans, serving, live=True, warming=outputs.warming),
         sources=sources,
         started=started,
         outputs=outputs,
@@ -158,12 +160,32 @@ def _group(loaded: LoadedProject, source: Settings) -> str:
 
 
 def fresh_snapshots(loaded: LoadedProject, now: int) -> dict[str, WarehouseSnapshot]:
-    """Of each parent model the snapshot in force; pulled now if it is due.
+    """Of each parent model the snapshot in force, however old; pulled now if none serves the plan.
+
+    So a job starts at once, and while the warehouse is down.  What is due is pulled beside it.
 
     Raises:
         WarehouseError: a parent model cannot be pulled.
     """
-    return {parent: _snapshot(loaded, plan, now) for parent, plan in loaded.project.plans.items()}
+    return {
+        parent: serving_snapshot(loaded.root, plan) or _pulled(loaded, plan, now)
+        for parent, plan in loaded.project.plans.items()
+    }
+
+
+def lacking(loaded: LoadedProject) -> list[str]:
+    """The parent models that have to be pulled before a job can begin with these definitions."""
+    plans = loaded.project.plans
+    return [parent for parent, plan in plans.items() if not serving_snapshot(loaded.root, plan)]
+
+
+def serving_snapshot(root: Path, plan: ParentPlan) -> WarehouseSnapshot | None:
+    """The snapshot in force, if the plan can be evaluated with it."""
+    try:
+        known = current(root, plan.parent_model.key)
+    except WarehouseError:
+        return None  # damaged: it is only a copy
+    return known if known is not None and known.serves(plan) else None
 
 
 def open_sources(
@@ -220,20 +242,13 @@ def tell(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:
-    """The snapshot in force if it answers this plan and no pull is due yet; else a new one."""
-    model = plan.parent_model
-    try:
-        known = current(loaded.root, model.key)
-    except WarehouseError:
-        known = None  # damaged: it is only a copy
-    if (
-        known is not None
-        and known.answers(plan.predicates)
-        and next_pull(model.pull, known.taken_at) > now
-    ):
-        return known
-    return pull(loaded.root, loaded.project.warehouse, plan, now)
+def _pulled(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:
+    key = plan.parent_model.key
+    refresh(loaded.root, loaded.project.warehouse, plan, now, Request(Trigger.START))
+    pulled = serving_snapshot(loaded.root, plan)
+    if pulled is None:
+        raise WarehouseError(f"parent model {key}: the pull was undone meanwhile; start once more")
+    return pulled
 
 
 def _standard_input(_positions: Sequence[bytes]) -> FollowedInput:

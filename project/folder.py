@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from audience_dsl import (
     Unreachable,
     compile_project,
 )
-from audience_dsl.definitions import ColumnType, Project, Settings
+from audience_dsl.definitions import ColumnType, ParentModel, Project, Settings
 from audience_dsl.documents import BYTES_MOST
 from audience_dsl.models import Columns, Model
 from warehouse.columns import read_columns
 from warehouse.errors import WarehouseError
+from warehouse.snapshot import current, source_digest
 
 SUFFIXES = (".yml", ".yaml")
 
@@ -43,14 +45,23 @@ class Loading:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def load_project(root: Path, environment: Mapping[str, str] = os.environ) -> Loading:
-    """Read and compile the definitions below `root`, with the warehouse's own column types."""
+def load_project(
+    root: Path, environment: Mapping[str, str] = os.environ, *, remembered: bool = False
+) -> Loading:
+    """Read and compile the definitions below `root`, with the warehouse's own column types.
+
+    With `remembered`, models that cannot be reached have the columns of the snapshot in force, so
+    that a job starts while the warehouse is down.
+    """
     files, unreadable = read_files(root)
     if not files and not unreadable:
         advice = "name a project folder with -C DIR, or make one with: usher init DIR"
         message = "there is no definition here: no *.yml or *.yaml file in this folder"
         unreadable.append(_finding(str(root), "no-files", message, advice))
-    compilation = compile_project(files, environment, warehouse_columns(root))
+    columns = warehouse_columns(root)
+    if remembered:
+        columns = _or_remembered(root, columns)
+    compilation = compile_project(files, environment, columns)
     diagnostics = (*unreadable, *_beside(unreadable, compilation))
     project = compilation.project
     loaded = LoadedProject(root, project) if project and not unreadable else None
@@ -105,6 +116,28 @@ def warehouse_columns(root: Path) -> Columns:
             return read_columns(root, warehouse, model)
         except WarehouseError as error:
             return Unreachable(str(error))
+
+    return columns
+
+
+def _or_remembered(root: Path, asked: Columns) -> Columns:
+    known: dict[str, Mapping[str, ColumnType]] = {}
+
+    def columns(
+        warehouse: Settings | None, model: Model
+    ) -> Mapping[str, ColumnType] | Unreachable | None:
+        answer = asked(warehouse, model)
+        parent = model.key if isinstance(model, ParentModel) else model.parent_model
+        # Declared columns may be newer than what is remembered.
+        if model.properties or not isinstance(answer, Unreachable):
+            return answer
+        with suppress(WarehouseError):
+            snapshot = current(root, parent)
+            if snapshot is not None:
+                manifest = snapshot.manifest
+                known[manifest.source] = manifest.columns
+                known.update(manifest.related)
+        return known.get(source_digest(model), answer)
 
     return columns
 

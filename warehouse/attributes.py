@@ -40,7 +40,7 @@ def copy_attributes(
     with open_relation(
         root, warehouse, model.source, texts=text_columns(model), output=target.parent
     ) as relation:
-        readings = readings_of(relation, model, _declared_types(plan))
+        readings = readings_of(relation, model, declared_types(plan))
         unreadable = copy_columns(relation, readings, target)
     return Attributes({name: one.type for name, one in readings.items()}, unreadable)
 
@@ -62,7 +62,12 @@ def copy_columns(
         return _unreadable(relation, readings, target)
 
 
-def _declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
+def declared_types(plan: ParentPlan) -> dict[str, ColumnType]:
+    """The types that a plan relies on: those declared, and those that its predicates compare.
+
+    Raises:
+        WarehouseError: a type is not known.
+    """
     types = dict(plan.parent_model.properties)
     for predicate in plan.predicates:
         if not isinstance(predicate, Comparison):

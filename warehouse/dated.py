@@ -29,7 +29,8 @@ def dated_snapshots(folder: Path, plan: ParentPlan, spare: Path) -> list[Warehou
         WarehouseError: there is none, or one cannot be used.
     """
     key = plan.parent_model.key
-    found = [open_snapshot(one) for one in Versions(folder, key).all()]
+    versions = Versions(folder, key)
+    found = [open_snapshot(versions.folder / name) for name in versions.names()]
     if not found:
         raise WarehouseError(
             f"{folder} has no snapshots of {key}; it is to be like .usher/snapshots of a project, "
@@ -56,8 +57,8 @@ def in_force(snapshots: list[WarehouseSnapshot], at: int) -> int:
 
 
 def _answering(found: WarehouseSnapshot, plan: ParentPlan, store: Path) -> WarehouseSnapshot:
-    if found.answers(plan.predicates):
-        return found
+    if found.covers(plan.predicates):
+        return found.serving(plan.predicates)
     if not all(isinstance(one, Comparison) for one in plan.predicates):
         raise WarehouseError(
             f"snapshot {found.folder} was made for other definitions, and the rows of related "

@@ -25,6 +25,18 @@ def words_sql(tests: Sequence[str]) -> list[str]:
     return words
 
 
+def rearranged(patterns: Int64s, places: Sequence[int]) -> Int64s:
+    """Patterns whose bit `i` is bit `places[i]` of those given; 0 where that is negative."""
+    bits = patterns.view(np.uint64)
+    found = np.zeros((len(patterns), (len(places) + 63) // 64), dtype=np.uint64)
+    for place, from_ in enumerate(places):
+        if from_ < 0:
+            continue
+        bit = bits[:, from_ // 64] >> np.uint64(from_ % 64) & np.uint64(1)
+        found[:, place // 64] |= bit << np.uint64(place % 64)
+    return found.view(np.int64)
+
+
 def _bit(place: int) -> str:
     value = 1 << place if place < 63 else -(1 << 63)
     return f"CAST({value} AS BIGINT)"

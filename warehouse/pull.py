@@ -1,4 +1,4 @@
-"""Pulling a parent model: from the warehouse's rows to a snapshot in force.
+"""Pulling a parent model: from the warehouse's rows to a finished folder.
 
 1. The rows are copied once, every column read as its declared type, into the attributes' file.
    Whatever the warehouse is, all further questions are put to that file: they agree with each
@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +24,7 @@ from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.sandbox import open_sandbox
 from engine.inputs import Snapshot
 from engine.plan import Int32s, Int64s
-from warehouse.attributes import copy_attributes
+from warehouse.attributes import Attributes, copy_attributes
 from warehouse.errors import WarehouseError, explained
 from warehouse.patterns import PatternNumbers, words_sql
 from warehouse.readings import stripped
@@ -33,8 +35,9 @@ from warehouse.snapshot import (
     MANIFEST,
     Manifest,
     WarehouseSnapshot,
+    digest_of,
     open_snapshot,
-    predicates_digest,
+    source_digest,
     write_arrays,
 )
 from warehouse.users import order_users
@@ -52,7 +55,7 @@ def pull(
     *,
     store: Path | None = None,
 ) -> WarehouseSnapshot:
-    """Read the parent model and publish a new version of its snapshot.
+    """Read the parent model and publish a new version of its snapshot, whatever was before.
 
     Args:
         root: The project folder.
@@ -66,35 +69,81 @@ def pull(
         WarehouseError: the model cannot be read, or what was read is not as declared; the
             snapshot in force stays.
     """
-    model = plan.parent_model
-    versions = Versions(store or default_store(root), model.key)
+    versions = Versions(store or default_store(root), plan.parent_model.key)
+    with told(versions, plan), versions.locked(), versions.writing(at) as (version, aside):
+        write_all(root, warehouse, plan, at, version, aside)
+        return open_snapshot(versions.publish(version, aside))
+
+
+@contextmanager
+def told(versions: Versions, plan: ParentPlan) -> Iterator[None]:
+    """Turn what goes wrong with a parent model's pull into a `WarehouseError` that says where."""
+    key = plan.parent_model.key
     try:
-        with explained(f"parent model {model.key}"), versions.writing(at) as (version, aside):
-            attributes = copy_attributes(root, warehouse, plan, aside / ATTRIBUTES)
-            with related_rows(root, warehouse, plan, aside) as related:
-                answers = _answers(plan, at, aside, related)
-            users, hashes, order = order_users(answers.ids, model.primary_key)
-            view = Snapshot(users, hashes, answers.pattern_of[order], answers.patterns)
-            write_arrays(aside, view, answers.rows[order])
-            manifest = Manifest(
-                format=FORMAT,
-                parent_model=model.key,
-                version=version,
-                taken_at=at,
-                rows=len(order),
-                predicates=predicates_digest(plan.predicates),
-                columns=dict(attributes.columns),
-                unreadable=dict(attributes.unreadable),
-            )
-            (aside / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-            return open_snapshot(versions.publish(version, aside))
+        with explained(f"parent model {key}"):
+            yield
     except OSError as error:
         raise WarehouseError(
-            f"the snapshot of {model.key} cannot be written below {versions.folder}: {error}"
+            f"the snapshot of {key} cannot be written below {versions.folder}: {error}"
         ) from error
 
 
-class _Answers(NamedTuple):
+def write_all(
+    root: Path, warehouse: Settings | None, plan: ParentPlan, at: int, version: str, aside: Path
+) -> None:
+    """Read all rows, and write all files of a version into the folder `aside`.
+
+    Raises:
+        WarehouseError: the model cannot be read, or what was read is not as declared.
+        OSError: the files cannot be written.
+    """
+    attributes = copy_attributes(root, warehouse, plan, aside / ATTRIBUTES)
+    with related_rows(root, warehouse, plan, aside) as related:
+        write_answers(plan, related, attributes, at, version, aside, read_at=at)
+
+
+def write_answers(
+    plan: ParentPlan,
+    related: RelatedRows,
+    attributes: Attributes,
+    at: int,
+    version: str,
+    aside: Path,
+    *,
+    read_at: int,
+) -> None:
+    """Write all files of a version but the attributes', which is there.
+
+    Raises:
+        WarehouseError: the key is not unique, or missing.
+        OSError: the files cannot be written.
+    """
+    model = plan.parent_model
+    answers = answers_of(plan, at, aside, related)
+    users, hashes, order = order_users(answers.ids, model.primary_key)
+    view = Snapshot(users, hashes, answers.pattern_of[order], answers.patterns)
+    write_arrays(aside, view, answers.rows[order])
+    manifest = Manifest(
+        format=FORMAT,
+        parent_model=model.key,
+        version=version,
+        taken_at=at,
+        rows=len(order),
+        predicates=tuple(map(digest_of, plan.predicates)),
+        source=source_digest(model),
+        read_at=read_at,
+        columns=dict(attributes.columns),
+        related={source_digest(of): dict(columns) for of, columns in related.columns},
+        unreadable=dict(attributes.unreadable),
+    )
+    write_manifest(aside, manifest)
+
+
+def write_manifest(aside: Path, manifest: Manifest) -> None:
+    (aside / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+
+
+class Answers(NamedTuple):
     """One entry a user, in whatever order; `rows` are the users' rows in the attributes' file."""
 
     ids: list[Any]
@@ -103,8 +152,8 @@ class _Answers(NamedTuple):
     pattern_of: Int32s
 
 
-def _answers(plan: ParentPlan, at: int, aside: Path, related: RelatedRows) -> _Answers:
-    key = stripped(f"CAST({quoted_name(plan.parent_model.primary_key)} AS VARCHAR)")
+def answers_of(plan: ParentPlan, at: int, aside: Path, related: RelatedRows) -> Answers:
+    key = key_sql(plan)
     file = quoted_text(str(aside / ATTRIBUTES))
     # A join may change the order of the rows, so each brings its place along.
     users = f"(SELECT *, file_row_number AS {ROW} FROM read_parquet({file}))"
@@ -125,4 +174,9 @@ def _answers(plan: ParentPlan, at: int, aside: Path, related: RelatedRows) -> _A
             numbers.add(bits)
     finally:
         connection.close()
-    return _Answers(ids, np.concatenate([np.zeros(0, np.int64), *rows]), *numbers.finish())
+    return Answers(ids, np.concatenate([np.zeros(0, np.int64), *rows]), *numbers.finish())
+
+
+def key_sql(plan: ParentPlan) -> str:
+    """A user's id, of a row of the attributes."""
+    return stripped(f"CAST({quoted_name(plan.parent_model.primary_key)} AS VARCHAR)")

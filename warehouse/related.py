@@ -58,10 +58,15 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A file of related rows; `exact` are the columns whose sums are exact, by their SQL types."""
+    """A file of related rows; `exact` are the columns whose sums are exact, by their SQL types.
 
+    `columns` are those of the model, also the ones that were not copied.
+    """
+
+    model: RelatedModel
     file: Path
     exact: Mapping[str, str]
+    columns: Mapping[str, ColumnType]
 
     @property
     def sql(self) -> str:
@@ -73,6 +78,11 @@ class RelatedRows:
 
     def __init__(self, copies: Mapping[str, _Copy]) -> None:
         self._copies = copies
+
+    @property
+    def columns(self) -> Sequence[tuple[RelatedModel, Mapping[str, ColumnType]]]:
+        """All columns of each model."""
+        return [(one.model, one.columns) for one in self._copies.values()]
 
     def joined(
         self, users: str, predicates: Sequence[WarehousePredicate], key: str, at: int
@@ -191,7 +201,12 @@ def _copy(
         readings = {name: one for name, one in known.items() if name in {*model.keys, *columns}}
         copy_columns(relation, readings, target)
         exact = {name: _exact(relation.columns[name], one.stored) for name, one in readings.items()}
-    return _Copy(target, {name: type_ for name, type_ in exact.items() if type_})
+    return _Copy(
+        model,
+        target,
+        {name: type_ for name, type_ in exact.items() if type_},
+        {name: one.type for name, one in known.items()},
+    )
 
 
 def _exact(original: str, stored: str) -> str:

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from audience_dsl.definitions import ColumnType, WarehousePredicate
+from audience_dsl.definitions import (
+    ColumnType,
+    ParentModel,
+    ParentPlan,
+    RelatedModel,
+    WarehousePredicate,
+)
 from engine.hashing import stable_hashes
 from engine.inputs import Snapshot
 from engine.plan import Int64s
 from engine.texts import Texts
 from warehouse.errors import WarehouseError
+from warehouse.patterns import rearranged
 from warehouse.versions import Versions, default_store
 
 # Raise it when the files change their meaning; older snapshots are then pulled anew.
-FORMAT = 1
+FORMAT = 2
 
 ATTRIBUTES = "attributes.parquet"
 MANIFEST = "manifest.json"
@@ -38,9 +45,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     taken_at: int  # microseconds since 1970 UTC
     rows: int
-    predicates: str  # digest of the predicates that the bits answer, see `predicates_digest`
+    predicates: tuple[str, ...]  # digests of what the bits answer, in their order
+    source: str  # digest of where the rows come from
+    read_at: int  # when all rows were last read; `taken_at`, unless the pull was partial
     columns: dict[str, ColumnType]  # of the attributes
+    related: dict[str, dict[str, ColumnType]]  # columns of related models, by `source_digest`
     unreadable: dict[str, int]  # values that are missing because they do not read as declared
+
+
+class _Format(msgspec.Struct, frozen=True):
+    """What manifests of all releases have."""
+
+    format: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +88,41 @@ class WarehouseSnapshot:
     def attributes_path(self) -> Path:
         return self.folder / ATTRIBUTES
 
-    def answers(self, predicates: Sequence[WarehousePredicate]) -> bool:
-        """Whether its bits are those of these predicates, in this order."""
-        return self.manifest.predicates == predicates_digest(predicates)
+    def covers(self, predicates: Sequence[WarehousePredicate]) -> bool:
+        """Whether it has a bit for each of these predicates, in whatever order."""
+        return {digest_of(one) for one in predicates} <= set(self.manifest.predicates)
+
+    def is_of(self, model: ParentModel) -> bool:
+        """Whether its rows come from where the model's do now."""
+        return self.manifest.source == source_digest(model)
+
+    def serves(self, plan: ParentPlan) -> bool:
+        """Whether a job can evaluate the plan with it."""
+        return self.is_of(plan.parent_model) and self.covers(plan.predicates)
+
+    def serving(self, predicates: Sequence[WarehousePredicate]) -> WarehouseSnapshot:
+        """The same users with the bits of these predicates alone, in this order.
+
+        Only the patterns are made anew, of which there are few.
+
+        Raises:
+            WarehouseError: it does not answer all of them.
+        """
+        wanted = tuple(digest_of(one) for one in predicates)
+        if wanted == self.manifest.predicates:
+            return self
+        if not self.covers(predicates):
+            raise WarehouseError(
+                f"snapshot {self.version} of {self.manifest.parent_model} was pulled with other "
+                f"definitions; run: usher pull {self.manifest.parent_model}"
+            )
+        places = [self.manifest.predicates.index(one) for one in wanted]
+        patterns = rearranged(self.snapshot.patterns, places)
+        return replace(
+            self,
+            manifest=msgspec.structs.replace(self.manifest, predicates=wanted),
+            snapshot=self.snapshot._replace(patterns=patterns),
+        )
 
     def lookup(self, user_ids: Sequence[str]) -> Int64s:
         """The row of each user in `snapshot`, -1 for users that the warehouse does not know."""
@@ -113,7 +161,10 @@ def open_snapshot(folder: Path) -> WarehouseSnapshot:
         WarehouseError: they are damaged, or of another release.
     """
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        written = (folder / MANIFEST).read_bytes()
+        if msgspec.json.decode(written, type=_Format).format != FORMAT:
+            raise WarehouseError(f"snapshot {folder} is of another release; pull it anew")
+        manifest = msgspec.json.decode(written, type=Manifest)
         snapshot = Snapshot(
             users=Texts(_mapped(folder, "user_data"), _mapped(folder, "user_starts")),
             hashes=_mapped(folder, "hashes"),
@@ -123,8 +174,6 @@ def open_snapshot(folder: Path) -> WarehouseSnapshot:
         rows = _mapped(folder, "attribute_rows")
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise WarehouseError(f"snapshot {folder} is damaged ({error}); pull it anew") from error
-    if manifest.format != FORMAT:
-        raise WarehouseError(f"snapshot {folder} is of another release; pull it anew")
     lengths = {len(snapshot.users.starts) - 1, len(snapshot.hashes), len(snapshot.pattern_of)}
     if lengths | {len(rows)} != {manifest.rows}:
         raise WarehouseError(f"snapshot {folder} is damaged (files of unlike length); pull it anew")
@@ -147,11 +196,7 @@ class OpenedVersions:
         """
         found = self._opened.get(folder)
         if found is None:
-            found = open_snapshot(folder)
-            if not found.answers(predicates):
-                raise WarehouseError(
-                    f"snapshot {folder} was made for other definitions; pull it anew"
-                )
+            found = open_snapshot(folder).serving(predicates)
             for oldest in list(self._opened)[: 1 - self._KEPT]:
                 self._opened.pop(oldest, None)
             self._opened[folder] = found
@@ -172,9 +217,14 @@ def write_arrays(folder: Path, snapshot: Snapshot, attribute_rows: Int64s) -> No
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
-def predicates_digest(predicates: Sequence[WarehousePredicate]) -> str:
-    """Equal for equal predicates in equal order."""
-    return hashlib.blake2b(repr(tuple(predicates)).encode(), digest_size=8).hexdigest()
+def digest_of(predicate: WarehousePredicate) -> str:
+    """Equal for equal predicates."""
+    return hashlib.blake2b(repr(predicate).encode(), digest_size=8).hexdigest()
+
+
+def source_digest(model: ParentModel | RelatedModel) -> str:
+    """Equal for models whose rows come from the same place by the same keys."""
+    return hashlib.blake2b(repr((model.source, model.keys)).encode(), digest_size=8).hexdigest()
 
 
 def _mapped(folder: Path, name: str) -> Any:

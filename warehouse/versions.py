@@ -6,7 +6,8 @@
                           /in-use               the versions that a job has let take force of late
 
 A version appears by renaming its finished folder, and takes force by renaming the pointer: a
-reader sees the old one or the new one, never a part.  One pull at a time holds the lock.
+reader sees the old one or the new one, never a part.  One pull at a time holds the lock; beside it
+lies the history of the pulls.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 from warehouse.errors import WarehouseError
@@ -29,6 +32,10 @@ _KEPT = 3
 _IN_USE = 4
 
 _ASIDE = ".pulling-"
+
+# Seconds for which a pull waits for the lock: somebody may be looking whether it is held.
+_LOOKED_AT = 1.0
+_PAUSE = 0.02
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,10 +60,6 @@ class Versions:
         except FileNotFoundError:
             return None
 
-    def all(self) -> list[Path]:
-        """The folders of all versions, by their names."""
-        return [self.folder / name for name in self._names()] if self.folder.is_dir() else []
-
     def current_version(self) -> str | None:
         """The name of the version in force, if any has been published."""
         folder = self.current()
@@ -68,7 +71,7 @@ class Versions:
         To be called by the job, before it lets the version take force.
         """
         used = [*(one for one in self._in_use() if one != version), version]
-        self._replace(self._used, "".join(f"{one}\n" for one in used[-_IN_USE:]))
+        write_durably(self._used, "".join(f"{one}\n" for one in used[-_IN_USE:]).encode())
 
     def _in_use(self) -> list[str]:
         try:
@@ -76,50 +79,73 @@ class Versions:
         except FileNotFoundError:
             return []
 
-    def _replace(self, file: Path, text: str) -> None:
-        aside = file.with_suffix(".new")
-        aside.write_text(text)
-        _sync(aside)
-        aside.rename(file)
-        _sync(self.folder)
+    @property
+    def is_locked(self) -> bool:
+        """Whether a pull is under way."""
+        try:
+            with (self.folder / "lock").open() as lock:
+                return not _taken(lock, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
 
     @contextmanager
-    def writing(self, at: int) -> Iterator[tuple[str, Path]]:
-        """A version's name and the folder to write it in; it vanishes unless published within.
+    def locked(self) -> Iterator[None]:
+        """Be the only one who changes something; what a crash has left is removed.
 
         Raises:
             WarehouseError: another pull of the same parent model is under way.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise WarehouseError(
-                    f"another pull of {self._parent_model} is under way; wait until it has ended"
-                ) from error
+        with (self.folder / "lock").open("a") as lock:
+            deadline = time.monotonic() + _LOOKED_AT
+            while not _taken(lock, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise WarehouseError(
+                        f"another pull of {self._parent_model} is under way; wait until it has "
+                        "ended"
+                    )
+                time.sleep(_PAUSE)
             self._remove_leftovers()
-            version = self._new_name(at)
-            aside = self.folder.resolve() / f"{_ASIDE}{version}"
-            aside.mkdir()
-            try:
-                yield version, aside
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+            yield
+
+    @contextmanager
+    def writing(self, at: int) -> Iterator[tuple[str, Path]]:
+        """A version's name and the folder to write it in; it vanishes unless published within.
+
+        To be called by who holds the lock.
+        """
+        version = self._new_name(at)
+        aside = self.folder.resolve() / f"{_ASIDE}{version}"
+        aside.mkdir()
+        try:
+            yield version, aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def publish(self, version: str, aside: Path) -> Path:
         """Bring the finished folder into force; from here on it survives a power cut."""
         for file in aside.iterdir():
-            _sync(file)
-        _sync(aside)
+            sync(file)
+        sync(aside)
         published = self.folder / version
         aside.rename(published)
-        _sync(self.folder)
-        self._replace(self._pointer, f"{version}\n")
+        sync(self.folder)
+        self.point_to(version)
         self._prune(version)
         return published
 
-    def _names(self) -> list[str]:
+    def point_to(self, version: str) -> None:
+        """Bring a version into force that is there already."""
+        write_durably(self._pointer, f"{version}\n".encode())
+
+    def remove(self, version: str) -> None:
+        """Remove a version that is not in force."""
+        shutil.rmtree(self.folder / version, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """The versions that are kept, ascending by the instant of their pull."""
+        if not self.folder.is_dir():
+            return []
         return sorted(
             entry.name
             for entry in self.folder.iterdir()
@@ -130,8 +156,11 @@ class Versions:
         """Names sort by instant; pulls of one instant are told apart by a number."""
         moment = _EPOCH + timedelta(microseconds=at)
         name = f"{moment:%Y%m%dT%H%M%S.%fZ}"
-        taken = sum(one.startswith(name) for one in self._names())
-        return f"{name}-{taken + 1:04d}" if taken else name
+        taken = [one for one in self.names() if one.startswith(name)]
+        if not taken:
+            return name
+        newest = taken[-1].removeprefix(name).removeprefix("-")
+        return f"{name}-{int(newest or 1) + 1:04d}"
 
     def _remove_leftovers(self) -> None:
         for leftover in self.folder.glob(f"{_ASIDE}*"):
@@ -139,14 +168,32 @@ class Versions:
 
     def _prune(self, version: str) -> None:
         used = self._in_use()
-        older = [name for name in self._names() if name != version]
+        older = [name for name in self.names() if name != version]
         for name in older[: -(_KEPT - 1)]:
             if name in used:
                 continue
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: whoever reads it sees what was there before, or what is new."""
+    written = path.with_name(f"{path.name}.new")
+    written.write_bytes(content)
+    sync(written)
+    written.rename(path)
+    sync(path.parent)
+
+
+def _taken(lock: TextIO, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sync(path: Path) -> None:
+    """Return when the file or folder survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
 from audience_dsl.definitions import ModelSource
+from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.errors import WarehouseError, explained, first_sentence
 
 _BATCH = 122_880  # rows: one of DuckDB's own row groups
@@ -35,6 +36,14 @@ class Selection:
         return self.connection.sql(statement).to_arrow_reader(_BATCH)
 
 
+def _restricted(selection: Selection, source: ModelSource) -> Selection:
+    if source.since is None:
+        return selection
+    column, day = quoted_name(source.since[0]), quoted_text(source.since[1])
+    sql = f"(SELECT * FROM {selection.sql} WHERE {column} >= {day} OR {column} IS NULL)"
+    return replace(selection, sql=sql)
+
+
 class Local:
     """A warehouse on this machine; `open_` makes the selection of a source."""
 
@@ -47,7 +56,7 @@ class Local:
 
     def read(self, source: ModelSource, *, rows: bool) -> Any:
         self.close()
-        self._selection = self._open(source)
+        self._selection = _restricted(self._open(source), source)
         with explained(self._selection.name):
             return self._selection.batches(rows=rows)
 

@@ -54,7 +54,12 @@ class Dialect:
 
     def select(self, source: ModelSource, columns: str = "*", *, rows: bool = True) -> str:
         """The whole statement; without `rows` it has the columns alone."""
-        return f"SELECT {columns} FROM {self.rows_of(source)}" + ("" if rows else " LIMIT 0")
+        sql = f"SELECT {columns} FROM {self.rows_of(source)}"
+        if source.since is not None:
+            # Every warehouse compares its dates and timestamps of any kind with a day in quotes.
+            column, day = self.name(source.since[0]), source.since[1]
+            sql += f" WHERE {column} >= '{day}' OR {column} IS NULL"
+        return sql + ("" if rows else " LIMIT 0")
 
     def checked(self, query: str) -> str:
         """The query without a semicolon at its end.

@@ -312,9 +312,9 @@ def test_two_pulls_of_one_model_do_not_run_at_once(shop: Shop) -> None:
 def test_a_snapshot_knows_which_predicates_it_answers(shop: Shop) -> None:
     root = shop("CREATE TABLE users AS SELECT 'u' AS user_id, 'free' AS plan")
     snapshot = pull(root, WAREHOUSE, plan(model(USERS), FREE), AT)
-    assert snapshot.answers([FREE])
-    assert not snapshot.answers([])
-    assert not snapshot.answers([Comparison("plan", "equals", "pro", ColumnType.STRING)])
+    assert snapshot.covers([FREE])
+    assert snapshot.covers([])
+    assert not snapshot.covers([Comparison("plan", "equals", "pro", ColumnType.STRING)])
 
 
 @pytest.mark.parametrize("damage", ["manifest.json", "hashes.npy", "user_data.npy", "patterns.npy"])

@@ -120,14 +120,14 @@ class FilesPlace(DuckDBPlace):
         self.run(
             f"COPY (SELECT {chosen} FROM {table}) TO '{self.root / file}' (FORMAT {self._kind})"
         )
-        return ModelSource(**{self._kind: file})
+        return ModelSource(**{self._kind: file})  # type: ignore[arg-type]
 
     @contextmanager
     def breaking(self, after: int) -> Iterator[tuple[Settings | None, ModelSource]]:
         whole = self.root / str(getattr(self.source("million"), self._kind))
         broken = self.root / f"broken.{self._kind}"
         broken.write_bytes(whole.read_bytes()[:-after] + b'"\n"{[')
-        yield self.settings, ModelSource(**{self._kind: broken.name})
+        yield self.settings, ModelSource(**{self._kind: broken.name})  # type: ignore[arg-type]
 
 
 class PostgresPlace:
