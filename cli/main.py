@@ -23,6 +23,7 @@ _VERBS = {
     "reconcile": "reconcile",
     "backfill": "backfill",
     "backtest": "backtest",
+    "preview": "preview",
     "members": "members",
     "user": "user",
     "transitions": "transitions",

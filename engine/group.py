@@ -36,7 +36,7 @@ from engine.evaluate import (
 from engine.growth import enlarged_state
 from engine.hashing import GROUP_BITS, GROUPS
 from engine.inputs import Inputs, Snapshot
-from engine.plan import Int32s, Plan, series_of
+from engine.plan import Int32s, Int64s, Plan, series_of
 from engine.pools import IN_USE
 from engine.rest import members_at_rest
 from engine.state import (
@@ -94,6 +94,14 @@ class Member(NamedTuple):
     user_id: str
     audience: str
     sequence: int
+
+
+class Memberships(NamedTuple):
+    """Of `ids`, user `users[i]` is in the audience of number `audiences[i]` in the plan."""
+
+    ids: Texts
+    users: Int64s
+    audiences: Int32s
 
 
 class KeyGroup:
@@ -329,6 +337,13 @@ class KeyGroup:
             )
             for cell in inside
         )
+
+    def memberships(self) -> Memberships:
+        """The same for many: everybody who is known, and who is in which audience."""
+        columns = to_columns(self._state)
+        users = np.repeat(np.arange(columns.users), columns.member_counts)
+        inside = np.flatnonzero(columns.member_sequences & 1)
+        return Memberships(columns.ids, users[inside], columns.member_audiences[inside])
 
     def dump(self) -> bytes:
         """The whole state.  Differences are counted from here on."""
