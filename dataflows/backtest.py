@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -123,7 +123,9 @@ def run_backtest(
         until = max(start, span.latest or start) if request.until is None else request.until
         store = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="usher-")))
         snapshots = {
-            parent: pull(loaded.root, project.warehouse, plan, start, store=store)
+            parent: pull(
+                loaded.root, project.warehouse, replace(plan, collections=()), start, store=store
+            )
             for parent, plan in project.plans.items()
         }
         chronicle = Chronicle(plans, request.audiences)

@@ -32,6 +32,7 @@ from dataflows.shares import (
 from dataflows.steps import GroupTransitions
 from project.folder import LoadedProject
 from schedules.pulls import next_pull
+from warehouse.collections import digests_of
 from warehouse.errors import WarehouseError
 from warehouse.pull import pull
 from warehouse.snapshot import WarehouseSnapshot, current
@@ -228,6 +229,7 @@ def _snapshot(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSna
     if (
         known is not None
         and known.answers(plan.predicates)
+        and known.has_collections(digests_of(plan))
         and next_pull(model.pull, known.taken_at) > now
     ):
         return known

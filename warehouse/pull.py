@@ -23,6 +23,7 @@ from connectors.warehouses.sandbox import open_sandbox
 from engine.inputs import Snapshot
 from engine.plan import Int32s, Int64s
 from warehouse.attributes import copy_attributes
+from warehouse.collections import write_collections
 from warehouse.errors import WarehouseError, explained
 from warehouse.patterns import PatternNumbers, words_sql
 from warehouse.readings import stripped
@@ -85,6 +86,7 @@ def pull(
                 predicates=predicates_digest(plan.predicates),
                 columns=dict(attributes.columns),
                 unreadable=dict(attributes.unreadable),
+                collections=write_collections(aside, plan, attributes.columns),
             )
             (aside / MANIFEST).write_bytes(msgspec.json.encode(manifest))
             return open_snapshot(versions.publish(version, aside))

@@ -7,7 +7,7 @@ processes share them.  The attributes stay in Parquet, for mappings and for peop
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     predicates: str  # digest of the predicates that the bits answer, see `predicates_digest`
     columns: dict[str, ColumnType]  # of the attributes
     unreadable: dict[str, int]  # values that are missing because they do not read as declared
+    collections: dict[str, str] = {}  # digests of what can be looked up, by key
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,10 @@ class WarehouseSnapshot:
     def answers(self, predicates: Sequence[WarehousePredicate]) -> bool:
         """Whether its bits are those of these predicates, in this order."""
         return self.manifest.predicates == predicates_digest(predicates)
+
+    def has_collections(self, digests: Mapping[str, str]) -> bool:
+        """Whether these collections can be looked up in it."""
+        return all(self.manifest.collections.get(key) == one for key, one in digests.items())
 
     def lookup(self, user_ids: Sequence[str]) -> Int64s:
         """The row of each user in `snapshot`, -1 for users that the warehouse does not know."""

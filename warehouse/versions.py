@@ -48,6 +48,14 @@ class Versions:
         except FileNotFoundError:
             return None
 
+    def stamp(self) -> object:
+        """Differs from what it was whenever another version has taken force; cheap to ask."""
+        try:
+            found = self._pointer.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     @contextmanager
     def writing(self, at: int) -> Iterator[tuple[str, Path]]:
         """A version's name and the folder to write it in; it vanishes unless published within.
