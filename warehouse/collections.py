@@ -8,10 +8,10 @@ A pull writes them beside the attributes, as files that are mapped into memory:
                     .<n>.bounds.npy     where each of them begins
                     .<n>.rows.npy       the row that each belongs to
 
-Index 0 is the primary key.  A value is found by halving, among as many values as there are rows: a
-millisecond's fiftieth part for five million, without anything being read at the start.  Any number
-of processes share the pages.  The files belong to a version and never change, so a reader sees rows
-and indexes of one pull.
+Index 0 is the primary key.  A value is found by halving, which takes some twenty looks among a
+million rows, and nothing is loaded before the first question.  Any number of processes share the
+pages.  The files belong to a version and never change, so a reader sees rows and indexes of one
+pull.
 """
 
 from __future__ import annotations

@@ -185,6 +185,7 @@ def test_a_running_job_is_asked(tmp_path: Path) -> None:
             return found if found["preview"][0]["size"] else None
 
         found = eventually(previewed, job)
+        assert found is not None
         assert found["preview"][0]["events_from"] == "state"
         assert found["member"] == [{"type": "member", "user_id": "u1", "properties": {"ltv": 20}}]
         # A draft that asks for nothing that the job does not count.
@@ -213,7 +214,7 @@ def test_a_sample_comes_with_its_error(tmp_path: Path) -> None:
     assert found["preview"][0]["sample"] == 0.25
     text = invoke("-C", root, "preview", "keen", "--sample", "25%").stdout
     assert "estimated from 25 % of the users, with 95 % certainty" in text
-    assert f"{part['size']} ({least} – {most})" in text
+    assert f"{part['size']:,} ({least:,} – {most:,})" in text
 
 
 def test_the_interval_holds_what_it_says() -> None:
