@@ -24,6 +24,7 @@ from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.reader import EventReader
 from connectors.sources.recorded import read_file
 from dataflows.backtest import Recording
+from dataflows.recovery import damaged
 from dataflows.sampling import EVERYBODY, Estimate, Sample
 from dataflows.stored import StoredState, stored_state
 from dataflows.tallies import Tally
@@ -137,7 +138,10 @@ def run_preview(
     )
     now = request.now if request.at is None else request.at
     with _snapshot(loaded, plan, now) as (snapshot, is_pulled):
-        evidence = _of_state(asked, plan, stored, snapshot, request) if stored else None
+        try:
+            evidence = _of_state(asked, plan, stored, snapshot, request) if stored else None
+        except (codec.DamagedState, codec.ForeignState) as error:
+            raise damaged(loaded.root / ".usher", error) from error
         if evidence is None:
             asked, evidence = _of_recordings(loaded, plan, asked, request, progress)
         view = request.sample.of_snapshot(snapshot.snapshot)

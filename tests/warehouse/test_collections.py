@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audience_dsl.definitions import Collection, ColumnType, ModelSource, ParentModel, ParentPlan
+from dataflows.preparation import fresh_snapshots
+from project.folder import load_project
 from tests.warehouse.plans import AT, model, plan
 from warehouse.collections import digests_of
 from warehouse.errors import WarehouseError
@@ -161,6 +163,32 @@ def test_a_collection_that_is_newer_than_the_snapshot(tmp_path: Path) -> None:
     assert open_snapshot(folder).has_collections(digests_of(known))
     other = ParentPlan(bare.parent_model, bare.plan, (), (), (changed,))
     assert not open_snapshot(folder).has_collections(digests_of(other))
+
+
+_PROJECT = """
+parent_models:
+  users: {from: {csv: users.csv}, primary_key: user_id, properties: {email: string}}
+"""
+_PROFILES = """
+collections:
+  profiles: {parent_model: users, indexes: [email]}
+"""
+
+
+def test_a_job_that_starts_pulls_for_a_new_collection(tmp_path: Path) -> None:
+    versions: list[str] = []
+    for collections in ("", _PROFILES, _PROFILES):
+        (tmp_path / "usher.yml").write_text(_PROJECT + collections)
+        (tmp_path / "users.csv").write_text("user_id,email\nu1,a@x\n")
+        loaded = load_project(tmp_path, {}).loaded
+        assert loaded is not None
+        versions.append(fresh_snapshots(loaded, AT + len(versions))["users"].version)
+    assert versions[0] != versions[1] == versions[2]
+    assert loaded is not None
+    found = CollectionReader(
+        tmp_path, loaded.project.parent_models["users"], loaded.project.collections["profiles"]
+    )
+    assert found.get("email", "a@x") == [{"user_id": "u1", "email": "a@x"}]
 
 
 def test_damage_is_noticed(tmp_path: Path) -> None:
