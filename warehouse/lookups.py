@@ -161,7 +161,8 @@ def _mapped(path: Path) -> mmap.mmap | bytes:
 
 
 def _bytes(value: str | int) -> bytes:
-    return str(value).encode(errors="replace")
+    # A lone surrogate is no text, and equal to none.
+    return str(value).encode(errors="surrogatepass")
 
 
 _decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
