@@ -14,6 +14,9 @@ from dataflows.sampling import Sample
 
 _LONGEST_VALUE = 60
 
+# Below it, each whole number is a float.
+_EXACT = 1 << 53
+
 
 def json_lines(
     key: str, audience: AudienceDefinition, found: Preview, sample: Sample, unread: Sequence[str]
@@ -123,6 +126,8 @@ def _snapshot(found: Preview) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
     text = visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
