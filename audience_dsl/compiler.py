@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any as Value
 
 from audience_dsl.catalog import Catalog
+from audience_dsl.collections import collection
 from audience_dsl.conditions import ConditionResolver, Interned
 from audience_dsl.definitions import (
     AudienceDefinition,
+    Collection,
     ColumnType,
     EventCondition,
     EventModel,
@@ -99,6 +101,7 @@ class _Compiler:
         audiences = self._audiences(
             parents, parent_columns, events, event_properties, related, related_columns
         )
+        collections = self._collections(parents, parent_columns)
         destinations = self._settings("destinations")
         syncs: dict[str, Sync] = {}
         for key, entry in self._entries("syncs").items():
@@ -113,10 +116,11 @@ class _Compiler:
             audiences.definitions,
             destinations,
             syncs,
-            audiences.plans,
+            {key: _with_collections(plan, collections) for key, plan in audiences.plans.items()},
             dict(serving.values) if serving else {},
             settings("store", store) if store else None,
             {key: model for key, model in related.items() if model is not None},
+            collections,
         )
 
     def _once(self, section: str) -> Value:
@@ -218,6 +222,17 @@ class _Compiler:
             )
         return models, properties
 
+    def _collections(
+        self, parents: dict[str, ParentModel], columns: dict[str, KnownColumns | None]
+    ) -> dict[str, Collection]:
+        read = {}
+        for key, entry in self._entries("collections").items():
+            parent = entry.value.get("parent_model")
+            model, known = parents.get(parent), columns.get(parent)
+            if model is not None and known is not None:
+                read[key] = collection(key, entry.value, model, known, self._reader)
+        return read
+
     def _audiences(
         self,
         parents: dict[str, ParentModel],
@@ -243,6 +258,11 @@ class _Compiler:
         if not self._found.errors:
             audiences.compile(parents, events)
         return audiences
+
+
+def _with_collections(plan: ParentPlan, collections: dict[str, Collection]) -> ParentPlan:
+    own = [one for one in collections.values() if one.parent_model == plan.parent_model.key]
+    return replace(plan, collections=tuple(own))
 
 
 def _related(node: Node) -> Iterator[str]:

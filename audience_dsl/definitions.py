@@ -168,6 +168,22 @@ class RelatedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """Rows of a parent model that are looked up one by one, by its primary key or an index.
+
+    `indexes` are columns of texts or whole numbers; several rows may have one value.  `fields` are
+    the columns that a record has, in their order; `None` stands for all.
+    """
+
+    key: str
+    parent_model: str
+    indexes: tuple[str, ...] = ()
+    fields: tuple[str, ...] | None = None
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RelatedComparison:
     """A number that the related rows of one parent row give, compared: `sum of amount above 300`.
 
@@ -265,7 +281,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class ParentPlan:
-    """Everything needed to evaluate the audiences of one parent model.
+    """Everything needed to pull one parent model and to evaluate its audiences.
 
     `conditions[i]` says which events `plan.conditions[i]` counts; `predicates[i]` is the warehouse
     predicate whose outcome is bit `i`.
@@ -275,6 +291,7 @@ class ParentPlan:
     plan: Plan
     conditions: tuple[EventCondition, ...]
     predicates: tuple[WarehousePredicate, ...]
+    collections: tuple[Collection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,3 +310,4 @@ class Project:
     serving: Mapping[str, object] = field(default_factory=dict)
     store: Settings | None = None
     related_models: Mapping[str, RelatedModel] = field(default_factory=dict)
+    collections: Mapping[str, Collection] = field(default_factory=dict)

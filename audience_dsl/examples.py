@@ -56,6 +56,9 @@ audiences:
         - property: tier
           not_equals: staff
 
+collections:
+  reader_profiles: {parent_model: readers, indexes: [tier], fields: [tier, spent, genres]}
+
 destinations:
   crm: {type: webhook, url: https://crm.example.com/hook, secret: "${CRM_SECRET}"}
 syncs:

@@ -384,6 +384,30 @@ AUDIENCE = Record(
     ),
 )
 
+COLLECTION = Record(
+    "collection",
+    "Rows of a parent model that are looked up one by one in the snapshot in force, by the primary "
+    "key or an index.",
+    (
+        Field("parent_model", Name("parent_models"), "Whose rows they are.", required=True),
+        Field(
+            "indexes",
+            ListOf(COLUMN),
+            "Further columns by whose values rows are found, texts or whole numbers; several rows "
+            "may have one value.",
+            default="the primary key alone",
+        ),
+        Field(
+            "fields",
+            ListOf(COLUMN),
+            "The columns that a record has.",
+            default="the primary key and all properties of the parent model",
+        ),
+        _NAME,
+        _DESCRIPTION,
+    ),
+)
+
 SYNC = Record(
     "sync",
     "Sends an audience's entries and exits to a destination.",
@@ -427,6 +451,7 @@ SECTIONS: dict[str, Section] = {
         Section("related_models", MapOf(KEY, RELATED_MODEL), "What belongs to parent models."),
         Section("events", MapOf(KEY, EVENT), "The events that conditions count."),
         Section("audiences", MapOf(KEY, AUDIENCE), "The audiences."),
+        Section("collections", MapOf(KEY, COLLECTION), "What is looked up row by row."),
         Section("destinations", MapOf(KEY, DESTINATION), "Where transitions can be sent."),
         Section("syncs", MapOf(KEY, SYNC), "Which audience is sent where."),
     )

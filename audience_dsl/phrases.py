@@ -28,6 +28,7 @@ SINGULAR = {
     "related_models": "related model",
     "events": "event",
     "audiences": "audience",
+    "collections": "collection",
     "destinations": "destination",
     "syncs": "sync",
 }

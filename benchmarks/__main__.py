@@ -10,6 +10,7 @@ from benchmarks import results
 from benchmarks.backtest import backtests, peak_bytes
 from benchmarks.core import core_seconds
 from benchmarks.live import latencies
+from benchmarks.lookups import lookup_costs
 from benchmarks.memory import bytes_a_user
 from benchmarks.process import Failed
 from benchmarks.recovery import recovery
@@ -52,6 +53,12 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     # Fifty thousand a second are 20 µs each.
     yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
     yield Result("store: to a bare executemany", store.recording / store.bare, "×")
+    users = 100_000 if quick else 1_000_000
+    _tell(f"looking up {users:,} users")
+    found = lookup_costs(users)
+    yield Result("collections: a user looked up by the key, with the record", found.key, "µs", 50)
+    yield Result("collections: the same by an index", found.index, "µs", 50)
+    yield Result("collections: a pull with one index, to that without", found.pull, "×")
     yield from _recovery(day, quick=quick)
     yield from _switch(500_000 if quick else 5_000_000)
     _tell("memory of a million users")

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from audience_dsl.definitions import Project
-from audience_dsl.instants import read_instant
 from cli.compiling import compile_core
 from cli.failures import MISTAKE, environment_failures, fail
+from cli.parameters import Instant
+from cli.recordings import file_sources, reading_progress, recordings_of
 from cli.validate import load_or_exit
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.formats import FORMATS
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, Result, run_backtest
 from dataflows.outputs import SUFFIXES
-from dataflows.preparation import STANDARD_INPUT
-
-
-class Instant(click.ParamType[int]):
-    """ISO 8601 in any zone, UTC without one; or epoch seconds, milliseconds or microseconds."""
-
-    name = "instant"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        instant = value if isinstance(value, int) else read_instant(value)
-        if instant is None:
-            self.fail(f"{value!r} is no instant; write it as 2026-03-01T10:00:00Z", param, ctx)
-        return instant
 
 
 @click.command()
@@ -139,7 +123,7 @@ def backtest(
             output=output,
             snapshots=snapshots,
         )
-        with _progress(sum(one.file.size for one in recordings)) as advance:
+        with reading_progress(sum(one.file.size for one in recordings)) as advance:
             result = run_backtest(loaded, request, advance)
     print_json(result) if summary == "json" else print_tables(result)
 
@@ -178,44 +162,11 @@ def _check(
 def _recordings(
     project: Project, root: Path, only: str | None, form: str | None
 ) -> list[Recording]:
-    """The files of the project's file sources, in the order of their names."""
-    sources = [
-        source
-        for source in project.sources.values()
-        if source.type == "file"
-        and source.options["path"] != STANDARD_INPUT
-        and (only is None or source.key == only)
-    ]
+    sources = [one for one in file_sources(project) if only is None or one.key == only]
     if not sources:
         which = f"source '{only}'" if only else "the project"
         fail(f"{which} has no recorded files; name some with --events PATH", MISTAKE)
-    patterns = {source.key: str(root / str(source.options["path"])) for source in sources}
-    owners = {
-        file.path.absolute(): source
-        for source in sources
-        for file in find_files([patterns[source.key]])
-    }
-    return [
-        Recording(file, owner.key, form or _text(owner.options.get("format")))
-        for file in find_files(patterns.values())
-        for owner in [owners[file.path.absolute()]]
-    ]
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _size: None
-        return
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=total)
-        yield lambda size: bar.advance(task, size)
+    return recordings_of(sources, root, form)
 
 
 def print_json(result: Result) -> None:

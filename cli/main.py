@@ -26,6 +26,7 @@ _VERBS = {
     "pull": "pull",
     "pulls": "pulls",
     "freshness": "freshness",
+    "preview": "preview",
     "members": "members",
     "user": "user",
     "transitions": "transitions",

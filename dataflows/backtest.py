@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -171,7 +171,8 @@ def _dated(loaded: LoadedProject, request: Request, start: int, until: int, spar
     for number, (parent, plan) in enumerate(plans.items()):
         if request.snapshots is None:
             warehouse = loaded.project.warehouse
-            dated.first[parent] = pull(loaded.root, warehouse, plan, start, store=spare)
+            asked = replace(plan, collections=())
+            dated.first[parent] = pull(loaded.root, warehouse, asked, start, store=spare)
             continue
         found = dated_snapshots(request.snapshots, plan, spare / str(number))
         first = in_force(found, start)

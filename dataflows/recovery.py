@@ -36,8 +36,8 @@ from engine.group import KeyGroup
 from engine.hashing import GROUPS
 from project.folder import LoadedProject
 
-_RECOVERY = "recovery"
-_STATE = "state"
+RECOVERY = "recovery"
+STATE = "state"
 _AUDIENCES = "audiences"
 
 # The steps of the flow that something is stored of.
@@ -93,8 +93,8 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
     Raises:
         JobRefused: the store is damaged.
     """
-    recovery = usher_folder(loaded.root) / _RECOVERY
-    state = usher_folder(loaded.root) / _STATE
+    recovery = usher_folder(loaded.root) / RECOVERY
+    state = usher_folder(loaded.root) / STATE
     log = StateLog(state)
     journal = SwitchJournal(usher_folder(loaded.root))
     known = known_audiences(loaded.project)
@@ -106,7 +106,7 @@ def open_recovery(loaded: LoadedProject) -> Recovery:
     stored = _read_known(recovery)
     try:
         rows = read_resumption(recovery)
-        groups = _verified(rows, stored)
+        groups = verified_groups(rows, stored)
         shares = _shares(rows)
         clock = max((one.clock for one in groups), default=ALWAYS)
         switches = _switches(journal, clock)
@@ -141,14 +141,14 @@ def join_recovery(
     The first process alone opens Bytewax's database; the others are given `nothing`, an empty
     folder.
     """
-    folder = nothing if share.number else usher_folder(root) / _RECOVERY
+    folder = nothing if share.number else usher_folder(root) / RECOVERY
     try:
         switches = _switches(SwitchJournal(usher_folder(root)), clock)
     except BrokenSeal as error:
         raise damaged(usher_folder(root), error) from error
     return Recovery(
         RecoveryConfig(folder, None),  # type: ignore[no-untyped-call]
-        StateLog(usher_folder(root) / _STATE),
+        StateLog(usher_folder(root) / STATE),
         shares,
         clock,
         switches,
@@ -160,7 +160,7 @@ def forget_state(root: Path) -> None:
 
     What it has told is not its state: that stays, and what it tells anew is held against it.
     """
-    for name in (_RECOVERY, _STATE):
+    for name in (RECOVERY, STATE):
         folder = usher_folder(root) / name
         if folder.exists():
             shutil.rmtree(folder)
@@ -173,7 +173,7 @@ def with_stored_audiences(loaded: LoadedProject) -> LoadedProject:
     Raises:
         JobRefused: the store is damaged.
     """
-    folder = usher_folder(loaded.root) / _RECOVERY
+    folder = usher_folder(loaded.root) / RECOVERY
     known = _read_known(folder) if folder.exists() else {}
     return replace(loaded, project=with_known(loaded.project, known))
 
@@ -220,8 +220,8 @@ def _switches(journal: SwitchJournal, clock: int) -> tuple[Switch, ...]:
     return () if clock == ALWAYS else after(journal.read(), clock)
 
 
-def _verified(rows: list[StoredRow], parent_models: Collection[str]) -> list[StoredGroup]:
-    """All groups, if the rows are one moment's and none is missing.
+def verified_groups(rows: Sequence[StoredRow], parent_models: Collection[str]) -> list[StoredGroup]:
+    """All groups of the parent models, if the rows are one moment's and none is missing.
 
     Every step reaches every group, so all of them have been stored at the same epochs, and with the
     same clock.  The sources may have been asked once more, when nothing had come of it yet.  Parent

@@ -101,6 +101,14 @@ class Member(NamedTuple):
     sequence: int
 
 
+class Memberships(NamedTuple):
+    """Of `ids`, user `users[i]` is in the audience of number `audiences[i]` in the plan."""
+
+    ids: Texts
+    users: Int64s
+    audiences: Int32s
+
+
 class KeyGroup:
     """The memberships of one key group; `group` is its number, or `None` for all users.
 
@@ -394,6 +402,13 @@ class KeyGroup:
             )
             for cell in inside
         )
+
+    def memberships(self) -> Memberships:
+        """The same for many: everybody who is known, and who is in which audience."""
+        columns = to_columns(self._state)
+        users = np.repeat(np.arange(columns.users), columns.member_counts)
+        inside = np.flatnonzero(columns.member_sequences & 1)
+        return Memberships(columns.ids, users[inside], columns.member_audiences[inside])
 
     def dump(self) -> bytes:
         """The whole state.  Differences are counted from here on."""

@@ -65,6 +65,6 @@ def _answering(found: WarehouseSnapshot, plan: ParentPlan, store: Path) -> Wareh
             "models that these ask about are not kept with it; leave it out of the folder"
         )
     source = ModelSource(parquet=str(found.attributes_path.absolute()))
-    asked = replace(plan, parent_model=replace(plan.parent_model, source=source))
+    asked = replace(plan, parent_model=replace(plan.parent_model, source=source), collections=())
     anew = pull(found.folder, None, asked, found.taken_at, store=store)
     return replace(anew, manifest=msgspec.structs.replace(anew.manifest, version=found.version))

@@ -21,6 +21,7 @@ from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.registry import open_relation
 from connectors.warehouses.sandbox import open_sandbox
 from warehouse.attributes import Attributes, copy_columns, declared_types
+from warehouse.collections import write_collections
 from warehouse.columns import readings_of, text_columns
 from warehouse.patterns import PatternNumbers, rearranged
 from warehouse.pull import answers_of, key_sql, write_answers, write_manifest
@@ -40,9 +41,10 @@ _NEWER = "newer.parquet"
 
 
 def can_answer(before: WarehouseSnapshot, plan: ParentPlan) -> bool:
-    """Whether the snapshot's attributes have all columns that the plan's new predicates ask for."""
+    """Whether the snapshot's attributes have all columns that the plan asks for."""
     known = before.manifest.columns
     wanted = declared_types(plan)
+    looked_up = {name for one in plan.collections for name in (*one.indexes, *(one.fields or ()))}
     return (
         before.is_of(plan.parent_model)
         and all(
@@ -50,6 +52,7 @@ def can_answer(before: WarehouseSnapshot, plan: ParentPlan) -> bool:
             for one in plan.predicates
         )
         and all(known.get(name) == type_ for name, type_ in wanted.items())
+        and looked_up <= known.keys()
     )
 
 
@@ -81,10 +84,13 @@ def write_new_answers(
     patterns, pattern_of = numbers.finish()
     view = before.snapshot._replace(patterns=patterns, pattern_of=pattern_of)
     write_arrays(aside, view, before.attribute_rows)
-    predicates = (*known, *fresh)
-    write_manifest(
-        aside, msgspec.structs.replace(before.manifest, version=version, predicates=predicates)
+    manifest = msgspec.structs.replace(
+        before.manifest,
+        version=version,
+        predicates=(*known, *fresh),
+        collections=write_collections(aside, plan, before.manifest.columns),
     )
+    write_manifest(aside, manifest)
 
 
 def can_be_updated(before: WarehouseSnapshot, plan: ParentPlan) -> bool:

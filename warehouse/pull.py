@@ -25,6 +25,7 @@ from connectors.warehouses.sandbox import open_sandbox
 from engine.inputs import Snapshot
 from engine.plan import Int32s, Int64s
 from warehouse.attributes import Attributes, copy_attributes
+from warehouse.collections import write_collections
 from warehouse.errors import WarehouseError, explained
 from warehouse.patterns import PatternNumbers, words_sql
 from warehouse.readings import stripped
@@ -135,6 +136,7 @@ def write_answers(
         columns=dict(attributes.columns),
         related={source_digest(of): dict(columns) for of, columns in related.columns},
         unreadable=dict(attributes.unreadable),
+        collections=write_collections(aside, plan, attributes.columns),
     )
     write_manifest(aside, manifest)
 

@@ -7,7 +7,7 @@ processes share them.  The attributes stay in Parquet, for mappings and for peop
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from audience_dsl.definitions import (
+    Collection,
     ColumnType,
     ParentModel,
     ParentPlan,
@@ -51,6 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, ColumnType]  # of the attributes
     related: dict[str, dict[str, ColumnType]]  # columns of related models, by `source_digest`
     unreadable: dict[str, int]  # values that are missing because they do not read as declared
+    collections: dict[str, str] = {}  # digests of what can be looked up, by key
 
 
 class _Format(msgspec.Struct, frozen=True):
@@ -97,8 +99,12 @@ class WarehouseSnapshot:
         return self.manifest.source == source_digest(model)
 
     def serves(self, plan: ParentPlan) -> bool:
-        """Whether a job can evaluate the plan with it."""
-        return self.is_of(plan.parent_model) and self.covers(plan.predicates)
+        """Whether a job can go on with it: it has the plan's bits, and its collections."""
+        return (
+            self.is_of(plan.parent_model)
+            and self.covers(plan.predicates)
+            and self.has_collections(plan.collections)
+        )
 
     def serving(self, predicates: Sequence[WarehousePredicate]) -> WarehouseSnapshot:
         """The same users with the bits of these predicates alone, in this order.
@@ -123,6 +129,11 @@ class WarehouseSnapshot:
             manifest=msgspec.structs.replace(self.manifest, predicates=wanted),
             snapshot=self.snapshot._replace(patterns=patterns),
         )
+
+    def has_collections(self, collections: Iterable[Collection]) -> bool:
+        """Whether these collections can be looked up in it."""
+        known = self.manifest.collections
+        return all(known.get(one.key) == collection_digest(one) for one in collections)
 
     def lookup(self, user_ids: Sequence[str]) -> Int64s:
         """The row of each user in `snapshot`, -1 for users that the warehouse does not know."""
@@ -220,6 +231,12 @@ def write_arrays(folder: Path, snapshot: Snapshot, attribute_rows: Int64s) -> No
 def digest_of(predicate: WarehousePredicate) -> str:
     """Equal for equal predicates."""
     return hashlib.blake2b(repr(predicate).encode(), digest_size=8).hexdigest()
+
+
+def collection_digest(collection: Collection) -> str:
+    """Equal for collections whose files are equal."""
+    meaning = repr((collection.parent_model, collection.indexes, collection.fields))
+    return hashlib.blake2b(meaning.encode(), digest_size=8).hexdigest()
 
 
 def source_digest(model: ParentModel | RelatedModel) -> str:

@@ -88,6 +88,14 @@ class Versions:
         except FileNotFoundError:
             return False
 
+    def stamp(self) -> object:
+        """Differs from what it was whenever another version has taken force; cheap to ask."""
+        try:
+            found = self._pointer.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only one who changes something; what a crash has left is removed.
