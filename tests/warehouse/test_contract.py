@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,21 @@ def test_a_million_rows(place: Place, million: ModelSource) -> None:
     bits = snapshot.snapshot.patterns[snapshot.snapshot.pattern_of, 0]
     assert (bits & 1).sum() == 500_000
     assert users_with(snapshot, 1) == {"u999999"}
+
+
+@pytest.mark.parametrize("column", ["day", "moment"])
+def test_rows_that_have_not_changed_are_left_out(place: Place, column: str) -> None:
+    moment = "DATETIME" if place.dialect == "mysql" else "TIMESTAMP"
+    place.run(
+        "DROP TABLE IF EXISTS dated",
+        f"CREATE TABLE dated (user_id VARCHAR(9), day DATE, moment {moment})",
+        "INSERT INTO dated VALUES ('old', '2026-01-31', '2026-01-31 23:59:59'), "
+        "('new', '2026-02-01', '2026-02-01 00:00:00'), ('none', NULL, NULL)",
+    )
+    source = replace(place.source("dated"), since=(column, "2026-02-01"))
+    known = Comparison("user_id", "exists", True, ColumnType.STRING)
+    snapshot = pull(place.root, place.settings, plan(model(source), known), AT)
+    assert users_with(snapshot, 0) == {"new", "none"}
 
 
 def test_columns_that_vanish_change_or_grow(place: Place) -> None:
