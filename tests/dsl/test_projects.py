@@ -146,13 +146,16 @@ def test_cron_expressions_that_do_not_fire_as_written_are_refused(cron: str) -> 
     assert [one.code for one in compiled(text).diagnostics] == ["wrong-value"]
 
 
-def test_free_options_keep_texts_that_look_like_numbers() -> None:
-    text = "warehouse: {type: postgres, port: 5432, user: 0123, password: ${P}, tls: true}"
+def test_options_that_are_texts_keep_those_that_look_like_numbers() -> None:
+    text = (
+        "warehouse: {type: postgres, host: 10, database: 007, port: 5432, user: 0123, "
+        "password: '${P}'}"
+    )
     project = compiled(text, {"P": "12345"}).project
     assert project is not None
     assert project.warehouse is not None
     assert project.warehouse.options == {
-        "port": 5432, "user": "0123", "password": "12345", "tls": True,
+        "host": "10", "database": "007", "port": 5432, "user": "0123", "password": "12345",
     }  # fmt: skip
 
 
