@@ -34,7 +34,7 @@ from dataflows.steps import GroupTransitions, Step
 from dataflows.summary import RecordCounts, Summary
 from dataflows.switches import Switch
 from project.folder import LoadedProject
-from warehouse.dated import dated_snapshots, in_force
+from warehouse.dated import dated_snapshots, dated_versions, in_force
 from warehouse.pull import pull
 from warehouse.snapshot import WarehouseSnapshot
 
@@ -120,6 +120,12 @@ def run_backtest(
     with ExitStack() as resources:
         resources.enter_context(without_cycle_search())
         ordering = resources.enter_context(Ordering())
+        pulls = (
+            [] if request.snapshots is None else dated_versions(request.snapshots, project.plans)
+        )
+        output = request.output and resources.enter_context(
+            open_output(request.output, plans, pulls)
+        )
         span = _read(loaded, request, ordering, records, dead_letters, progress)
         start = span.earliest if request.start is None else request.start
         if start is None or (request.until is not None and request.until < start):
@@ -128,10 +134,6 @@ def run_backtest(
         until = max(start, span.latest or start) if request.until is None else request.until
         store = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="usher-")))
         dated = _dated(loaded, request, start, until, store)
-        pulls = [version for switch in dated.switches for version in switch.versions.values()]
-        output = request.output and resources.enter_context(
-            open_output(request.output, plans, pulls)
-        )
         chronicle = Chronicle(plans, request.audiences, pulls)
         clock = VirtualClock(start, until, dated.switches)
 

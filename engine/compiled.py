@@ -6,7 +6,8 @@ on disk, so that only the very first start compiles.
 
 Numba notices when a kernel's own file changes, but not when a kernel that it calls does, so a
 cache beside the sources could run a mixture of old and new code.  The cache therefore lives in a
-folder named after the content of all kernels.
+folder named after the content of all kernels; and after their places and dates, by which Numba
+finds what it has compiled: so a folder is good for one installation, and good as a whole.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ _R = TypeVar("_R")
 _KERNELS_IN = ("engine", "connectors/sources")
 
 
-def _cache_folder() -> Path:
+def cache_folder(root: Path) -> Path:
+    """Where the kernels of an installation in the folder `root` are kept."""
     digest = hashlib.blake2b(digest_size=8)
-    root = Path(__file__).parent.parent
     for source in sorted(one for folder in _KERNELS_IN for one in (root / folder).glob("*.py")):
+        digest.update(f"{source} {source.stat().st_mtime_ns}\n".encode())
         digest.update(source.read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "usher" / f"kernels-{digest.hexdigest()}"
 
 
-CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or _cache_folder())
+CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder(Path(__file__).parent.parent))
 # Whether kernels run as plain Python.
 INTERPRETED: bool = numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ Rows of related models are not kept with a version and cannot be asked again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from warehouse.errors import WarehouseError
 from warehouse.pull import pull
 from warehouse.snapshot import WarehouseSnapshot, open_snapshot
 from warehouse.versions import Versions
+
+
+def dated_versions(folder: Path, parent_models: Iterable[str]) -> list[str]:
+    """The names of all versions of some parent models below a snapshots folder."""
+    return [name for key in parent_models for name in Versions(folder, key).names()]
 
 
 def dated_snapshots(folder: Path, plan: ParentPlan, spare: Path) -> list[WarehouseSnapshot]:
