@@ -32,7 +32,7 @@ run: $(READY) ## The long-lived job on a project: make run PROJECT=path/to/proje
 	@$(BIN)/usher -C $(or $(PROJECT),$(error say which project: make run PROJECT=path/to/project)) run
 
 .PHONY: test
-test: $(READY) ## The tests (under 6 minutes on 2 cores)
+test: $(READY) ## The tests (some 8 minutes on 2 cores)
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q --ignore tests/faults --ignore tests/kafka --ignore tests/cluster
 
 .PHONY: test-faults

@@ -177,7 +177,8 @@ class LiveClock:
 
     def _to_reconcile(self) -> int | None:
         """The next key group, once all that had happened before the start has been evaluated."""
-        if self._reconciled == GROUPS or not all(self._caught_up.values()):
+        is_ready = self.has_passed_start and all(self._caught_up.values())
+        if self._reconciled == GROUPS or not is_ready:
             return None
         self._reconciled += 1
         return self._reconciled - 1

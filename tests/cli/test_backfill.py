@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
     define(root, BEFORE)
     append(root, page("u2", 1, now(-90 * MINUTE)), page("u2", 2, now(-90 * MINUTE)))
     append(root, page("u1", 3, now(-10 * MINUTE)), page("u1", 4, now(-5 * MINUTE)))
-    append(root, page("u3", 5, now(-59 * MINUTE)), page("u3", 6, now(-30 * MINUTE)))
+    append(root, page("u3", 5, now(-45 * MINUTE)), page("u3", 6, now(-30 * MINUTE)))
     return root
 
 

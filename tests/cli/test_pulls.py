@@ -17,7 +17,7 @@ from schedules.freshness import freshness_of, state_of
 from tests.cli.jobs import PATIENCE, USHER, eventually, running
 from tests.cli.projects import changed, write_project
 from warehouse.history import Pull, Trigger
-from warehouse.refresh import Request, history_of, refresh
+from warehouse.refresh import Request, history_of, refresh, roll_back
 
 PAGES = {"parent_model": "users", "where": {"did_not_perform": "page_viewed", "within": "2s"}}
 
@@ -261,3 +261,28 @@ sys.argv[0] = "usher"
 main()
 """
     return [sys.executable, "-c", code]
+
+
+def test_a_pull_and_the_return_from_it_take_force_in_a_running_job(project: Path) -> None:
+    rich = {"parent_model": "users", "where": {"property": "ltv", "greater_than": 100}}
+    grown = {"parent_model": "users", "where": {"property": "age", "at_least": 5}}
+    young = {"parent_model": "users", "where": {"property": "age", "exists": False}}
+    (project / "users.csv").write_text("user_id,ltv,age\nu1,20,5\nu2,5,\n")
+    with_audiences(project, grown=grown, quiet=PAGES, rich=rich)
+    with running(project) as one:
+        one.await_told(("u1", "entered", "grown", "initial"))
+        # One predicate more, and the others in another order: a partial pull.
+        with_audiences(project, rich=rich, quiet=PAGES, young=young, grown=grown)
+        one.await_told(("u2", "entered", "young", "definition_changed"))
+        (project / "users.csv").write_text("user_id,ltv,age\nu1,20,\nu2,500,8\n")
+        assert pulled(project).moved == 2
+        one.await_told(
+            ("u1", "exited", "grown", "warehouse_pull"),
+            ("u1", "entered", "young", "warehouse_pull"),
+            ("u2", "entered", "grown", "warehouse_pull"),
+            ("u2", "entered", "rich", "warehouse_pull"),
+            ("u2", "exited", "young", "warehouse_pull"),
+        )
+        roll_back(project, loaded_from(project).project.plans["users"], wall_clock())
+        one.await_told(("u2", "exited", "rich", "warehouse_pull"))
+        assert one.stop() == 0

@@ -82,6 +82,13 @@ class TestLiveClock:
         ]
         assert told(clock.steps("web", {}, None, True, 150)) == [(None, [], 140)]
 
+    def test_nothing_is_reconciled_before_the_start(self) -> None:
+        clock = self.clock()
+        early = list(clock.steps("web", events(103), 103, True, 105))
+        assert told(early) == [(START, [], START), (None, [103], 95)]
+        assert [step.reconciled for step in early] == [None, None]
+        assert [step.reconciled for step in clock.steps("web", {}, None, True, 112)] == [0]
+
     def test_a_source_that_is_behind_holds_time_back(self) -> None:
         clock = self.clock()
         assert told(clock.steps("web", events(20, 50), 50, False, 150)) == [(None, [20, 50], 50)]

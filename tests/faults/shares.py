@@ -1,4 +1,4 @@
-"""How many jobs are killed, and where: by default 50, two of five on Kafka."""
+"""How many jobs are killed, and where: by default 50, one of five on Kafka."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import os
 # Killed jobs a story, and stories.
 KILLS = 10
 _STORIES = int(os.environ.get("USHER_FAULT_STORIES", "5"))
-KAFKA_STORIES = _STORIES * 2 // 5
+KAFKA_STORIES = _STORIES // 5
 FILE_STORIES = _STORIES - KAFKA_STORIES
