@@ -8,7 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WORKERS ?= 2
+# One more than there are cores: many tests wait for processes that they have started.
+WORKERS ?= 3
 
 ##@ Start here
 
