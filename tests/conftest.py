@@ -17,7 +17,7 @@ from cli.compiling import compile_core
 
 settings.register_profile(
     "default",
-    max_examples=150,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     database=None,
