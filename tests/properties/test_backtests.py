@@ -7,7 +7,6 @@ or before they happened.  What is written must be what the oracle says, in its o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,17 +16,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from connectors.sources.arrivals import ArrivalPolicy
-from connectors.sources.recorded import find_files
-from dataflows.backtest import Recording, Request, Result, run_backtest
-from project.folder import LoadedProject, load_project
+from dataflows.backtest import Request, Result, run_backtest
+from project.folder import LoadedProject
 from tests import oracle
-from tests.harness import SCHEMA, Rig
-from tests.properties.definitions import KINDS
+from tests.harness import Rig
 from tests.properties.histories import Recordings, decode_recordings
-
-AUDIENCES = st.one_of(KINDS["nested"], KINDS["seen"], KINDS["in_audience"], KINDS["at_most"])
-POLICIES = {"event": ArrivalPolicy.EVENT, "arrival": ArrivalPolicy.RECORDED}
+from tests.properties.recorded import (
+    AUDIENCES,
+    POLICIES,
+    begins_before,
+    history_of,
+    recordings_in,
+    transition,
+    written,
+)
 
 
 @pytest.mark.parametrize("clock", POLICIES)
@@ -38,16 +40,8 @@ def test_against_oracle(
 ) -> None:
     recordings = decode_recordings(encoded)
     rig = Rig(audiences)
-    assume(any(listened_to(rig, recordings)))
-    history, until = oracle.recorded(
-        rig.definition,
-        recordings.files,
-        clock,
-        recordings.rows,
-        recordings.start,
-        recordings.until,
-    )
-    assume(any(isinstance(step, oracle.Pull) and step.at <= until for step in history))
+    history, until = history_of(rig, recordings, clock)
+    assume(begins_before(history, until))
     with TemporaryDirectory() as folder:
         loaded = written(Path(folder), audiences, recordings)
         result, found = _run(loaded, clock, recordings, workers)
@@ -58,38 +52,12 @@ def test_against_oracle(
     assert result.records.read == sum(map(len, recordings.files.values()))
 
 
-def listened_to(rig: Rig, recordings: Recordings) -> Iterator[bool]:
-    names = {model["type"] for model in rig.definition["events"].values()}
-    for records in recordings.files.values():
-        for record in records:
-            yield record.get("event", record["type"]) in names
-
-
-def written(root: Path, audiences: dict[str, Any], recordings: Recordings) -> LoadedProject:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "schema.yml").write_text(SCHEMA)
-    (root / "audiences.yml").write_text(json.dumps({"audiences": audiences}))
-    columns = ("plan", "ltv", "vip")
-    lines = ["user_id,plan,ltv,vip"]
-    for user, row in recordings.rows.items():
-        values = ["" if row.get(name) is None else str(row[name]).lower() for name in columns]
-        lines.append(",".join([user, *values]))
-    (root / "users.csv").write_text("\n".join(lines) + "\n")
-    events = root / "events"
-    events.mkdir()
-    for name, records in recordings.files.items():
-        (events / name).write_text("".join(json.dumps(record) + "\n" for record in records))
-    loading = load_project(root, {})
-    assert loading.loaded is not None, loading.diagnostics
-    return loading.loaded
-
-
 def _run(
     loaded: LoadedProject, clock: str, recordings: Recordings, workers: int
 ) -> tuple[Result, list[oracle.Transition]]:
     output = loaded.root / "out.jsonl"
     request = Request(
-        [Recording(file, None, "segment") for file in find_files([loaded.root / "events"])],
+        recordings_in(loaded),
         POLICIES[clock],
         recordings.start,
         recordings.until,
@@ -98,16 +66,3 @@ def _run(
     )
     result = run_backtest(loaded, request)
     return result, [transition(json.loads(line)) for line in output.read_text().splitlines()]
-
-
-def transition(record: dict[str, Any]) -> oracle.Transition:
-    message_id = record["cause"].get("message_id", "")
-    return oracle.Transition(
-        oracle.read_instant(record["effective_at"]),
-        record["user_id"],
-        record["audience"],
-        record["sequence"],
-        record["type"],
-        record["cause"]["kind"],
-        "" if len(message_id) == 32 else message_id,
-    )

@@ -11,16 +11,23 @@ from typing import Any
 
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.sources.recorded import find_files
-from dataflows.backtest import Recording, Request, run_backtest
+from dataflows.backtest import Request, run_backtest
 from project.folder import LoadedProject
 from tests import oracle
 from tests.harness import Rig
 from tests.properties.histories import BASE, SECOND, Recordings, decode_recordings
-from tests.properties.test_backtests import AUDIENCES, POLICIES, listened_to, transition, written
+from tests.properties.recorded import (
+    AUDIENCES,
+    POLICIES,
+    history_of,
+    recordings_in,
+    transition,
+    write_users,
+    written,
+)
 from warehouse.errors import WarehouseError
 from warehouse.pull import pull
 
@@ -41,12 +48,7 @@ def _rows(random: Random) -> dict[str, dict[str, Any]]:
 
 def _keep(loaded: LoadedProject, rows: dict[str, dict[str, Any]], at: int, folder: Path) -> None:
     """Take a snapshot at an instant, and put it to the others."""
-    columns = ("plan", "ltv", "vip")
-    lines = ["user_id,plan,ltv,vip"]
-    for user, row in rows.items():
-        values = ["" if row.get(name) is None else str(row[name]).lower() for name in columns]
-        lines.append(",".join([user, *values]))
-    (loaded.root / "users.csv").write_text("\n".join(lines) + "\n")
+    write_users(loaded.root, rows)
     with TemporaryDirectory() as store:
         plan = loaded.project.plans["users"]
         taken = pull(loaded.root, None, plan, at, store=Path(store))
@@ -61,8 +63,7 @@ def test_against_oracle(clock: str, audiences: dict[str, Any], encoded: bytes, s
     recordings = decode_recordings(encoded)._replace(start=BASE + random.randrange(4) * SECOND)
     recordings = recordings._replace(until=BASE + random.randrange(10, 60) * SECOND)
     rig = Rig(audiences)
-    assume(any(listened_to(rig, recordings)))
-    history, until = _history(rig, recordings, clock)
+    history, until = history_of(rig, recordings, clock)
     assert recordings.start is not None
     pulls = sorted(recordings.start + random.randrange(60) * SECOND for _ in range(4))
     with TemporaryDirectory() as name:
@@ -87,17 +88,6 @@ def test_against_oracle(clock: str, audiences: dict[str, Any], encoded: bytes, s
             assert one["cause"]["pull"] == taken
 
 
-def _history(rig: Rig, recordings: Recordings, clock: str) -> tuple[list[oracle.Step], int]:
-    return oracle.recorded(
-        rig.definition,
-        recordings.files,
-        clock,
-        recordings.rows,
-        recordings.start,
-        recordings.until,
-    )
-
-
 def _instant(step: oracle.Step) -> int:
     return step.arrival if isinstance(step, oracle.Event) else step.at
 
@@ -119,7 +109,7 @@ def _request(
     dated: Path,
 ) -> Request:
     return Request(
-        [Recording(file, None, "segment") for file in find_files([loaded.root / "events"])],
+        recordings_in(loaded),
         POLICIES[clock],
         recordings.start,
         recordings.until,

@@ -11,19 +11,22 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from connectors.sources.recorded import find_files
-from dataflows.backtest import Recording
 from dataflows.preview import Preview, Request, Size, run_preview
 from dataflows.sampling import Sample
 from engine.hashing import stable_hashes
 from engine.texts import Texts
 from tests import oracle
 from tests.harness import Rig
-from tests.properties.definitions import KINDS, Tree
+from tests.properties.definitions import Tree
 from tests.properties.histories import decode_recordings
-from tests.properties.test_backtests import POLICIES, listened_to, written
-
-AUDIENCES = st.one_of(KINDS["nested"], KINDS["seen"], KINDS["in_audience"], KINDS["at_most"])
+from tests.properties.recorded import (
+    AUDIENCES,
+    POLICIES,
+    begins_before,
+    history_of,
+    recordings_in,
+    written,
+)
 
 
 @pytest.mark.parametrize("clock", POLICIES)
@@ -34,16 +37,8 @@ def test_against_oracle(
 ) -> None:
     recordings = decode_recordings(encoded)
     rig = Rig(audiences)
-    assume(any(listened_to(rig, recordings)))
-    history, at = oracle.recorded(
-        rig.definition,
-        recordings.files,
-        clock,
-        recordings.rows,
-        recordings.start,
-        recordings.until,
-    )
-    assume(any(isinstance(step, oracle.Pull) and step.at <= at for step in history))
+    history, at = history_of(rig, recordings, clock)
+    assume(begins_before(history, at))
     is_seen = audiences["a0"].get("members") == "seen"
     parts = [] if is_seen else list(_parts(_plain(audiences["a0"]["where"])))
     defined = {
@@ -60,7 +55,7 @@ def test_against_oracle(
 
     with TemporaryDirectory() as folder:
         loaded = written(Path(folder), audiences, recordings)
-        files = [Recording(one, None, "segment") for one in find_files([loaded.root / "events"])]
+        files = recordings_in(loaded)
         request = Request(
             "a0", 0, at, files, policy=POLICIES[clock], sample=Sample(share), members=100
         )

@@ -22,6 +22,7 @@ from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
 from project.folder import load_project
 from tests import oracle
+from tests.properties.recorded import transition
 
 AT = oracle.read_instant("2026-03-01T10:00:00Z")
 EVENT = {"type": "page", "timestamp": "2026-03-01T10:00:00Z", "messageId": "m"}
@@ -194,7 +195,7 @@ def _backtest(
     run_backtest(
         loading.loaded, Request(recordings, ArrivalPolicy.EVENT, None, None, output=output)
     )
-    return [_transition(json.loads(line)) for line in output.read_text().splitlines()]
+    return [transition(json.loads(line)) for line in output.read_text().splitlines()]
 
 
 def _write(file: Path, rows: list[Any], types: dict[str, Any]) -> None:
@@ -205,15 +206,3 @@ def _write(file: Path, rows: list[Any], types: dict[str, Any]) -> None:
             values = [None if one is None else Decimal(str(one)) for one in values]
         columns[name] = pa.array(values, type_)
     pq.write_table(pa.table(columns), file)
-
-
-def _transition(record: dict[str, Any]) -> oracle.Transition:
-    return oracle.Transition(
-        oracle.read_instant(record["effective_at"]),
-        record["user_id"],
-        record["audience"],
-        record["sequence"],
-        record["type"],
-        record["cause"]["kind"],
-        record["cause"].get("message_id", ""),
-    )
