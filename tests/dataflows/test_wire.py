@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,3 +75,29 @@ def test_what_arrives_is_ready_for_the_core() -> None:
     ]
     assert all(column.flags.aligned and not column.flags.writeable for column in columns)
     assert [column.dtype for column in columns] == [np.int64, np.uint8, np.int64, np.int32]
+
+
+_PICKLED_BY_A_JOB = """
+import pickle
+import sys
+
+from dataflows.realtime import flow_of
+from tests.engine.columns import Seen, inputs_of
+
+flow_of(sys.argv[1])
+sys.stdout.buffer.write(pickle.dumps(inputs_of([Seen("u", 1)] * 1000)))
+"""
+
+
+def test_a_job_packs_what_its_processes_send_each_other(tmp_path: Path) -> None:
+    (tmp_path / "project.yml").write_text(
+        "sources: {web: {type: file, format: segment, path: events.jsonl}}\n"
+        "events: {page: {source: web, type: page, parent_model: users}}\n"
+        "parent_models: {users: {from: {csv: users.csv}, primary_key: user_id}}\n"
+        "audiences: {keen: {parent_model: users, where: "
+        "{performed: page, at_least: 2, within: 10m}}}\n"
+    )
+    (tmp_path / "users.csv").write_text("user_id\nu1\n")
+    command = [sys.executable, "-c", _PICKLED_BY_A_JOB, str(tmp_path)]
+    sent = subprocess.run(command, capture_output=True, check=True).stdout
+    assert wire.packed(inputs_of([Seen("u", 1)] * 1000)) in sent
