@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -11,7 +12,7 @@ import click
 
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
-from engine.compiled import CACHE_FOLDER, INTERPRETED
+from engine.compiled import CACHE_FOLDER, INTERPRETED, KERNELS
 from engine.group import KeyGroup
 from engine.inputs import Snapshot
 from project.folder import LoadedProject, load_project
@@ -19,6 +20,10 @@ from warehouse.pull import pull
 
 # Exists once everything is compiled: a process that was stopped midway leaves some of it.
 _DONE = CACHE_FOLDER / "complete"
+
+# Seconds after which the kernels of other releases and installations are removed that nobody has
+# started: some 40 MB each.
+_KEPT_FOR = 30 * 86_400
 
 # All that the core can do, in small: who listens, counts, enters and leaves.
 _PROJECT = """
@@ -42,7 +47,11 @@ _EVENTS = "".join(
 
 def compile_core() -> None:
     """Compile before anything is waiting for it; say so, and how long it took."""
-    if INTERPRETED or _DONE.exists():
+    if INTERPRETED:
+        return
+    if _DONE.exists():
+        with suppress(OSError):
+            _DONE.touch()
         return
     click.echo(
         f"usher: compiling the core, once on this machine (kept in {CACHE_FOLDER}) …", err=True
@@ -61,7 +70,17 @@ def compile_core() -> None:
         _switch(loaded)
     with suppress(OSError):  # where nothing can be kept, every start is the first
         _DONE.touch()
+    remove_unused(CACHE_FOLDER, time.time() - _KEPT_FOR)
     click.echo(f"usher: compiled in {time.monotonic() - started:.0f} s", err=True)
+
+
+def remove_unused(used: Path, since: float) -> None:
+    """Remove kernels beside the `used` ones that have not been since then (seconds since 1970)."""
+    for folder in used.parent.glob(f"{KERNELS}*"):
+        done = folder / _DONE.name
+        with suppress(OSError):
+            if folder != used and (done if done.exists() else folder).stat().st_mtime < since:
+                shutil.rmtree(folder)
 
 
 def _switch(loaded: LoadedProject) -> None:

@@ -29,6 +29,9 @@ _R = TypeVar("_R")
 # The folders with kernels, and with the constants that these were compiled with.
 _KERNELS_IN = ("engine", "connectors/sources")
 
+# How the name of a folder begins in which kernels are kept.
+KERNELS = "kernels-"
+
 
 def cache_folder(root: Path) -> Path:
     """Where the kernels of an installation in the folder `root` are kept."""
@@ -37,7 +40,7 @@ def cache_folder(root: Path) -> Path:
         digest.update(f"{source} {source.stat().st_mtime_ns}\n".encode())
         digest.update(source.read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "usher" / f"kernels-{digest.hexdigest()}"
+    return Path(base) / "usher" / f"{KERNELS}{digest.hexdigest()}"
 
 
 CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder(Path(__file__).parent.parent))
