@@ -162,7 +162,7 @@ class _Member:
         with theirs, log.open("ab") as last_words:
             self._log_begins = last_words.tell()
             self._process: subprocess.Popen[bytes] | None = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "cli.worker", *map(str, descriptors)],
+                [sys.executable, "-P", "-m", "cli.child", "worker", *map(str, descriptors)],
                 stdout=subprocess.DEVNULL,
                 stderr=last_words,
                 pass_fds=(*descriptors, lock),

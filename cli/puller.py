@@ -1,8 +1,7 @@
-"""One pull in a process of its own: started by a running job, and by nobody else.
+"""One pull in a process of its own: a child (`cli.child`) of a running job.
 
 So a pull takes neither the job's memory nor its turns, and goes behind it where processors are
-scarce.  What to pull comes over a socket that the process inherits, and what came of it goes back.
-The socket is its life line: when the job is gone, so is the pull.
+scarce.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,13 +22,12 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 
 def main() -> None:
-    """Usage: python -m cli.puller SOCKET, a descriptor that is inherited."""
+    """Usage: python -m cli.child puller SOCKET, a descriptor that is inherited."""
     for number in _IGNORED:  # they are the job's business
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     order: Order = connection.recv()
-    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     project = order.loaded.project
     try:
         connection.send(
@@ -44,13 +41,6 @@ def main() -> None:
         )
     except FAILURES as error:
         connection.send(Failed(sentence_of(error)))
-
-
-def _end_with(connection: Connection[Any, Any]) -> None:
-    try:
-        connection.recv()
-    except (EOFError, OSError):
-        os._exit(1)
 
 
 if __name__ == "__main__":

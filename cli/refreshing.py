@@ -130,7 +130,7 @@ class _Process:
         self._connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "cli.puller", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "cli.child", "puller", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._last_words,

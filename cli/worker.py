@@ -1,8 +1,7 @@
-"""One process of a job of several: started by the supervisor, and by nobody else.
+"""One process of a job of several: a child (`cli.child`) of the supervisor.
 
-It is told what to do, and tells what comes of it, over a socket that it inherits.  The socket is
-its life line: when the other side is gone, so is the process, wherever it is stuck.  Signals are
-the supervisor's business; those that reach a whole group of processes are not heard here.
+Signals are the supervisor's business; those that reach a whole group of processes are not heard
+here.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -30,7 +30,7 @@ STOP = "stop"
 _COUNTED_EVERY = 1.0
 
 
-class LifeLine:
+class Line:
     """The socket to the supervisor."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
@@ -53,13 +53,10 @@ class LifeLine:
             os._exit(ENVIRONMENT)
 
     def _listen(self) -> None:
-        try:
+        with suppress(EOFError, OSError):
             while self._connection.recv() != STOP:
                 """There is nothing else to be told."""
             self.stop.set()
-            self._connection.recv()
-        except (EOFError, OSError):
-            os._exit(ENVIRONMENT)
 
     def _count(self) -> None:
         while True:
@@ -71,12 +68,12 @@ class LifeLine:
 
 
 def main() -> None:
-    """Usage: python -m cli.worker SOCKET STDERR, both descriptors that are inherited."""
+    """Usage: python -m cli.child worker SOCKET STDERR, both descriptors that are inherited."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     # Sentences go where the supervisor's go; what nobody has foreseen goes into a file.
     sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
-    line = LifeLine(Connection(int(sys.argv[1])))
+    line = Line(Connection(int(sys.argv[1])))
     try:
         run_part(line.receive(), line.tell, line.counts, line.stop)
         line.tell_counts()

@@ -19,7 +19,7 @@ def workers_of(supervisor: int) -> list[int]:
         if folder.name.isdigit():
             try:
                 parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                is_worker = b"cli.worker" in (folder / "cmdline").read_bytes()
+                is_worker = b"cli.child\0worker" in (folder / "cmdline").read_bytes()
             except (OSError, ValueError, IndexError):
                 continue  # it has ended meanwhile
             if parent == supervisor and is_worker:
