@@ -51,7 +51,8 @@ def load_project(
     """Read and compile the definitions below `root`, with the warehouse's own column types.
 
     With `remembered`, models that cannot be reached have the columns of the snapshot in force, so
-    that a job starts while the warehouse is down.
+    that a job starts while the warehouse is down.  So have models that lack a column which the
+    definitions need: what a warehouse has lost is told by the next pull, and stops no job.
     """
     files, unreadable = read_files(root)
     if not files and not unreadable:
@@ -60,8 +61,13 @@ def load_project(
         unreadable.append(_finding(str(root), "no-files", message, advice))
     columns = warehouse_columns(root)
     if remembered:
-        columns = _or_remembered(root, columns)
-    compilation = compile_project(files, environment, columns)
+        memory = _Memory(root, columns)
+        compilation = compile_project(files, environment, memory.where_unreachable)
+        if compilation.project is None:
+            widened = compile_project(files, environment, memory.where_missing)
+            compilation = widened if widened.project else compilation
+    else:
+        compilation = compile_project(files, environment, columns)
     diagnostics = (*unreadable, *_beside(unreadable, compilation))
     project = compilation.project
     loaded = LoadedProject(root, project) if project and not unreadable else None
@@ -120,26 +126,51 @@ def warehouse_columns(root: Path) -> Columns:
     return columns
 
 
-def _or_remembered(root: Path, asked: Columns) -> Columns:
-    known: dict[str, Mapping[str, ColumnType]] = {}
+class _Memory:
+    """What the warehouse tells of a model's columns, and what the snapshot in force remembers."""
 
-    def columns(
-        warehouse: Settings | None, model: Model
+    def __init__(self, root: Path, ask: Columns) -> None:
+        self._root = root
+        self._ask = ask
+        self._answers: dict[str, Mapping[str, ColumnType] | Unreachable | None] = {}
+        self._known: dict[str, Mapping[str, ColumnType]] = {}  # by `source_digest`
+
+    def where_unreachable(
+        self, warehouse: Settings | None, model: Model
     ) -> Mapping[str, ColumnType] | Unreachable | None:
-        answer = asked(warehouse, model)
-        parent = model.key if isinstance(model, ParentModel) else model.parent_model
+        """The warehouse's columns, or those remembered if it cannot be asked."""
+        answer = self._answer(warehouse, model)
         # Declared columns may be newer than what is remembered.
         if model.properties or not isinstance(answer, Unreachable):
             return answer
+        return self._remembered(model) or answer
+
+    def where_missing(
+        self, warehouse: Settings | None, model: Model
+    ) -> Mapping[str, ColumnType] | Unreachable | None:
+        """The same, and the columns that the warehouse had when it was read."""
+        answer = self.where_unreachable(warehouse, model)
+        if answer is None or isinstance(answer, Unreachable):
+            return answer
+        return {**self._remembered(model), **answer}
+
+    def _answer(
+        self, warehouse: Settings | None, model: Model
+    ) -> Mapping[str, ColumnType] | Unreachable | None:
+        key = f"{type(model).__name__} {model.key}"
+        if key not in self._answers:
+            self._answers[key] = self._ask(warehouse, model)
+        return self._answers[key]
+
+    def _remembered(self, model: Model) -> Mapping[str, ColumnType]:
+        parent = model.key if isinstance(model, ParentModel) else model.parent_model
         with suppress(WarehouseError):
-            snapshot = current(root, parent)
+            snapshot = current(self._root, parent)
             if snapshot is not None:
                 manifest = snapshot.manifest
-                known[manifest.source] = manifest.columns
-                known.update(manifest.related)
-        return known.get(source_digest(model), answer)
-
-    return columns
+                self._known[manifest.source] = manifest.columns
+                self._known.update(manifest.related)
+        return self._known.get(source_digest(model), {})
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
