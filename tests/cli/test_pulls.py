@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dataflows.following import wall_clock
+from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from schedules.freshness import freshness_of, state_of
 from tests.cli.jobs import PATIENCE, USHER, eventually, running
@@ -50,7 +51,7 @@ def define(root: Path, **sections: Any) -> None:
 
 
 def loaded_from(root: Path) -> LoadedProject:
-    loaded = load_project(root, remembered=True).loaded
+    loaded = load_project(root, remembered=Remembered.WHERE_NEEDED).loaded
     assert loaded is not None
     return loaded
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +45,26 @@ class PostgresServer:
     def stop(self) -> None:
         """As if it had crashed."""
         self._run("pg_ctl", "stop", "-m", "immediate")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections within, and does not say a word."""
+        with (self._folder / "data" / "postmaster.pid").open() as file:
+            number = int(file.readline())
+        os.kill(number, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(number, signal.SIGCONT)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It is gone within."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
         # Output to a file: the server outlives `pg_ctl`, and would hold a pipe open.
