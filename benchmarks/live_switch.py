@@ -58,7 +58,7 @@ def switch_latencies(folder: Path, *, users: int, seconds: float) -> SwitchLaten
     write_project(
         "pulled",
         folder,
-        folder / "users.parquet",
+        Path("users.parquet"),
         "live/*.jsonl",
         destinations={"archive": {"type": "file", "path": "transitions.jsonl"}},
         syncs={key: {"audience": key, "destination": "archive"} for key in ("active", "valuable")},

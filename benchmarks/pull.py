@@ -1,4 +1,4 @@
-"""What a pull costs, from the rows to the users who moved, measured by a bare copy of the same rows.
+"""What a pull costs, from the rows to the users who moved, beside a bare copy of the same rows.
 
 A shop's users lie in a DuckDB file, which is made once.  They are pulled; then one in a hundred
 changes, and they are pulled once more, which is what is measured: all that `usher pull` does, from

@@ -76,9 +76,8 @@ def write_project(suite: str, folder: Path, users: Path, events: str, **usher: N
 
 def audiences(suite: str) -> Node:
     """The suite's `audiences` section."""
-    wheres = {"one": _one, "five": _five, "fifty": _fifty, "live": _live, "pulled": _pulled}[
-        suite
-    ]()
+    made = {"one": _one, "five": _five, "fifty": _fifty, "live": _live, "pulled": _pulled}
+    wheres = made[suite]()
     return {key: {"parent_model": "users", "where": where} for key, where in wheres.items()}
 
 

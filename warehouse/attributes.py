@@ -19,8 +19,8 @@ from warehouse.columns import readings_of, text_columns
 from warehouse.errors import WarehouseError
 from warehouse.readings import READ_INSTANT, Reading
 
-# How attributes are written.  Zstd's lowest level leaves files as small as its default does, in half
-# of a second where that takes two.
+# How attributes are written.  Zstd's lowest level makes files as small as its default, in a
+# quarter of the time.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
 

@@ -48,11 +48,11 @@ def test_the_warehouse_is_down_for_an_hour(
             _set(story, clock, 4 * HOUR + 10 * MINUTE)
             eventually(lambda: len(_failed(story, reason)) >= 1, one)
             eventually(lambda: "users is stale: its rows are those of" in one.errors(), one)
+            eventually(lambda: _state(story, clock) == "stale", one)
             _set(story, clock, 5 * HOUR + 10 * MINUTE)
             story.go_on(0.5)
             eventually(lambda: len(_failed(story, reason)) >= 2, one)
             eventually(lambda: "stays, and it is tried again in 10 s" in one.errors(), one)
-            eventually(lambda: _state(story, clock) == "stale", one)
             assert story.in_force() == before
             assert "warehouse_pull" not in _causes(story)
         _recovers(story, one)
