@@ -187,6 +187,21 @@ def test_a_job_starts_with_an_old_snapshot_and_recovers_by_itself(project: Path)
         assert one.stop() == 0
 
 
+def test_a_job_starts_although_a_column_has_gone_and_says_so(project: Path) -> None:
+    pulled(project)
+    aged(project)
+    (project / "users.csv").write_text("user_id,lifetime\nu1,20\nu2,5\n")
+    assert "unknown column 'ltv'" in usher(project, "validate", code=2).stdout
+    assert "there is no column 'ltv'" in usher(project, "pull", code=3).stderr
+    assert "there is no column 'ltv'" in (newest(project).error or "")
+    with running(project) as one:
+        one.await_told(("u1", "entered", "quiet", "initial"))
+        eventually(lambda: "there is no column 'ltv'" in one.errors(), one)
+        (project / "users.csv").write_text("user_id,ltv\nu1,20\nu2,5\n")
+        eventually(lambda: "users is current again" in one.errors(), one)
+        assert one.stop() == 0
+
+
 def test_pulls_that_are_killed_leave_nothing_behind(project: Path) -> None:
     version = pulled(project).version
     folder = project / ".usher" / "snapshots" / "users"

@@ -171,9 +171,9 @@ def test_a_connection_that_breaks_half_way(place: Place, million: ModelSource) -
     assert "Traceback" not in str(refused.value)
 
 
-@pytest.mark.parametrize("after", [0, 500, 2_000_000])
+@pytest.mark.parametrize("after", [500, 2_000_000])
 def test_a_server_that_stops_answering(place: Place, million: ModelSource, after: int) -> None:
-    """Whether nobody was let in, nothing was asked yet, or half of the rows are there."""
+    """Before it has told its columns, or half-way through the rows."""
     if place.dialect == "duckdb":
         pytest.skip("there is no server")
     with place.breaking(after, hangs=True) as (settings, source):
