@@ -10,9 +10,11 @@ from benchmarks import results
 from benchmarks.backtest import backtests, peak_bytes
 from benchmarks.core import core_seconds
 from benchmarks.live import latencies
+from benchmarks.live_switch import switch_latencies
 from benchmarks.lookups import lookup_costs
 from benchmarks.memory import bytes_a_user
 from benchmarks.process import Failed
+from benchmarks.pull import COLUMNS, pulled
 from benchmarks.recovery import recovery
 from benchmarks.results import Result
 from benchmarks.store import store_costs
@@ -60,7 +62,10 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     yield Result("collections: the same by an index", found.index, "µs", 50)
     yield Result("collections: a pull with one index, to that without", found.pull, "×")
     yield from _recovery(day, quick=quick)
-    yield from _switch(500_000 if quick else 5_000_000)
+    users = 500_000 if quick else 5_000_000
+    yield from _pull(users)
+    yield from _switch(users)
+    yield from _live_switch(100_000 if quick else 1_000_000, seconds=12.0 if quick else 30.0)
     _tell("memory of a million users")
     yield Result("memory a user with one matched condition", bytes_a_user(), "bytes", 400)
     if not quick:
@@ -89,6 +94,26 @@ def _switch(users: int) -> Iterator[Result]:
     yield Result(f"{name}: peak memory added", cost.memory / 1e6, "MB", 100)
     yield Result(f"{name}: state to be stored after it", cost.stored / 1e6, "MB")
     yield Result(f"{name}: had everybody been looked at", cost.whole_stored / 1e6, "MB")
+
+
+def _pull(users: int) -> Iterator[Result]:
+    _tell(f"a pull of {users:,} users")
+    cost = pulled(CACHE / f"pull-{users}", users=users)
+    name = f"pull of {users:,} users, {COLUMNS} columns, 1 % moved"
+    yield Result(f"{name}: CPU time", cost.pull.cpu, "s")
+    yield Result(f"{name}: to a bare COPY to Parquet", cost.pull.cpu / cost.bare.cpu, "×", 3)
+    yield Result(f"{name}: peak memory", cost.pull.peak_bytes / 1e9, "GB")
+    memory = cost.pull.peak_bytes / cost.bare.peak_bytes
+    yield Result(f"{name}: peak memory to a bare COPY's", memory, "×", 1.5)
+
+
+def _live_switch(users: int, *, seconds: float) -> Iterator[Result]:
+    _tell(f"live job, a switch of {users:,} users in its midst")
+    found = switch_latencies(CACHE / "live-switch", users=users, seconds=seconds)
+    name = f"live: switch of {users:,} users, 1 % moved"
+    yield Result(f"{name}: added to an event's p99", found.added, "ms", 1000)
+    yield Result(f"{name}: the latest event", found.worst, "ms")
+    yield Result(f"{name}: from publication to the last of them written", found.seconds, "s")
 
 
 def _speed(day: Workload, rounds: int) -> Iterator[Result]:

@@ -62,9 +62,9 @@ def latencies(recording: Workload, folder: Path, *, seconds: float) -> Latencies
     stream.touch()
     written = folder / "transitions.jsonl"
     _write_live_project(folder, recording.users)
-    with _job(folder) as job, _Watch(written) as watch, stream.open("ab") as file:
-        _await_start(job, watch, file)
-        appended = _append(file, seconds)
+    with job(folder) as one, Watch(written) as watch, stream.open("ab") as file:
+        await_start(one, watch, file)
+        appended = append(file, seconds)
         idle_from = time.time() + 1.0
         time.sleep(WINDOW + 2.0)
     entries = [
@@ -88,18 +88,18 @@ def _write_live_project(folder: Path, users: Path) -> None:
 
 
 @contextlib.contextmanager
-def _job(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def job(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / "job.log").open("wb") as log:
-        job = subprocess.Popen([USHER, "-C", folder, "run"], stdout=log, stderr=log)
+        process = subprocess.Popen([USHER, "-C", folder, "run"], stdout=log, stderr=log)
         try:
-            yield job
+            yield process
         finally:
-            job.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
             try:
-                job.wait(20)
+                process.wait(20)
             except subprocess.TimeoutExpired:
-                job.kill()
-                job.wait()
+                process.kill()
+                process.wait()
 
 
 class _Transition(msgspec.Struct):
@@ -108,12 +108,17 @@ class _Transition(msgspec.Struct):
     cause: dict[str, str]
 
 
-class _Watch:
-    """Reads the growing file of transitions and remembers when each line was first seen."""
+class Watch:
+    """Reads the growing file of transitions and remembers when each line was first seen.
+
+    `entries` are by message id; `exits` are with the instants at which they were due; `pulled` are
+    what a pull has caused.
+    """
 
     def __init__(self, path: Path) -> None:
         self.entries: dict[str, float] = {}
         self.exits: list[tuple[float, float]] = []
+        self.pulled: list[float] = []
         self._path = path
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -137,13 +142,15 @@ class _Watch:
                 *lines, rest = (rest + file.read()).split(b"\n")
                 seen = time.time()
                 for transition in map(decode, lines):
-                    if transition.type == "entered":
+                    if transition.cause["kind"] == "warehouse_pull":
+                        self.pulled.append(seen)
+                    elif transition.type == "entered":
                         self.entries.setdefault(transition.cause.get("message_id", ""), seen)
                     else:
                         self.exits.append((transition.effective_at.timestamp(), seen))
 
 
-def _await_start(job: subprocess.Popen[bytes], watch: _Watch, file: BinaryIO) -> None:
+def await_start(job: subprocess.Popen[bytes], watch: Watch, file: BinaryIO) -> None:
     """Append probes until one has caused an entry."""
     until = time.monotonic() + START_WITHIN
     probe = 0
@@ -156,7 +163,7 @@ def _await_start(job: subprocess.Popen[bytes], watch: _Watch, file: BinaryIO) ->
         time.sleep(0.1)
 
 
-def _append(file: BinaryIO, seconds: float) -> dict[str, float]:
+def append(file: BinaryIO, seconds: float) -> dict[str, float]:
     """Append events at the rate; return the instant at which each was on disk, by message id."""
     random = np.random.default_rng(5)
     users = iter(random.integers(1, USERS, int(RATE * seconds) + RATE).tolist())

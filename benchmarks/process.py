@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,15 @@ def cost_of(*arguments: str | Path) -> Cost:
     Raises:
         Failed: it ended with another exit code than 0.
     """
-    command = [str(USHER), *map(str, arguments)]
+    return cost_of_command([str(USHER), *map(str, arguments)])
+
+
+def cost_of_command(command: Sequence[str]) -> Cost:
+    """The same of any command.
+
+    Raises:
+        Failed: it ended with another exit code than 0.
+    """
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     said = process.stdout.read().decode(errors="replace")

@@ -3,7 +3,7 @@
 `one` is a single condition; `five` is what a small team runs (8 conditions, 2 warehouse
 predicates, one absence); `fifty` is meant to hurt: 120 conditions with windows from a minute to a
 day, nested groups, and a transition for about every second event.  `live` is for the measurement
-of latency.
+of latency, `pulled` for the same while a snapshot takes force.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def write_project(suite: str, folder: Path, users: Path, events: str, **usher: N
 
 def audiences(suite: str) -> Node:
     """The suite's `audiences` section."""
-    wheres = {"one": _one, "five": _five, "fifty": _fifty, "live": _live}[suite]()
+    made = {"one": _one, "five": _five, "fifty": _fifty, "live": _live, "pulled": _pulled}
+    wheres = made[suite]()
     return {key: {"parent_model": "users", "where": where} for key, where in wheres.items()}
 
 
@@ -92,6 +93,11 @@ def _one() -> Node:
 def _live() -> Node:
     """Short enough for entries and exits within seconds."""
     return {"active": _performed("page_viewed", 3, "5s")}
+
+
+def _pulled() -> Node:
+    """The same, and one that pulls decide."""
+    return _live() | {"valuable": {"property": "ltv", "greater_than": 300}}
 
 
 def _five() -> Node:

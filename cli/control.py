@@ -27,6 +27,7 @@ import click
 from dataflows.backfill import requested_backfill
 from dataflows.ownership import usher_folder
 from dataflows.preparation import lacking
+from project.columns import Remembered
 from project.folder import LoadedProject, load_project, read_files
 
 _INTERVAL_SECONDS = 1.0
@@ -123,7 +124,7 @@ class Control:
             self._job.set()
 
     def _compare(self, *, asked: bool) -> None:
-        loading = load_project(self._root, remembered=True)
+        loading = load_project(self._root, remembered=Remembered.WHERE_NEEDED)
         if loading.loaded is None:
             for diagnostic in loading.diagnostics:
                 click.echo(diagnostic.to_text() + "\n", err=True)

@@ -20,6 +20,7 @@ from dataflows.cluster import News, Part, cluster_folder
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
 from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
+from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from warehouse.versions import Versions, default_store
 
@@ -114,7 +115,7 @@ class Follower:
             )
         if definitions_digest(self._root) != notice.definitions:
             return None
-        loaded = load_project(self._root, remembered=True).loaded
+        loaded = load_project(self._root, remembered=Remembered.WHERE_NEEDED).loaded
         return None if loaded is None else with_stored_audiences(loaded)
 
 

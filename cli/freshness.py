@@ -14,6 +14,7 @@ from cli.pull_records import pull_facts, summary
 from cli.validate import load_or_exit
 from dataflows.following import wall_clock
 from dataflows.lines import visible
+from project.columns import Remembered
 from schedules.freshness import Freshness, freshness_of, state_of
 
 
@@ -33,7 +34,7 @@ def freshness(root: Path, form: str) -> None:
       usher freshness
       usher freshness --format json
     """
-    loaded = load_or_exit(root)
+    loaded = load_or_exit(root, Remembered.FIRST)
     now = wall_clock()
     with environment_failures():
         for parent, plan in loaded.project.plans.items():

@@ -13,6 +13,7 @@ from cli.memberships import print_membership
 from cli.validate import load_or_exit
 from membership.facts import Membership
 from membership.reader import PAGE, MembershipReader
+from project.columns import Remembered
 from project.stores import open_reader
 
 
@@ -33,7 +34,7 @@ def members(root: Path, audience: str, limit: int | None, form: str) -> None:
       usher members high_intent_pricing --limit 10
       usher members high_intent_pricing --format json
     """
-    loaded = load_or_exit(root)
+    loaded = load_or_exit(root, Remembered.FIRST)
     definition = loaded.project.audiences.get(audience)
     if definition is None:
         known = ", ".join(sorted(loaded.project.audiences))

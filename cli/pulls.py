@@ -10,6 +10,7 @@ from cli.failures import environment_failures
 from cli.pull import chosen
 from cli.pull_records import PullShape, print_pull
 from cli.validate import load_or_exit
+from project.columns import Remembered
 from warehouse.refresh import history_of
 
 
@@ -28,7 +29,7 @@ def pulls(root: Path, parents: tuple[str, ...], limit: int | None, form: PullSha
       usher pulls users --limit 10
       usher pulls --format json
     """
-    loaded = load_or_exit(root)
+    loaded = load_or_exit(root, Remembered.FIRST)
     with environment_failures():
         for parent in chosen(loaded, parents):
             known = history_of(loaded.root, loaded.project.parent_models[parent]).pulls()

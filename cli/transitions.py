@@ -11,6 +11,7 @@ import click
 from cli.failures import environment_failures
 from cli.validate import load_or_exit
 from dataflows.lines import json_line, text_line
+from project.columns import Remembered
 from project.stores import open_reader
 
 # Seconds between two looks for something new.
@@ -48,7 +49,7 @@ def transitions(
       usher transitions --user u000008
       usher transitions --follow --last 0 --format json
     """
-    loaded = load_or_exit(root)
+    loaded = load_or_exit(root, Remembered.FIRST)
     line = json_line if form == "json" else text_line
     with environment_failures(), closing(open_reader(loaded)) as reader:
         position = None if last is None else reader.position_before(last)

@@ -10,6 +10,7 @@ import click
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.memberships import print_membership
 from cli.validate import load_or_exit
+from project.columns import Remembered
 from project.stores import open_reader
 
 
@@ -30,7 +31,7 @@ def user(root: Path, user_id: str, parent_model: str | None, form: str) -> None:
       usher user u000008
       usher user u000008 --format json
     """
-    loaded = load_or_exit(root)
+    loaded = load_or_exit(root, Remembered.FIRST)
     if parent_model is not None and parent_model not in loaded.project.parent_models:
         known = ", ".join(sorted(loaded.project.parent_models))
         fail(f"unknown parent model '{parent_model}'; the project has {known}", MISTAKE)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from audience_dsl import Diagnostic, Severity
+from project.columns import Remembered
 from project.connections import check_connections
 from project.folder import LoadedProject, exit_code, load_project
 
@@ -42,9 +43,9 @@ def validate(ctx: click.Context, form: str, connect: bool) -> None:
     sys.exit(code)
 
 
-def load_or_exit(root: Path) -> LoadedProject:
+def load_or_exit(root: Path, remembered: Remembered = Remembered.WHERE_NEEDED) -> LoadedProject:
     """The project for a verb that needs one; its mistakes go to standard error, and end it."""
-    loading = load_project(root, remembered=True)
+    loading = load_project(root, remembered=remembered)
     if loading.loaded is None:
         for diagnostic in loading.diagnostics:
             click.echo(diagnostic.to_text() + "\n", err=True)

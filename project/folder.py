@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +15,11 @@ from audience_dsl import (
     Diagnostic,
     Kind,
     Severity,
-    Unreachable,
     compile_project,
 )
-from audience_dsl.definitions import ColumnType, ParentModel, Project, Settings
+from audience_dsl.definitions import Project
 from audience_dsl.documents import BYTES_MOST
-from audience_dsl.models import Columns, Model
-from warehouse.columns import read_columns
-from warehouse.errors import WarehouseError
-from warehouse.snapshot import current, source_digest
+from project.columns import Remembered, WarehouseColumns
 
 SUFFIXES = (".yml", ".yaml")
 
@@ -46,26 +41,42 @@ class Loading:
 
 
 def load_project(
-    root: Path, environment: Mapping[str, str] = os.environ, *, remembered: bool = False
+    root: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    remembered: Remembered = Remembered.NEVER,
 ) -> Loading:
     """Read and compile the definitions below `root`, with the warehouse's own column types.
 
-    With `remembered`, models that cannot be reached have the columns of the snapshot in force, so
-    that a job starts while the warehouse is down.
+    Or with those that the snapshots in force have, where they are `remembered`.
     """
     files, unreadable = read_files(root)
     if not files and not unreadable:
         advice = "name a project folder with -C DIR, or make one with: usher init DIR"
         message = "there is no definition here: no *.yml or *.yaml file in this folder"
         unreadable.append(_finding(str(root), "no-files", message, advice))
-    columns = warehouse_columns(root)
-    if remembered:
-        columns = _or_remembered(root, columns)
-    compilation = compile_project(files, environment, columns)
+    compilation = _compiled(root, files, environment, remembered)
     diagnostics = (*unreadable, *_beside(unreadable, compilation))
     project = compilation.project
     loaded = LoadedProject(root, project) if project and not unreadable else None
     return Loading(loaded, diagnostics)
+
+
+def _compiled(
+    root: Path, files: Mapping[str, str], environment: Mapping[str, str], remembered: Remembered
+) -> Compilation:
+    columns = WarehouseColumns(root)
+    if remembered is Remembered.NEVER:
+        return compile_project(files, environment, columns.asked)
+    if remembered is Remembered.FIRST:
+        compilation = compile_project(files, environment, columns.unasked)
+        if compilation.project is not None:
+            return compilation
+    compilation = compile_project(files, environment, columns.reached)
+    if compilation.project is not None:
+        return compilation
+    widened = compile_project(files, environment, columns.widened)
+    return widened if widened.project is not None else compilation
 
 
 def read_files(root: Path) -> tuple[dict[str, str], list[Diagnostic]]:
@@ -106,40 +117,6 @@ def read_files(root: Path) -> tuple[dict[str, str], list[Diagnostic]]:
                 place = _name(path, root)
                 unreadable.append(_finding(place, "encoding", message, advice, line, column))
     return dict(sorted(files.items())), unreadable
-
-
-def warehouse_columns(root: Path) -> Columns:
-    """Asks the warehouse for the columns of a model; relative paths start from `root`."""
-
-    def columns(warehouse: Settings | None, model: Model) -> Mapping[str, ColumnType] | Unreachable:
-        try:
-            return read_columns(root, warehouse, model)
-        except WarehouseError as error:
-            return Unreachable(str(error))
-
-    return columns
-
-
-def _or_remembered(root: Path, asked: Columns) -> Columns:
-    known: dict[str, Mapping[str, ColumnType]] = {}
-
-    def columns(
-        warehouse: Settings | None, model: Model
-    ) -> Mapping[str, ColumnType] | Unreachable | None:
-        answer = asked(warehouse, model)
-        parent = model.key if isinstance(model, ParentModel) else model.parent_model
-        # Declared columns may be newer than what is remembered.
-        if model.properties or not isinstance(answer, Unreachable):
-            return answer
-        with suppress(WarehouseError):
-            snapshot = current(root, parent)
-            if snapshot is not None:
-                manifest = snapshot.manifest
-                known[manifest.source] = manifest.columns
-                known.update(manifest.related)
-        return known.get(source_digest(model), answer)
-
-    return columns
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:

@@ -20,7 +20,7 @@ from audience_dsl.definitions import ColumnType, Comparison, ParentPlan, Setting
 from audience_dsl.sql import quoted_name, quoted_text
 from connectors.warehouses.registry import open_relation
 from connectors.warehouses.sandbox import open_sandbox
-from warehouse.attributes import Attributes, copy_columns, declared_types
+from warehouse.attributes import PARQUET, Attributes, copy_columns, declared_types
 from warehouse.collections import write_collections
 from warehouse.columns import readings_of, text_columns
 from warehouse.patterns import PatternNumbers, rearranged
@@ -174,7 +174,7 @@ def _merge(before: WarehouseSnapshot, plan: ParentPlan, newer: Path, aside: Path
             f"COPY (SELECT * FROM read_parquet({quoted_text(str(newer))}) UNION ALL BY NAME "
             f"SELECT * FROM read_parquet({quoted_text(str(old))}) WHERE {key} NOT IN "
             f"(SELECT {key} FROM read_parquet({quoted_text(str(newer))}) WHERE {key} IS NOT NULL)) "
-            f"TO {quoted_text(str(aside / ATTRIBUTES))} (FORMAT parquet, COMPRESSION zstd)"
+            f"TO {quoted_text(str(aside / ATTRIBUTES))} ({PARQUET})"
         )
     finally:
         connection.close()

@@ -7,15 +7,15 @@ which costs nothing and tells the columns, and whether it is a SELECT.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
+from connectors.warehouses.errors import WarehouseError
 from connectors.warehouses.limits import Limits
+from connectors.warehouses.remote import Remote
 from connectors.warehouses.statements import Dialect
 from connectors.warehouses.warehouse import client, option
 
@@ -29,52 +29,36 @@ _TYPES = {
 }  # fmt: skip
 
 
-class BigQuery:
-    """See `connectors.warehouses.warehouse.Warehouse`."""
+class BigQuery(Remote):
+    """See `connectors.warehouses.remote.Remote`."""
 
     def __init__(self, root: Path, settings: Settings, limits: Limits) -> None:
+        # A key file is a secret, but is only ever named by its path.
+        super().__init__(f"BigQuery project {option(settings, 'project')}")
         self._settings = settings
         self._seconds = limits.timeout / 1e6
-        self._where = f"BigQuery project {option(settings, 'project')}"
         key = option(settings, "credentials")
         self._key = None if key is None else root.resolve() / str(key)
-        # A key file is a secret, but is only ever named by its path.
-        self._secrets = Secrets()
-        self._client: Any = None
-        self._job: Any = None
 
-    def test(self) -> str:
-        with discreet(self._where, self._secrets):
-            self._try("SELECT 1 AS one")
-            return "BigQuery"
+    def version(self) -> str:
+        self._try("SELECT 1 AS one")
+        return "BigQuery"
 
-    def read(self, source: ModelSource, *, rows: bool) -> Any:
-        with discreet(self._where, self._secrets):
-            statement = _DIALECT.select(source, _columns(self._try(_DIALECT.select(source))))
-            schema = _schema(self._try(statement))
-            if not rows:
-                return pa.RecordBatchReader.from_batches(schema, [])
-            self._job = self._connected().query(statement, job_config=self._config())
-            result = self._job.result(timeout=self._seconds)
-            batches = result.to_arrow_iterable(bqstorage_client=self._storage())
-            return pa.RecordBatchReader.from_batches(schema, _typed(batches, schema))
+    def select(self, source: ModelSource, *, rows: bool) -> Any:
+        statement = _DIALECT.select(source, _columns(self._try(_DIALECT.select(source))))
+        schema = _schema(self._try(statement))
+        if not rows:
+            return pa.RecordBatchReader.from_batches(schema, [])
+        self._cursor = self._connected().query(statement, job_config=self._config())
+        result = self._cursor.result(timeout=self._seconds)
+        batches = result.to_arrow_iterable(bqstorage_client=self._storage())
+        return pa.RecordBatchReader.from_batches(schema, _typed(batches, schema))
 
-    def explain(self, error: Exception) -> WarehouseError:
-        return told(error, self._where, self._secrets)
-
-    def cancel(self) -> None:
-        if self._job is not None:
-            with suppress(Exception):
-                self._job.cancel()
-
-    def close(self) -> None:
-        if self._client is not None:
-            with suppress(Exception):
-                self._client.close()
-        self._client = self._job = None
+    def interrupt(self) -> None:
+        self._cursor.cancel()
 
     def _connected(self) -> Any:
-        if self._client is None:
+        if self._connection is None:
             bigquery = client("google.cloud.bigquery", "bigquery")
             given: dict[str, Any] = {
                 "project": option(self._settings, "project"),
@@ -85,10 +69,12 @@ class BigQuery:
                 anonymous = client("google.auth.credentials", "bigquery").AnonymousCredentials()
                 given |= {"client_options": {"api_endpoint": endpoint}, "credentials": anonymous}
             if self._key is None:
-                self._client = bigquery.Client(**given)
+                self._connection = bigquery.Client(**given)
             else:
-                self._client = bigquery.Client.from_service_account_json(str(self._key), **given)
-        return self._client
+                self._connection = bigquery.Client.from_service_account_json(
+                    str(self._key), **given
+                )
+        return self._connection
 
     def _storage(self) -> Any:
         """The interface for large results, which an emulator has not."""

@@ -13,10 +13,11 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
+from typing_extensions import override
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
 from connectors.warehouses.limits import Limits
+from connectors.warehouses.remote import Remote
 from connectors.warehouses.statements import Dialect
 from connectors.warehouses.warehouse import client, option
 
@@ -33,14 +34,13 @@ _BIT, _TINYINT, _JSON = 16, 1, 245
 _TEXTS = frozenset({15, 249, 250, 251, 252, 253, 254})
 
 
-class MySQL:
-    """See `connectors.warehouses.warehouse.Warehouse`."""
+class MySQL(Remote):
+    """See `connectors.warehouses.remote.Remote`."""
 
     def __init__(self, root: Path, settings: Settings, limits: Limits) -> None:
         password = option(settings, "password")
         host = str(option(settings, "host"))
-        self._secrets = Secrets(password)
-        self._where = f"MySQL at {host}"
+        super().__init__(f"MySQL at {host}", password)
         self._limits = limits
         self._arguments: dict[str, Any] = {
             "host": host,
@@ -54,54 +54,38 @@ class MySQL:
             "read_timeout": limits.timeout // 1_000_000 + 1,
             **_tls(root, settings),
         }
-        self._connection: Any = None
-        self._result: Any = None
 
-    def test(self) -> str:
-        with discreet(self._where, self._secrets):
-            connection = self._connect()
-            try:
-                version = connection.get_server_info()
-                return f"MariaDB {version}" if "MariaDB" in version else f"MySQL {version}"
-            finally:
-                connection.close()
+    def version(self) -> str:
+        self._connection = self._connect()
+        version = self._connection.get_server_info()
+        return f"MariaDB {version}" if "MariaDB" in version else f"MySQL {version}"
 
-    def read(self, source: ModelSource, *, rows: bool) -> Any:
-        with discreet(self._where, self._secrets):
-            statement = _DIALECT.select(source, rows=rows)
-            self._connection = self._connect()
-            cursor = self._connection.cursor(client("pymysql.cursors", "mysql").SSCursor)
-            for setting in self._session():
-                cursor.execute(setting)
-            cursor.execute(statement)
-            self._result = cursor._result  # noqa: SLF001 - the one place that tells signed columns
-            fields = [_Field(one) for one in self._result.fields]
-            schema = pa.schema([pa.field(one.name, one.type) for one in fields])
-            return pa.RecordBatchReader.from_batches(schema, self._batches(cursor, fields, schema))
+    def select(self, source: ModelSource, *, rows: bool) -> Any:
+        statement = _DIALECT.select(source, rows=rows)
+        self._connection = self._connect()
+        self._cursor = self._connection.cursor(client("pymysql.cursors", "mysql").SSCursor)
+        for setting in self._session():
+            self._cursor.execute(setting)
+        self._cursor.execute(statement)
+        described = self._cursor._result.fields  # noqa: SLF001 - the one place that tells signed columns
+        fields = [_Field(one) for one in described]
+        schema = pa.schema([pa.field(one.name, one.type) for one in fields])
+        return pa.RecordBatchReader.from_batches(schema, self._batches(fields, schema))
 
-    def explain(self, error: Exception) -> WarehouseError:
-        return told(error, self._where, self._secrets)
-
-    def cancel(self) -> None:
+    def interrupt(self) -> None:
         """Ask the server, by another connection, to end the statement of this one."""
-        if self._connection is None:
-            return
-        with suppress(Exception):
-            other = self._connect()
-            try:
-                other.query(f"KILL QUERY {self._connection.thread_id()}")
-            finally:
-                other.close()
+        other = self._connect()
+        try:
+            other.query(f"KILL QUERY {self._connection.thread_id()}")
+        finally:
+            other.close()
 
+    @override
     def close(self) -> None:
-        if self._connection is None:
-            return
         with suppress(Exception):
-            if self._result is not None and self._result.unbuffered_active:
-                # Else the client would read all rows that are left before it lets go.
-                self._result.unbuffered_active = False
-            self._connection.close()
-        self._connection = self._result = None
+            # Else the client would read all rows that are left before it lets go.
+            self._cursor._result.unbuffered_active = False  # noqa: SLF001
+        super().close()
 
     def _connect(self) -> Any:
         # Only what is sent is converted; what comes stays text.
@@ -118,8 +102,8 @@ class MySQL:
         yield "SET SESSION TRANSACTION READ ONLY"
         yield "START TRANSACTION"
 
-    def _batches(self, cursor: Any, fields: Sequence[_Field], schema: Any) -> Iterator[Any]:
-        while rows := cursor.fetchmany(_BATCH):
+    def _batches(self, fields: Sequence[_Field], schema: Any) -> Iterator[Any]:
+        while rows := self._cursor.fetchmany(_BATCH):
             columns = [
                 one.read(pa.array(values, one.text))
                 for one, values in zip(fields, zip(*rows, strict=True), strict=True)

@@ -17,10 +17,12 @@ import psycopg
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 from psycopg.conninfo import make_conninfo
+from typing_extensions import override
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
+from connectors.warehouses.errors import WarehouseError
 from connectors.warehouses.limits import Limits
+from connectors.warehouses.remote import Remote
 from connectors.warehouses.statements import Dialect, source_name
 from connectors.warehouses.warehouse import client, option
 
@@ -42,8 +44,8 @@ class Column(NamedTuple):
     decimal: tuple[int, int] | None
 
 
-class Postgres:
-    """See `connectors.warehouses.warehouse.Warehouse`."""
+class Postgres(Remote):
+    """See `connectors.warehouses.remote.Remote`."""
 
     system = "PostgreSQL"
     extra = "postgres"
@@ -55,8 +57,7 @@ class Postgres:
     def __init__(self, root: Path, settings: Settings, limits: Limits) -> None:
         password = option(settings, "password")
         milliseconds = limits.timeout // 1000
-        self._secrets = Secrets(password)
-        self._where = f"{self.system} at {option(settings, 'host')}"
+        super().__init__(f"{self.system} at {option(settings, 'host')}", password)
         self._conninfo = make_conninfo(
             host=str(option(settings, "host")),
             port=str(option(settings, "port", self.default_port)),
@@ -69,8 +70,6 @@ class Postgres:
             application_name="usher",
             options=self.session(milliseconds),
         )
-        self._connection: Any = None
-        self._cursor: Any = None
 
     def session(self, milliseconds: int) -> str:
         """The settings that the session begins with."""
@@ -79,36 +78,28 @@ class Postgres:
             "-c timezone=UTC"
         )
 
-    def test(self) -> str:
-        with discreet(self._where, self._secrets), psycopg.connect(self._conninfo) as connection:
-            version = connection.info.parameter_status("server_version")
+    def version(self) -> str:
+        with psycopg.connect(self._conninfo) as connection:
             connection.execute("SELECT 1")
-            return f"{self.system} {version}"
+            return f"{self.system} {connection.info.parameter_status('server_version')}"
 
-    def read(self, source: ModelSource, *, rows: bool) -> Any:
+    def select(self, source: ModelSource, *, rows: bool) -> Any:
         adbc = client("adbc_driver_postgresql.dbapi", self.extra)
-        with discreet(self._where, self._secrets):
-            columns = self._describe(source)
-            statement = self._statement(source, columns, rows=rows)
-            self._connection = adbc.connect(self._conninfo, autocommit=True)
-            self._cursor = self._connection.cursor(adbc_stmt_kwargs=dict(self.options))
-            self._cursor.execute(statement)
-            return _decimals(self._cursor.fetch_record_batch(), columns)
+        columns = self._describe(source)
+        statement = self._statement(source, columns, rows=rows)
+        self._connection = adbc.connect(self._conninfo, autocommit=True)
+        self._cursor = self._connection.cursor(adbc_stmt_kwargs=dict(self.options))
+        self._cursor.execute(statement)
+        return _decimals(self._cursor.fetch_record_batch(), columns)
 
-    def explain(self, error: Exception) -> WarehouseError:
-        return told(error, self._where, self._secrets)
+    def interrupt(self) -> None:
+        self._cursor.adbc_cancel()
 
-    def cancel(self) -> None:
-        if self._cursor is not None:
-            with suppress(Exception):
-                self._cursor.adbc_cancel()
-
+    @override
     def close(self) -> None:
-        for one in (self._cursor, self._connection):
-            if one is not None:
-                with suppress(Exception):
-                    one.close()
-        self._cursor = self._connection = None
+        with suppress(Exception):  # before its connection, or that stays open
+            self._cursor.close()
+        super().close()
 
     def _describe(self, source: ModelSource) -> list[Column]:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:

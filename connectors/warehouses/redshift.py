@@ -11,7 +11,7 @@ from connectors.warehouses.postgres import Postgres
 
 
 class Redshift(Postgres):
-    """See `connectors.warehouses.warehouse.Warehouse`."""
+    """See `connectors.warehouses.remote.Remote`."""
 
     system = "Redshift"
     extra = "redshift"

@@ -87,7 +87,10 @@ def open_relation(
         WarehouseError: it cannot be opened.
     """
     opened = open_warehouse(root, warehouse, source, texts)
-    rows = Rows(opened, Limits.of(warehouse), lambda: opened.read(source, rows=output is not None))
+    limits = Limits.of(warehouse)
+    if output is None:
+        limits = limits.for_columns()
+    rows = Rows(opened, limits, lambda: opened.read(source, rows=output is not None))
     try:
         connection = open_sandbox([] if output is None else [output], spill=output)
         connection.register(_ROWS, rows.reader)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
 from connectors.warehouses.limits import Limits
+from connectors.warehouses.remote import Remote
 from connectors.warehouses.statements import Dialect
 from connectors.warehouses.warehouse import client, option
 
@@ -28,13 +27,12 @@ _FIXED, _REAL, _DATE, _BINARY, _TIME, _BOOLEAN = 0, 1, 3, 11, 12, 13
 _WITH_ZONE, _WITHOUT_ZONE = frozenset({6, 7}), frozenset({4, 8})
 
 
-class Snowflake:
-    """See `connectors.warehouses.warehouse.Warehouse`."""
+class Snowflake(Remote):
+    """See `connectors.warehouses.remote.Remote`."""
 
     def __init__(self, root: Path, settings: Settings, limits: Limits) -> None:
         secrets = [option(settings, name) for name in ("password", "token", "private_key_password")]
-        self._secrets = Secrets(*secrets)
-        self._where = f"Snowflake account {option(settings, 'account')}"
+        super().__init__(f"Snowflake account {option(settings, 'account')}", *secrets)
         key = option(settings, "private_key")
         given = {
             name: option(settings, name)
@@ -58,44 +56,26 @@ class Snowflake:
                 "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "arrow",
             },
         }
-        self._connection: Any = None
-        self._cursor: Any = None
 
-    def test(self) -> str:
-        with discreet(self._where, self._secrets):
-            connection = self._connect()
-            try:
-                row = connection.cursor().execute("SELECT CURRENT_VERSION()").fetchone()
-                return f"Snowflake {row[0]}"
-            finally:
-                connection.close()
+    def version(self) -> str:
+        self._connect()
+        row = self._cursor.execute("SELECT CURRENT_VERSION()").fetchone()
+        return f"Snowflake {row[0]}"
 
-    def read(self, source: ModelSource, *, rows: bool) -> Any:
-        with discreet(self._where, self._secrets):
-            statement = _DIALECT.select(source, rows=rows)
-            self._connection = self._connect()
-            self._cursor = self._connection.cursor()
-            self._cursor.execute(statement)
-            schema = pa.schema([pa.field(one.name, _type(one)) for one in self._cursor.description])
-            tables = self._cursor.fetch_arrow_batches(force_microsecond_precision=True)
-            return pa.RecordBatchReader.from_batches(schema, _batches(tables, schema))
+    def select(self, source: ModelSource, *, rows: bool) -> Any:
+        statement = _DIALECT.select(source, rows=rows)
+        self._connect()
+        self._cursor.execute(statement)
+        schema = pa.schema([pa.field(one.name, _type(one)) for one in self._cursor.description])
+        tables = self._cursor.fetch_arrow_batches(force_microsecond_precision=True)
+        return pa.RecordBatchReader.from_batches(schema, _batches(tables, schema))
 
-    def explain(self, error: Exception) -> WarehouseError:
-        return told(error, self._where, self._secrets)
+    def interrupt(self) -> None:
+        self._cursor.abort_query(self._cursor.sfqid)
 
-    def cancel(self) -> None:
-        if self._cursor is not None:
-            with suppress(Exception):
-                self._cursor.abort_query(self._cursor.sfqid)
-
-    def close(self) -> None:
-        if self._connection is not None:
-            with suppress(Exception):
-                self._connection.close()
-        self._connection = self._cursor = None
-
-    def _connect(self) -> Any:
-        return client("snowflake.connector", "snowflake").connect(**self._arguments)
+    def _connect(self) -> None:
+        self._connection = client("snowflake.connector", "snowflake").connect(**self._arguments)
+        self._cursor = self._connection.cursor()
 
 
 def _type(described: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dataflows.following import wall_clock
+from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from schedules.freshness import freshness_of, state_of
 from tests.cli.jobs import PATIENCE, USHER, eventually, running
@@ -50,7 +51,7 @@ def define(root: Path, **sections: Any) -> None:
 
 
 def loaded_from(root: Path) -> LoadedProject:
-    loaded = load_project(root, remembered=True).loaded
+    loaded = load_project(root, remembered=Remembered.WHERE_NEEDED).loaded
     assert loaded is not None
     return loaded
 
@@ -183,6 +184,21 @@ def test_a_job_starts_with_an_old_snapshot_and_recovers_by_itself(project: Path)
         eventually(lambda: "users: pulled 2 rows, 0 users moved" in one.errors(), one)
         eventually(lambda: "users is current again" in one.errors(), one)
         assert newest(project).trigger == "scheduled"
+        assert one.stop() == 0
+
+
+def test_a_job_starts_although_a_column_has_gone_and_says_so(project: Path) -> None:
+    pulled(project)
+    aged(project)
+    (project / "users.csv").write_text("user_id,lifetime\nu1,20\nu2,5\n")
+    assert "unknown column 'ltv'" in usher(project, "validate", code=2).stdout
+    assert "there is no column 'ltv'" in usher(project, "pull", code=3).stderr
+    assert "there is no column 'ltv'" in (newest(project).error or "")
+    with running(project) as one:
+        one.await_told(("u1", "entered", "quiet", "initial"))
+        eventually(lambda: "there is no column 'ltv'" in one.errors(), one)
+        (project / "users.csv").write_text("user_id,ltv\nu1,20\nu2,5\n")
+        eventually(lambda: "users is current again" in one.errors(), one)
         assert one.stop() == 0
 
 

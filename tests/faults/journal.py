@@ -60,7 +60,7 @@ def began(root: Path) -> int:
 
 
 def journal(root: Path) -> list[Record]:
-    return _asked(root, "transitions")
+    return asked(root, "transitions")
 
 
 def printed(root: Path) -> list[Record]:
@@ -110,7 +110,7 @@ def assert_members(root: Path, entries: Iterable[Record]) -> None:
         if one["type"] == "entered"
     ]
     audiences = sorted({audience for audience, _ in heads})
-    assert [one for key in audiences for one in _asked(root, "members", key)] == expected
+    assert [one for key in audiences for one in asked(root, "members", key)] == expected
 
 
 def assert_one_content(entries: Iterable[Record], *shown: Iterable[Record]) -> None:
@@ -123,7 +123,7 @@ def assert_one_content(entries: Iterable[Record], *shown: Iterable[Record]) -> N
             assert contents.get(one["id"]) == one, (one, contents.get(one["id"]))
 
 
-def _asked(root: Path, *arguments: str) -> list[Record]:
+def asked(root: Path, *arguments: str) -> list[Record]:
     result = CliRunner().invoke(usher, ["-C", str(root), *arguments, "--format", "json"])
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]

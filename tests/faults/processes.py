@@ -72,8 +72,7 @@ def process(root: Path, *arguments: str, harm: Harm = UNHARMED) -> Iterator[Proc
     number = len(list(root.parent.glob("*.err")))
     out, err = root.parent / f"{number}.out", root.parent / f"{number}.err"
     err.touch()
-    made = _PROCESSES.Process(target=_run, args=(str(root), arguments, harm, out, err), daemon=True)
-    made.start()
+    made = started("run", root, *arguments, harm=harm, out=out, err=err)
     one = Process(made, out, err)
     try:
         yield one
@@ -82,11 +81,21 @@ def process(root: Path, *arguments: str, harm: Harm = UNHARMED) -> Iterator[Proc
         made.close()
 
 
-def _run(root: str, arguments: tuple[str, ...], harm: Harm, out: Path, err: Path) -> None:
+def started(
+    verb: str, root: Path, *arguments: str, out: Path, err: Path, harm: Harm = UNHARMED
+) -> ForkServerProcess:
+    """A verb on a project, whose facts it prints to `out` as JSON."""
+    words = ["-C", str(root), verb, "--format", "json", *arguments]
+    made = _PROCESSES.Process(target=_run, args=(words, harm, out, err), daemon=True)
+    made.start()
+    return made
+
+
+def _run(words: list[str], harm: Harm, out: Path, err: Path) -> None:
     for path, number in (("/dev/null", 0), (out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), number)
     harm.inflict()
     from cli.main import usher
 
     sys.argv = ["usher"]
-    usher(["-C", root, "run", "--format", "json", *arguments])
+    usher(words)

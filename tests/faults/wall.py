@@ -27,8 +27,8 @@ class WallClock:
         aside.write_text(f"{ahead:+d}")
         aside.replace(self._file)
 
-    def command(self, root: Path) -> list[str]:
-        """`usher run` on a project, by this clock."""
+    def command(self, root: Path, verb: str = "run") -> list[str]:
+        """A verb on a project, by this clock."""
         return [
             "env",
             f"LD_PRELOAD={_LIBRARIES[0]}",
@@ -36,5 +36,5 @@ class WallClock:
             "FAKETIME_NO_CACHE=1",
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
             "NO_FAKE_STAT=1",
-            *(USHER, "-C", str(root), "run", "--format", "json"),
+            *(USHER, "-C", str(root), verb, "--format", "json"),
         ]

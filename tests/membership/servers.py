@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -23,36 +24,80 @@ def server_programs() -> Path | None:
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-@contextmanager
-def postgres_server(programs: Path) -> Iterator[str]:
-    """The URL of a running, empty database."""
-    user = _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="usher-pg-"))
-    data = folder / "data"
-    if user is not None:
-        shutil.chown(folder, user)
+class PostgresServer:
+    """An empty database, in a folder that exists; `host` is where its socket is."""
 
-    def run(program: str, *arguments: str) -> None:
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.host = str(folder)
+        self.url = f"postgresql://usher@/postgres?host={quote(self.host, safe='')}"
+        self._programs = programs
+        self._folder = folder
+        self._user = _unprivileged()
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        self._run("initdb", "-U", "usher", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+
+    def start(self) -> None:
+        # Quick to stop and start; what is committed survives the server's own crash all the same.
+        options = f"-c listen_addresses='' -c fsync=off -k {self._folder}"
+        self._run("pg_ctl", "start", "-w", "-o", options, "-l", str(self._folder / "log.txt"))
+
+    def stop(self) -> None:
+        """As if it had crashed."""
+        self._run("pg_ctl", "stop", "-m", "immediate")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections within, and does not say a word."""
+        with (self._folder / "data" / "postmaster.pid").open() as file:
+            number = int(file.readline())
+        os.kill(number, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(number, signal.SIGCONT)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It is gone within."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
         # Output to a file: the server outlives `pg_ctl`, and would hold a pipe open.
-        with (folder / "out.txt").open("w+") as out:
+        with (self._folder / "out.txt").open("w+") as out:
             done = subprocess.run(
-                [programs / program, "-D", data, *arguments],
-                stdout=out, stderr=out, user=user, cwd=folder, check=False,
+                [self._programs / program, "-D", self._folder / "data", *arguments],
+                stdout=out, stderr=out, user=self._user, cwd=self._folder, check=False,
             )  # fmt: skip
             out.seek(0)
             assert done.returncode == 0, out.read()
 
+
+@contextmanager
+def running_server(programs: Path) -> Iterator[PostgresServer]:
+    """A server that runs, unless it has been stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="usher-pg-"))
     try:
-        run("initdb", "-U", "usher", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        # Quick to stop and start; what is committed survives the server's own crash all the same.
-        options = f"-c listen_addresses='' -c fsync=off -k {folder}"
-        run("pg_ctl", "start", "-w", "-o", options, "-l", str(folder / "log.txt"))
+        server = PostgresServer(programs, folder)
+        server.start()
         try:
-            yield f"postgresql://usher@/postgres?host={quote(str(folder), safe='')}"
+            yield server
         finally:
-            run("pg_ctl", "stop", "-m", "immediate")
+            if (folder / "data" / "postmaster.pid").exists():
+                server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres_server(programs: Path) -> Iterator[str]:
+    """The URL of a running, empty database."""
+    with running_server(programs) as server:
+        yield server.url
 
 
 def _unprivileged() -> str | None:

@@ -171,6 +171,17 @@ def test_a_connection_that_breaks_half_way(place: Place, million: ModelSource) -
     assert "Traceback" not in str(refused.value)
 
 
+@pytest.mark.parametrize("after", [500, 2_000_000])
+def test_a_server_that_stops_answering(place: Place, million: ModelSource, after: int) -> None:
+    """Before it has told its columns, or half-way through the rows."""
+    if place.dialect == "duckdb":
+        pytest.skip("there is no server")
+    with place.breaking(after, hangs=True) as (settings, source):
+        impatient = Settings("w", settings.type, {**settings.options, "timeout": 1_000_000})
+        with pytest.raises(WarehouseError, match="it took longer than 1s"):
+            pull(place.root, impatient, plan(model(source)), AT)
+
+
 def test_it_takes_too_long(place: Place, million: ModelSource) -> None:
     options = {**(place.settings.options if place.settings else {}), "timeout": 300_000}
     settings = Settings("w", place.settings.type if place.settings else "duckdb", options)

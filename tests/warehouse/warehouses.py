@@ -55,7 +55,7 @@ class Place(Protocol):
 
     def source(self, table: str) -> ModelSource: ...
 
-    def breaking(self, after: int) -> Any: ...
+    def breaking(self, after: int, *, hangs: bool = False) -> Any: ...
 
 
 def create_types(place: Place, table: str) -> None:
@@ -98,7 +98,9 @@ class DuckDBPlace:
         return ModelSource(table=table)
 
     @contextmanager
-    def breaking(self, after: int) -> Iterator[tuple[Settings | None, ModelSource]]:
+    def breaking(
+        self, after: int, *, hangs: bool = False
+    ) -> Iterator[tuple[Settings | None, ModelSource]]:
         query = "SELECT *, CASE WHEN i = 900000 THEN error('lost the thread') END AS x FROM million"
         yield self.settings, ModelSource(query=query)
 
@@ -123,7 +125,9 @@ class FilesPlace(DuckDBPlace):
         return ModelSource(**{self._kind: file})  # type: ignore[arg-type]
 
     @contextmanager
-    def breaking(self, after: int) -> Iterator[tuple[Settings | None, ModelSource]]:
+    def breaking(
+        self, after: int, *, hangs: bool = False
+    ) -> Iterator[tuple[Settings | None, ModelSource]]:
         whole = self.root / str(getattr(self.source("million"), self._kind))
         broken = self.root / f"broken.{self._kind}"
         broken.write_bytes(whole.read_bytes()[:-after] + b'"\n"{[')
@@ -157,9 +161,11 @@ class PostgresPlace:
         return ModelSource(table=f"{self._schema}.{table}")
 
     @contextmanager
-    def breaking(self, after: int) -> Iterator[tuple[Settings | None, ModelSource]]:
+    def breaking(
+        self, after: int, *, hangs: bool = False
+    ) -> Iterator[tuple[Settings | None, ModelSource]]:
         assert self.settings is not None
-        with cutting_proxy(f"{self._host}/.s.PGSQL.5432", after) as port:
+        with cutting_proxy(f"{self._host}/.s.PGSQL.5432", after, hangs=hangs) as port:
             options = {"host": "127.0.0.1", "port": port}
             broken = Settings("w", self.settings.type, {**self.settings.options, **options})
             yield broken, self.source("million")
@@ -194,8 +200,10 @@ class MySQLPlace:
         return ModelSource(table=table)
 
     @contextmanager
-    def breaking(self, after: int) -> Iterator[tuple[Settings | None, ModelSource]]:
-        with cutting_proxy(("127.0.0.1", self._port), after) as port:
+    def breaking(
+        self, after: int, *, hangs: bool = False
+    ) -> Iterator[tuple[Settings | None, ModelSource]]:
+        with cutting_proxy(("127.0.0.1", self._port), after, hangs=hangs) as port:
             yield self._settings(port), self.source("million")
 
 

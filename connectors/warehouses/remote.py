@@ -1,0 +1,67 @@
+"""A warehouse that is reached by its vendor's client: what all of these have in common.
+
+An adapter says how its client connects, reads and cancels, whatever that may raise.  Here it
+becomes a `connectors.warehouses.warehouse.Warehouse`: errors are told in one line without secrets,
+and what is no use any more is let go of without a word.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import Any
+
+from audience_dsl.definitions import ModelSource
+from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
+
+
+class Remote(ABC):
+    """See `connectors.warehouses.warehouse.Warehouse`.
+
+    Args:
+        where: What to call the system in messages.
+        secrets: What no message may contain.
+    """
+
+    def __init__(self, where: str, *secrets: object) -> None:
+        self._where = where
+        self._secrets = Secrets(*secrets)
+        self._connection: Any = None
+        self._cursor: Any = None
+
+    @abstractmethod
+    def version(self) -> str:
+        """Ask for the least; the system's name and version."""
+
+    @abstractmethod
+    def select(self, source: ModelSource, *, rows: bool) -> Any:
+        """Connect, and begin to read: a `pyarrow.RecordBatchReader`."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """End what is being read."""
+
+    def test(self) -> str:
+        with discreet(self._where, self._secrets):
+            try:
+                return self.version()
+            finally:
+                self.close()
+
+    def read(self, source: ModelSource, *, rows: bool) -> Any:
+        with discreet(self._where, self._secrets):
+            return self.select(source, rows=rows)
+
+    def explain(self, error: Exception) -> WarehouseError:
+        return told(error, self._where, self._secrets)
+
+    def cancel(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):
+                self.interrupt()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.close()
+        self._connection = self._cursor = None
