@@ -90,7 +90,7 @@ class Selection:
         """In the order of the journal, so that a user's order holds across syncs."""
         return [
             record
-            for position, record in entries
+            for position, record, _ in entries
             for audience, kinds, begin in self._begins
             if record.audience == audience and record.type in kinds and position > begin
         ]

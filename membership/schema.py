@@ -47,6 +47,7 @@ JOURNAL = Table(
         "effective_at": "bigint",
         "cause": "integer",
         "detail": "text",
+        "event": "text",
         "emitted_at": "bigint",
     },
     ("position",),
@@ -96,6 +97,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE progress (name {text} PRIMARY KEY, value {text} NOT NULL)",
         "CREATE TABLE cursors (name {text} PRIMARY KEY, position BIGINT NOT NULL)",
     ),
+    ("ALTER TABLE journal ADD COLUMN event {text}",),
 )
 
 _VERSION = "store_version"
