@@ -37,6 +37,7 @@ from delivery.windows import Windows
 from membership.deliveries import (
     Attempt,
     Changes,
+    DeadLetter,
     Population,
     Remembered,
     SyncState,
@@ -112,7 +113,7 @@ class Lane:
         self._journal = Passage(remembered.cursor)
         self._population = population
         self._members = Passage(None if population is None else population.after)
-        self._notes = Notes(Changes(key, remembered.cursor, population, [], [], [], [], state))
+        self._notes = Notes(Changes(key, remembered.cursor, population, [], [], [], [], [], state))
         # What the store has already is not taken again from the journal.
         self._known = {one.who for one in remembered.waiting} | remembered.dead
         for one in remembered.waiting:
@@ -190,11 +191,23 @@ class Lane:
         self._members = Passage(population.after)
 
     def bring_back(self, waiting: Waiting) -> None:
-        """Take what the store has: what waited when the lane was stopped, or was given up."""
-        if any(item.who == waiting.who for item in self._queues.of(waiting.user_id)):
-            return
+        """Take what waited when the lane was stopped."""
         self._queues.add(item_of(waiting))
         self._parked += 1
+
+    def revive(self, letter: DeadLetter) -> None:
+        """Send once more what was given up, as if for the first time.
+
+        Its user's later messages may have been accepted before it.
+        """
+        if any(item.who == letter.who for item in self._queues.of(letter.user_id)):
+            return
+        item = item_of(
+            Waiting(letter.user_id, letter.sequence, letter.position, letter.record, letter.mapped)
+        )
+        self._queues.add(item)
+        self._parked += 1
+        self._notes.revived(item)
 
     def _take(self, entry: Entry, now: int) -> Item | None:
         message = entry.message

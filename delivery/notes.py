@@ -24,6 +24,7 @@ class Notes:
         self._saving: Changes | None = None
         self._waiting: dict[Who, Item | None] = {}  # `None`: it waits no longer
         self._letters: dict[Who, tuple[Item, DeadLetter]] = {}
+        self._revived: list[Who] = []
         self._attempts: deque[Attempt] = deque(maxlen=_ATTEMPTS)
         self._waiting_saving: dict[Who, Item | None] = {}
         self._letters_saving: dict[Who, tuple[Item, DeadLetter]] = {}
@@ -38,6 +39,11 @@ class Notes:
     def given_up(self, item: Item, letter: DeadLetter) -> None:
         self._waiting.pop(item.who, None)
         self._letters[item.who] = (item, letter)
+
+    def revived(self, item: Item) -> None:
+        """It was a dead letter, and waits again."""
+        self._waiting[item.who] = item
+        self._revived.append(item.who)
 
     def attempted(self, attempt: Attempt) -> None:
         self._attempts.append(attempt)
@@ -58,6 +64,7 @@ class Notes:
             waiting,
             settled + list(self._letters),
             [letter for _, letter in self._letters.values()],
+            self._revived,
             list(self._attempts),
             state,
         )
@@ -66,13 +73,16 @@ class Notes:
         self._saving = changes
         self._waiting_saving, self._waiting = self._waiting, {}
         self._letters_saving, self._letters = self._letters, {}
+        self._revived = []
         self._attempts.clear()
         return changes
 
     def saved(self) -> list[Item]:
         """It is durable; returned are those that are given up."""
         assert self._saving is not None
-        self._saved = replace(self._saving, waiting=[], settled=[], dead=[], attempts=[])
+        self._saved = replace(
+            self._saving, waiting=[], settled=[], dead=[], revived=[], attempts=[]
+        )
         items = [item for item, _ in self._letters_saving.values()]
         self._end()
         return items
@@ -82,6 +92,7 @@ class Notes:
         assert self._saving is not None
         self._waiting = self._waiting_saving | self._waiting
         self._letters = self._letters_saving | self._letters
+        self._revived = [*self._saving.revived, *self._revived]
         self._attempts.extendleft(reversed(self._saving.attempts))
         self._end()
 

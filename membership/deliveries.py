@@ -134,8 +134,25 @@ class Changes:
     waiting: Sequence[Waiting] = ()
     settled: Sequence[Who] = ()  # they wait no longer
     dead: Sequence[DeadLetter] = ()
+    revived: Sequence[Who] = ()  # they are dead letters no longer, and wait
     attempts: Sequence[Attempt] = ()
     state: SyncState | None = None
+
+
+class Ask(StrEnum):
+    """What somebody may want of whoever delivers."""
+
+    RESUME = "resume"  # the destination works, they say
+    REPLAY = "replay"  # send again all that was given up until now
+    RESYNC = "resync"  # send all members as of now
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    number: int
+    sync: str
+    kind: Ask
+    asked_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from engine.hashing import groups_of, stable_hashes
 from engine.texts import Texts
 from membership.audiences import AudienceNumbers
 from membership.database import Database, Row, handed_over
+from membership.delivery_log import DeliveryLog
 from membership.errors import PositionPruned
 from membership.facts import (
     JournalEntry,
@@ -42,6 +43,7 @@ class MembershipReader:
             check_readable(database)
         self._database = database
         self._numbers = AudienceNumbers(database)
+        self.deliveries = DeliveryLog(database)
 
     def members(
         self, parent_model: str, audience: str, after: str | None = None, limit: int = PAGE
@@ -58,6 +60,21 @@ class MembershipReader:
             (number or 0, *([] if after is None else [after]), limit),
         )
         return self._memberships(rows)
+
+    def members_since(
+        self, parent_model: str, audience: str, position: int, users: Sequence[str]
+    ) -> set[str]:
+        """Which of these users, who are in order, have a transition behind a position."""
+        if not users:
+            return set()
+        return {
+            user_id
+            for (user_id,) in self._database.query(
+                "SELECT DISTINCT user_id FROM journal "
+                "WHERE position > ? AND audience = ? AND user_id >= ? AND user_id <= ?",
+                (position, self._numbers.number(parent_model, audience) or 0, users[0], users[-1]),
+            )
+        }.intersection(users)
 
     def memberships(self, user_id: str, parent_model: str | None = None) -> list[Membership]:
         """The audiences that a user is in, ordered by parent model and audience."""

@@ -63,6 +63,8 @@ class Store:
         self.waiting |= {one.who: one for one in changes.waiting}
         for who in changes.settled:
             self.waiting.pop(who, None)
+        for who in changes.revived:
+            del self.dead[who]
         self.dead |= {one.who: one for one in changes.dead}
         assert changes.state is not None
         self.state = changes.state
@@ -76,7 +78,7 @@ class Store:
 
 
 class World:
-    """What the seed decides: who there is, what the destination takes, and when it takes nothing."""
+    """What the seed decides: who there is, and what the destination takes, and when."""
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
@@ -290,13 +292,11 @@ class World:
     def replay(self) -> None:
         """All that was given up is sent again, and is accepted now."""
         self.poison.clear()
-        dead = {who: one for who, one in self.store.dead.items() if one.id not in self.unsendable}
-        for who, one in dead.items():
-            del self.store.dead[who]
-            again = Waiting(one.user_id, one.sequence, one.position, one.record, one.mapped)
-            self.store.waiting[who] = again
-            self.lane.bring_back(again)
+        for one in list(self.store.dead.values()):
+            if one.id not in self.unsendable:
+                self.lane.revive(one)
         self.drain()
+        assert {one.id for one in self.store.dead.values()} <= self.unsendable
 
     def check(self) -> None:
         everything = {
