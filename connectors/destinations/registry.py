@@ -14,6 +14,8 @@ from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Record
 from connectors.destinations import file, kafka, webhook
 from connectors.destinations.destination import Destination
+from connectors.destinations.http import declaration
+from connectors.destinations.http.presets import presets
 from connectors.destinations.place import Place
 
 Open = Callable[[Settings, Place], Destination]
@@ -27,8 +29,16 @@ class Kind:
     open: Open
 
 
+def _http(settings: Settings, place: Place) -> Destination:
+    from connectors.destinations.http.destination import HttpDestination
+
+    return HttpDestination(settings.key, settings.options, place)
+
+
 KINDS: Mapping[str, Kind] = {
     "webhook": Kind(webhook.OPTIONS, webhook.Webhook),
+    "http": Kind(declaration.OPTIONS, _http),
+    **{name: Kind(one.record, one.open) for name, one in presets().items()},
 }
 
 OPTIONS: Mapping[str, Record] = {name: kind.options for name, kind in KINDS.items()} | {
