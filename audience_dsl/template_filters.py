@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import wraps
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Undefined
 
@@ -97,6 +96,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = datetime.resolution
 _NUMBERS = (int, float, Decimal)
 _BITS_MOST = 4_096
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -150,7 +150,8 @@ def _replace(text: str, old: str, new: str) -> str:
 
 @_of_text
 def _urlencode(text: str) -> str:
-    return quote(text.encode("utf-8", "replace"), safe="")
+    octets = text.encode("utf-8", "replace")
+    return "".join(chr(one) if one in _UNRESERVED else f"%{one:02X}" for one in octets)
 
 
 @_of_text
