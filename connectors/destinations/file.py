@@ -18,6 +18,15 @@ from pathlib import Path
 
 from typing_extensions import Buffer
 
+from audience_dsl.shapes import Field, Record
+from audience_dsl.warehouse_grammar import FILE
+
+OPTIONS = Record(
+    "file",
+    "A file of JSON lines.",
+    (Field("path", FILE, "The file; `{date}` becomes the day.", required=True),),
+)
+
 DATE = "{date}"
 
 
