@@ -15,10 +15,22 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from audience_dsl.definitions import Settings
+from audience_dsl.shapes import Field, Record, Text
 from connectors.destinations.errors import DestinationError
 from connectors.kafka.connection import Connection, Tell
 from connectors.kafka.settings import KafkaRefused, properties
 from engine.records import TransitionRecord
+
+OPTIONS = Record(
+    "kafka",
+    "A Kafka topic. Other keys are properties of librdkafka by its own names, such as "
+    "`security.protocol`, `sasl.username` and `ssl.ca.location`.",
+    (
+        Field("bootstrap_servers", Text(), "host:port, separated by commas.", required=True),
+        Field("topic", Text(), "The topic.", required=True),
+    ),
+    open=True,
+)
 
 # Seconds that a call of the client may wait: between two, the process can be told to stop.
 _WAIT = 0.2

@@ -1,4 +1,4 @@
-"""What a destination is told of where it is opened, beside its own settings."""
+"""Where a destination is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Relative paths start at `root`; `tell` takes a sentence for whoever looks at the job."""
+    """Relative paths start at `root`, the project folder; `tell` takes a sentence for people."""
 
     root: Path
     tell: Callable[[str], None]

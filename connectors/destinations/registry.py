@@ -1,0 +1,46 @@
+"""Which destinations there are: what each is told in YAML, and how one is opened.
+
+A kind is a module with `OPTIONS` and a class, and a line in `KINDS`; a preset is a file in
+`presets`, which is found by itself.  Clients are imported when a destination is opened, and not
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from audience_dsl.definitions import Settings
+from audience_dsl.shapes import Record
+from connectors.destinations import file, kafka, webhook
+from connectors.destinations.destination import Destination
+from connectors.destinations.place import Place
+
+Open = Callable[[Settings, Place], Destination]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`options` are its keys in YAML; `open` raises `DestinationError`."""
+
+    options: Record
+    open: Open
+
+
+KINDS: Mapping[str, Kind] = {
+    "webhook": Kind(webhook.OPTIONS, webhook.Webhook),
+}
+
+OPTIONS: Mapping[str, Record] = {name: kind.options for name, kind in KINDS.items()} | {
+    "file": file.OPTIONS,
+    "kafka": kafka.OPTIONS,
+}
+
+
+def open_destination(settings: Settings, place: Place) -> Destination:
+    """The destination that settings describe; whoever opened it closes it.
+
+    Raises:
+        DestinationError: it cannot be opened with these settings; the text says why.
+    """
+    return KINDS[settings.type].open(settings, place)
