@@ -12,7 +12,18 @@ from dataclasses import dataclass
 
 from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Record
-from connectors.destinations import file, kafka, webhook
+from connectors.destinations import (
+    file,
+    kafka,
+    kinesis,
+    postgres,
+    redis,
+    s3,
+    sns,
+    sqs,
+    stdout,
+    webhook,
+)
 from connectors.destinations.destination import Destination
 from connectors.destinations.http import declaration
 from connectors.destinations.http.presets import presets
@@ -38,13 +49,19 @@ def _http(settings: Settings, place: Place) -> Destination:
 KINDS: Mapping[str, Kind] = {
     "webhook": Kind(webhook.OPTIONS, webhook.Webhook),
     "http": Kind(declaration.OPTIONS, _http),
+    "kafka": Kind(kafka.OPTIONS, kafka.Kafka),
+    "file": Kind(file.OPTIONS, file.open_file),
+    "stdout": Kind(stdout.OPTIONS, stdout.Stdout),
+    "postgres": Kind(postgres.OPTIONS, postgres.Postgres),
+    "redis": Kind(redis.OPTIONS, redis.Redis),
+    "sqs": Kind(sqs.OPTIONS, sqs.Sqs),
+    "sns": Kind(sns.OPTIONS, sns.Sns),
+    "kinesis": Kind(kinesis.OPTIONS, kinesis.Kinesis),
+    "s3": Kind(s3.OPTIONS, s3.S3),
     **{name: Kind(one.record, one.open) for name, one in presets().items()},
 }
 
-OPTIONS: Mapping[str, Record] = {name: kind.options for name, kind in KINDS.items()} | {
-    "file": file.OPTIONS,
-    "kafka": kafka.OPTIONS,
-}
+OPTIONS: Mapping[str, Record] = {name: kind.options for name, kind in KINDS.items()}
 
 
 def open_destination(settings: Settings, place: Place) -> Destination:
