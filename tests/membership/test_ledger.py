@@ -173,8 +173,8 @@ def test_members_that_are_still_to_be_sent_keep_the_journal(place: Place, ledger
     ledger.write([Changes("bus", 4, first)])
     assert store.prune(Retention(keep_rows=0), NOW) == 2
     reader = place.reader()
-    assert reader.members_since("users", "keen", 2, ["ann", "ben", "eve"]) == {"ann", "eve"}
-    assert reader.members_since("users", "keen", 2, ["ben"]) == set()
+    assert reader.moved_since("users", "keen", 2, ["ann", "ben", "eve"]) == {"ann", "eve"}
+    assert reader.moved_since("users", "keen", 2, ["ben"]) == set()
     ledger.write([Changes("bus", 4, replace(first, after="ben", is_complete=True))])
     assert store.prune(Retention(keep_rows=0), NOW) == 2
 
