@@ -25,7 +25,7 @@ from audience_dsl.definitions import (
 from audience_dsl.diagnostics import Diagnostic, Diagnostics, Span, quoted
 from audience_dsl.documents import ListNode, MapNode, Node, Scalar
 from audience_dsl.doubts import possible_outcomes, small, without_references
-from audience_dsl.grammar import REFERENCES, SECTIONS
+from audience_dsl.grammar import REFERENCES, Grammar, grammar
 from audience_dsl.models import (
     Columns,
     KnownColumns,
@@ -40,7 +40,7 @@ from audience_dsl.models import (
 from audience_dsl.plans import parent_plan
 from audience_dsl.reading import Entry, Fields, Reader
 from audience_dsl.sections import Sections, read_sections
-from audience_dsl.shapes import MapOf
+from audience_dsl.shapes import MapOf, Record
 from audience_dsl.syncs import SyncResolver, sync_collection
 from audience_dsl.variables import Variables
 from engine.plan import All, Tree
@@ -55,7 +55,10 @@ class Compilation:
 
 
 def compile_project(
-    files: Mapping[str, str], environment: Mapping[str, str], columns: Columns
+    files: Mapping[str, str],
+    environment: Mapping[str, str],
+    columns: Columns,
+    destinations: Mapping[str, Record],
 ) -> Compilation:
     """Compile a whole project.
 
@@ -64,12 +67,14 @@ def compile_project(
         environment: The variables that `${VAR}` may name.
         columns: Asked once for each parent model: its columns in the warehouse, or `Unreachable`
             (or `None`), in which case undeclared properties are taken as they come.
+        destinations: The options of each kind of destination, by the kind's name.
 
     Never raises for what stands in the files.
     """
     found = Diagnostics(files)
     variables = Variables(environment)
-    sections = read_sections(files, variables.replace, found)
+    language = grammar(destinations)
+    sections = read_sections(files, language, variables.replace, found)
 
     def discreet(
         warehouse: Settings | None, model: Model
@@ -79,13 +84,16 @@ def compile_project(
             return Unreachable(variables.hide(answer.reason))
         return answer
 
-    project = _Compiler(sections, found, discreet).project()
+    project = _Compiler(sections, language, found, discreet).project()
     return Compilation(None if found.errors else project, tuple(found.in_order()))
 
 
 class _Compiler:
-    def __init__(self, sections: Sections, found: Diagnostics, columns: Columns) -> None:
+    def __init__(
+        self, sections: Sections, language: Grammar, found: Diagnostics, columns: Columns
+    ) -> None:
         self._sections = sections
+        self._grammar = language
         self._found = found
         self._columns = columns
         self._reader = Reader(found, sections.names(), REFERENCES, sections.uncertain)
@@ -127,11 +135,11 @@ class _Compiler:
         if section not in self._sections.once:
             return None
         key, node = self._sections.once[section]
-        return self._reader.read(node, SECTIONS[section].shape, f"'{section}'", key)
+        return self._reader.read(node, self._grammar[section].shape, f"'{section}'", key)
 
     def _entries(self, section: str) -> dict[str, Entry]:
         """The entries that could be read, in the order of files and lines."""
-        shape = SECTIONS[section].shape
+        shape = self._grammar[section].shape
         assert isinstance(shape, MapOf)
         read = {}
         for name, (key, node) in self._sections.entries[section].items():

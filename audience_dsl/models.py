@@ -57,7 +57,7 @@ class KnownColumns:
 
 
 def settings(key: str, fields: Fields) -> Settings:
-    return Settings(key, fields.form, dict(fields.values))
+    return Settings(key, fields.form, fields.plain())
 
 
 def parent_model(key: str, fields: Fields, reader: Reader) -> ParentModel | None:

@@ -258,11 +258,33 @@ def _length(value: Any) -> int:
     return len(value)
 
 
+def _merge(value: Any, *others: Any) -> dict[str, Any]:
+    """The fields of mappings together; of two by one name the later counts, nothing has none."""
+    merged: dict[str, Any] = {}
+    for one in (value, *others):
+        if one is None or isinstance(one, Undefined):
+            continue
+        if not isinstance(one, Mapping):
+            raise Refused(f"'merge' takes mappings, not {_kind(one)}")
+        merged |= one
+    return merged
+
+
+def _compact(value: Any) -> dict[str, Any]:
+    """A mapping without the fields that have no value."""
+    if not isinstance(value, Mapping):
+        raise Refused(f"'compact' takes a mapping, not {_kind(value)}")
+    return {
+        key: one for key, one in value.items() if one is not None and not isinstance(one, Undefined)
+    }
+
+
 def _tojson(value: Any) -> str:
     return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    "compact": _compact,
     "default": _default,
     "e164": _e164,
     "epoch": lambda value: _since_epoch(value, SECOND),
@@ -275,6 +297,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "length": _length,
     "lower": _of_text(str.lower),
     "map": _map,
+    "merge": _merge,
     "md5": _md5,
     "replace": _replace,
     "round": _round,

@@ -10,19 +10,20 @@ from pathlib import Path
 import click
 
 from audience_dsl.definitions import Sync
-from audience_dsl.syncs import SYNC_COLLECTION
 from cli.failures import ENVIRONMENT, MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
 from connectors.destinations.destination import Message
+from dataflows.destinations import profiles_of
 from dataflows.following import wall_clock
-from delivery.messages import Messages, Unsendable
+from delivery.entries import Unsendable
+from delivery.messages import Messages
 from delivery.samples import first_member, sample_entries
 from membership.errors import StoreMissing
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
 from project.folder import LoadedProject
 from project.stores import open_reader
-from warehouse.profiles import Profiles, ProfileVersions
+from warehouse.profiles import Profiles
 from warehouse.snapshot import current
 
 
@@ -56,8 +57,9 @@ def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
             advice = f"name one with --user, or run: usher pull {parent}"
             fail(f"no user of {parent} is known yet; {advice}", ENVIRONMENT)
         entries = _entries(loaded, sync, reader, chosen)
-        messages = Messages(sync, _Withheld()).of(entries, _profiles(loaded, sync))
-    for entry, message in zip(entries, messages, strict=True):
+        messages, profiles = Messages(sync, _Withheld()), _profiles(loaded, sync)
+        found = [(one, messages.of(one, profiles)) for one in entries]
+    for entry, message in found:
         if entry.record.type in sync.on:
             _show(sync, entry, message, form)
 
@@ -91,10 +93,9 @@ def _entries(
 
 
 def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
-    parent = loaded.project.audiences[sync.audience].parent_model
-    collections = loaded.project.plans[parent].collections if sync.properties else ()
-    needed = next((one for one in collections if one.key == SYNC_COLLECTION), None)
-    versions = ProfileVersions(loaded.root, parent, needed)
+    if not sync.properties:
+        return Profiles("", (), None)
+    versions = profiles_of(loaded, loaded.project.audiences[sync.audience].parent_model)
     return versions.at(versions.current())
 
 

@@ -22,6 +22,7 @@ from audience_dsl import (
 from audience_dsl.definitions import ColumnType, ParentModel, Project, Settings
 from audience_dsl.documents import BYTES_MOST
 from audience_dsl.models import Columns, Model
+from connectors.destinations.registry import OPTIONS
 from warehouse.columns import read_columns
 from warehouse.errors import WarehouseError
 from warehouse.snapshot import current, source_digest
@@ -61,7 +62,7 @@ def load_project(
     columns = warehouse_columns(root)
     if remembered:
         columns = _or_remembered(root, columns)
-    compilation = compile_project(files, environment, columns)
+    compilation = compile_project(files, environment, columns, OPTIONS)
     diagnostics = (*unreadable, *_beside(unreadable, compilation))
     project = compilation.project
     loaded = LoadedProject(root, project) if project and not unreadable else None

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
+from connectors.discretion import Secrets
+from connectors.warehouses.errors import WarehouseError, discreet, told
 from connectors.warehouses.limits import Limits
 from connectors.warehouses.statements import Dialect
 from connectors.warehouses.warehouse import client, option

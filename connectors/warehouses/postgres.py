@@ -19,7 +19,8 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from psycopg.conninfo import make_conninfo
 
 from audience_dsl.definitions import ModelSource, Settings
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
+from connectors.discretion import Secrets
+from connectors.warehouses.errors import WarehouseError, discreet, told
 from connectors.warehouses.limits import Limits
 from connectors.warehouses.statements import Dialect, source_name
 from connectors.warehouses.warehouse import client, option
