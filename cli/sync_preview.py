@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Protocol, cast
 
 import click
 
@@ -13,7 +15,8 @@ from audience_dsl.definitions import Sync
 from cli.failures import ENVIRONMENT, MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
 from connectors.destinations.destination import Message
-from dataflows.destinations import profiles_of
+from connectors.destinations.http.presets import presets
+from dataflows.destinations import opener_of, profiles_of
 from dataflows.following import wall_clock
 from delivery.entries import Unsendable
 from delivery.messages import Messages
@@ -37,6 +40,8 @@ from warehouse.snapshot import current
 def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
     """Print what the sync NAME sends for one user, and send nothing.
 
+    For destinations that speak HTTP it is the request, without secrets; else the message.
+
     Transitions that were recorded of late are shown as they were; others are made up. The user's
     columns are those of the snapshot in force.
 
@@ -58,10 +63,10 @@ def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
             fail(f"no user of {parent} is known yet; {advice}", ENVIRONMENT)
         entries = _entries(loaded, sync, reader, chosen)
         messages, profiles = Messages(sync, _Withheld()), _profiles(loaded, sync)
-        found = [(one, messages.of(one, profiles)) for one in entries]
-    for entry, message in found:
-        if entry.record.type in sync.on:
-            _show(sync, entry, message, form)
+        for entry in entries:
+            message = messages.of(entry, profiles)
+            if entry.record.type in sync.on:
+                _show(loaded, sync, entry, message, form)
 
 
 def _reader(loaded: LoadedProject, held: ExitStack) -> MembershipReader | None:
@@ -99,7 +104,13 @@ def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
     return versions.at(versions.current())
 
 
-def _show(sync: Sync, entry: JournalEntry, message: Message | Unsendable | None, form: str) -> None:
+def _show(
+    loaded: LoadedProject,
+    sync: Sync,
+    entry: JournalEntry,
+    message: Message | Unsendable | None,
+    form: str,
+) -> None:
     record = entry.record
     facts: dict[str, object] = {"sync": sync.key, "type": record.type, "user_id": record.user_id}
     match message:
@@ -109,6 +120,8 @@ def _show(sync: Sync, entry: JournalEntry, message: Message | Unsendable | None,
             facts["unsendable"] = reason
         case Message():
             facts |= {"id": message.id, "body": message.body}
+            request = _request(loaded, sync, message)
+            facts |= {"request": request} if request is not None else {}
     if form == "json":
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
@@ -116,8 +129,31 @@ def _show(sync: Sync, entry: JournalEntry, message: Message | Unsendable | None,
     for kind in ("withheld", "unsendable"):
         if kind in facts:
             click.echo(f"  {kind}: {facts[kind]}")
-    if isinstance(message, Message):
-        click.echo(json.dumps(message.body, ensure_ascii=False, indent=2))
+    if "request" in facts:
+        click.echo(facts["request"])
+    elif "body" in facts:
+        click.echo(json.dumps(facts["body"], ensure_ascii=False, indent=2))
+
+
+class _Describes(Protocol):
+    """A destination that can say what it would send."""
+
+    def describe(self, messages: Sequence[Message]) -> str: ...
+
+
+def _request(loaded: LoadedProject, sync: Sync, message: Message) -> str | None:
+    """What a destination that speaks HTTP would send; others are not opened for it."""
+    if loaded.project.destinations[sync.destination].type not in {"webhook", "http", *presets()}:
+        return None
+
+    async def described() -> str:
+        destination = opener_of(loaded)(sync)
+        try:
+            return cast(_Describes, destination).describe([message])
+        finally:
+            await destination.close()
+
+    return asyncio.run(described())
 
 
 class _Withheld:
