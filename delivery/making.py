@@ -12,9 +12,12 @@ from delivery.withheld import WithheldEntries
 from engine.records import ENTERED
 from membership.facts import JournalEntry
 from membership.ledger import Ledger
+from warehouse.profiles import Profiles
 
 # These transitions were found when somebody looked, and did not just happen.
 _INITIAL = frozenset({"initial", "definition_changed", "reconciled"})
+
+_NOBODY = Profiles("", (), None)
 
 
 class Making:
@@ -41,7 +44,8 @@ class Making:
         self._withheld.look(one.record.user_id for one in own if one.record.type != ENTERED)
         made = []
         for one in own:
-            message = self._messages.of(one, self._profiles.at(one.position))
+            profiles = self._profiles.at(one.position) if self._sync.properties else _NOBODY
+            message = self._messages.of(one, profiles)
             if message is not None:
                 is_initial = one.record.cause["kind"] in _INITIAL
                 made.append(Entry(one.position, message, is_initial))
