@@ -25,7 +25,7 @@ from audience_dsl.definitions import (
 from audience_dsl.diagnostics import Diagnostic, Diagnostics, Span, quoted
 from audience_dsl.documents import ListNode, MapNode, Node, Scalar
 from audience_dsl.doubts import possible_outcomes, small, without_references
-from audience_dsl.grammar import REFERENCES, SECTIONS
+from audience_dsl.grammar import REFERENCES, Grammar, grammar
 from audience_dsl.models import (
     Columns,
     KnownColumns,
@@ -36,12 +36,12 @@ from audience_dsl.models import (
     parent_model,
     related_model,
     settings,
-    sync,
 )
 from audience_dsl.plans import parent_plan
 from audience_dsl.reading import Entry, Fields, Reader
 from audience_dsl.sections import Sections, read_sections
-from audience_dsl.shapes import MapOf
+from audience_dsl.shapes import MapOf, Record
+from audience_dsl.syncs import SyncResolver, sync_collection
 from audience_dsl.variables import Variables
 from engine.plan import All, Tree
 
@@ -55,7 +55,10 @@ class Compilation:
 
 
 def compile_project(
-    files: Mapping[str, str], environment: Mapping[str, str], columns: Columns
+    files: Mapping[str, str],
+    environment: Mapping[str, str],
+    columns: Columns,
+    destinations: Mapping[str, Record],
 ) -> Compilation:
     """Compile a whole project.
 
@@ -64,12 +67,14 @@ def compile_project(
         environment: The variables that `${VAR}` may name.
         columns: Asked once for each parent model: its columns in the warehouse, or `Unreachable`
             (or `None`), in which case undeclared properties are taken as they come.
+        destinations: The options of each kind of destination, by the kind's name.
 
     Never raises for what stands in the files.
     """
     found = Diagnostics(files)
     variables = Variables(environment)
-    sections = read_sections(files, variables.replace, found)
+    language = grammar(destinations)
+    sections = read_sections(files, language, variables.replace, found)
 
     def discreet(
         warehouse: Settings | None, model: Model
@@ -79,13 +84,16 @@ def compile_project(
             return Unreachable(variables.hide(answer.reason))
         return answer
 
-    project = _Compiler(sections, found, discreet).project()
+    project = _Compiler(sections, language, found, discreet).project()
     return Compilation(None if found.errors else project, tuple(found.in_order()))
 
 
 class _Compiler:
-    def __init__(self, sections: Sections, found: Diagnostics, columns: Columns) -> None:
+    def __init__(
+        self, sections: Sections, language: Grammar, found: Diagnostics, columns: Columns
+    ) -> None:
         self._sections = sections
+        self._grammar = language
         self._found = found
         self._columns = columns
         self._reader = Reader(found, sections.names(), REFERENCES, sections.uncertain)
@@ -103,10 +111,7 @@ class _Compiler:
         )
         collections = self._collections(parents, parent_columns)
         destinations = self._settings("destinations")
-        syncs: dict[str, Sync] = {}
-        for key, entry in self._entries("syncs").items():
-            if (one := sync(key, entry.value, self._reader)) is not None:
-                syncs[key] = one
+        syncs = self._syncs(audiences, parent_columns, events)
         return Project(
             name or "project",
             warehouse,
@@ -116,7 +121,10 @@ class _Compiler:
             audiences.definitions,
             destinations,
             syncs,
-            {key: _with_collections(plan, collections) for key, plan in audiences.plans.items()},
+            {
+                key: _with_collections(plan, collections, _syncs_of(plan, syncs))
+                for key, plan in audiences.plans.items()
+            },
             dict(serving.values) if serving else {},
             settings("store", store) if store else None,
             {key: model for key, model in related.items() if model is not None},
@@ -127,11 +135,11 @@ class _Compiler:
         if section not in self._sections.once:
             return None
         key, node = self._sections.once[section]
-        return self._reader.read(node, SECTIONS[section].shape, f"'{section}'", key)
+        return self._reader.read(node, self._grammar[section].shape, f"'{section}'", key)
 
     def _entries(self, section: str) -> dict[str, Entry]:
         """The entries that could be read, in the order of files and lines."""
-        shape = SECTIONS[section].shape
+        shape = self._grammar[section].shape
         assert isinstance(shape, MapOf)
         read = {}
         for name, (key, node) in self._sections.entries[section].items():
@@ -233,6 +241,18 @@ class _Compiler:
                 read[key] = collection(key, entry.value, model, known, self._reader)
         return read
 
+    def _syncs(
+        self,
+        audiences: _Audiences,
+        columns: dict[str, KnownColumns | None],
+        events: dict[str, EventModel],
+    ) -> dict[str, Sync]:
+        resolver = SyncResolver(audiences.definitions, columns, events, self._reader)
+        found = {
+            key: resolver.resolve(key, entry.value) for key, entry in self._entries("syncs").items()
+        }
+        return {key: one for key, one in found.items() if one is not None}
+
     def _audiences(
         self,
         parents: dict[str, ParentModel],
@@ -260,9 +280,18 @@ class _Compiler:
         return audiences
 
 
-def _with_collections(plan: ParentPlan, collections: dict[str, Collection]) -> ParentPlan:
-    own = [one for one in collections.values() if one.parent_model == plan.parent_model.key]
-    return replace(plan, collections=tuple(own))
+def _syncs_of(plan: ParentPlan, syncs: dict[str, Sync]) -> list[Sync]:
+    audiences = {one.key for one in plan.plan.audiences}
+    return [one for one in syncs.values() if one.audience in audiences]
+
+
+def _with_collections(
+    plan: ParentPlan, collections: dict[str, Collection], syncs: list[Sync]
+) -> ParentPlan:
+    parent = plan.parent_model.key
+    own = [one for one in collections.values() if one.parent_model == parent]
+    needed = sync_collection(parent, syncs)
+    return replace(plan, collections=(*own, *([needed] if needed else [])))
 
 
 def _related(node: Node) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 From these values come the parser with its messages (`reading`), the JSON Schema for editors
 (`json_schema`) and the language reference (`reference`).  What stands inside an audience's
-`where` is described by `conditions`.
+`where` is described by `conditions`; what a kind of destination needs, by the module that sends
+there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audience_dsl.condition_grammar import CONDITION, FILTER
@@ -17,7 +19,6 @@ from audience_dsl.shapes import (
     Duration,
     Either,
     Field,
-    Flag,
     Integer,
     ListOf,
     MapOf,
@@ -36,6 +37,7 @@ KEY = Text(
     r"[A-Za-z_][A-Za-z0-9_-]{0,99}",
 )
 COLUMN = Text("a column's name of at most 128 characters", r"[^\x00-\x1f]{1,128}")
+FIELD = Text("a field's name of at most 128 characters", r"[^\x00-\x1f]{1,128}")
 PATH = Text(
     "a path in the raw record, such as properties.products[0].sku",
     r"[^.\[\]\x00-\x1f]+(\[[0-9]{1,4}\])*(\.[^.\[\]\x00-\x1f]+(\[[0-9]{1,4}\])*)*",
@@ -128,42 +130,6 @@ SOURCE = Tagged(
                 Field("write_keys", ListOf(Text()), "The keys that senders may use."),
                 Field("app_ids", ListOf(Text()), "Snowplow, which has no keys: the app ids."),
             ),
-        ),
-    },
-)
-
-DESTINATION = Tagged(
-    "destination",
-    {
-        "webhook": Record(
-            "webhook",
-            "An HTTPS endpoint, signed as Standard Webhooks says.",
-            (
-                Field("url", Text("a URL", r"https?://\S+"), "Where to send.", required=True),
-                Field("secret", Text(), "The signing secret, `whsec_…`."),
-                Field("allow_http", Flag(), "Allow http://, for tests.", default="false"),
-                Field(
-                    "allow_private_hosts",
-                    ListOf(Text()),
-                    "Hosts of an inner network that may be sent to.",
-                    default="none",
-                ),
-            ),
-        ),
-        "kafka": Record(
-            "kafka",
-            "A Kafka topic. Other keys are properties of librdkafka by its own names, such as "
-            "`security.protocol`, `sasl.username` and `ssl.ca.location`.",
-            (
-                Field("bootstrap_servers", Text(), "host:port, separated by commas.", True),
-                Field("topic", Text(), "The topic.", required=True),
-            ),
-            open=True,
-        ),
-        "file": Record(
-            "file",
-            "A file of JSON lines.",
-            (Field("path", FILE, "The file; `{date}` becomes the day.", required=True),),
         ),
     },
 )
@@ -422,9 +388,34 @@ SYNC = Record(
         ),
         Field(
             "mapping",
-            MapOf(COLUMN, Anything()),
+            MapOf(FIELD, Anything()),
             "The fields to send; `{{ user_id }}` and the like are filled in.",
             default="the transition record",
+        ),
+        Field(
+            "only_if",
+            Reference("filter"),
+            "Only those who fulfil it as they enter, by the parent model's columns. Who was sent "
+            "as entered is also sent as exited.",
+            default="everybody",
+            synonyms=("where", "filter", "if"),
+        ),
+        Field(
+            "initial",
+            Choice(
+                {
+                    "send": "those who are members when the sync is new are sent as entered",
+                    "hold": "only what happens from then on is sent",
+                }
+            ),
+            "What becomes of the members that a new sync finds.",
+            default="`send`",
+        ),
+        Field(
+            "initial_rate",
+            Integer(1, 1_000_000, "nobody would be sent", "that is no limit"),
+            "How many of them are sent in a second at most.",
+            default="as fast as the destination takes them",
         ),
     ),
 )
@@ -439,9 +430,13 @@ class Section:
     doc: str
 
 
-SECTIONS: dict[str, Section] = {
-    section.name: section
-    for section in (
+Grammar = Mapping[str, Section]
+
+
+def grammar(destinations: Mapping[str, Record]) -> Grammar:
+    """All sections by name, with the kinds of destinations that there are, and their options."""
+    destination = Tagged("destination", destinations)
+    sections = (
         Section("project", KEY, "The project's name."),
         Section("warehouse", WAREHOUSE, "Where parent models are read from."),
         Section("sources", MapOf(KEY, SOURCE), "Where events come from."),
@@ -452,9 +447,10 @@ SECTIONS: dict[str, Section] = {
         Section("events", MapOf(KEY, EVENT), "The events that conditions count."),
         Section("audiences", MapOf(KEY, AUDIENCE), "The audiences."),
         Section("collections", MapOf(KEY, COLLECTION), "What is looked up row by row."),
-        Section("destinations", MapOf(KEY, DESTINATION), "Where transitions can be sent."),
+        Section("destinations", MapOf(KEY, destination), "Where transitions can be sent."),
         Section("syncs", MapOf(KEY, SYNC), "Which audience is sent where."),
     )
-}
+    return {section.name: section for section in sections}
+
 
 REFERENCES: dict[str, Shape] = {"condition": CONDITION, "filter": FILTER}

@@ -7,10 +7,11 @@ reads them as texts there; a text with a variable is allowed wherever a scalar i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from audience_dsl import durations
-from audience_dsl.grammar import REFERENCES, SECTIONS
+from audience_dsl.grammar import REFERENCES, grammar
 from audience_dsl.operators import Operand as Right
 from audience_dsl.shapes import (
     Anything,
@@ -39,10 +40,10 @@ _VARIABLE: Schema = {"type": "string", "pattern": r"\$\{"}
 _NAME: Schema = {"type": ["string", "number"]}
 
 
-def json_schema() -> Schema:
+def json_schema(destinations: Mapping[str, Record]) -> Schema:
     """The schema as a JSON object, of draft 2020-12."""
     sections = {}
-    for name, section in SECTIONS.items():
+    for name, section in grammar(destinations).items():
         schema = _schema(section.shape)
         if isinstance(section.shape, MapOf):
             schema["type"] = ["object", "null"]

@@ -58,6 +58,10 @@ class Fields:
         node = self.nodes[name]
         return self.keys[name].span if is_null(node) else node.span
 
+    def plain(self) -> dict[str, Any]:
+        """The values as dictionaries and lists alone; of a `Tagged` inside with its `type`."""
+        return {name: _plain(value) for name, value in self.values.items()}
+
 
 @dataclass(slots=True)
 class Entry:
@@ -155,6 +159,7 @@ class Reader(ScalarReader):
             self.fail(node.span, "wrong-type", f"{what} must be a mapping", advice)
             return None
         fields = Fields(form, place.span if place else _place(node))
+        failures = self.failures
         misspelt = set()
         for name, (key, value) in node.entries.items():
             fields.keys[name], fields.nodes[name] = key, value
@@ -172,6 +177,9 @@ class Reader(ScalarReader):
             if known.required and known.name not in fields.nodes.keys() | misspelt:
                 self._missing_key(fields, known, form or shape.title)
         self._check_alternatives(fields, shape, form or shape.title)
+        if shape.check is not None and self.failures == failures:
+            for flaw in shape.check(fields.plain()):
+                self.fail(_found_at(fields, flaw.path), "wrong-value", flaw.what, flaw.advice)
         return fields
 
     def _missing_key(self, fields: Fields, known: Field, title: str) -> None:
@@ -262,6 +270,39 @@ class Reader(ScalarReader):
                 return
         message = f"{what} is no {shape.title}: none of its keys names one"
         self.fail(_place(node), "missing-key", message, forms_help(shape))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Fields(form=form):
+            return ({"type": form} if form else {}) | value.plain()
+        case Entry(value=inner):
+            return _plain(inner)
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
+
+
+def _found_at(fields: Fields, path: tuple[str | int, ...]) -> Span:
+    """Where a path leads from the record, as far as it does."""
+    if not path or path[0] not in fields.nodes:
+        return fields.span
+    span = fields.at(str(path[0]))
+    node = fields.nodes[str(path[0])]
+    for step in path[1:]:
+        match node:
+            case MapNode(entries=entries) if step in entries:
+                key, node = entries[str(step)]
+                span = key.span if is_null(node) else node.span
+            case ListNode(items=items) if isinstance(step, int) and step < len(items):
+                node = items[step]
+                span = node.span
+            case _:
+                break
+    return span
 
 
 def _place(node: MapNode) -> Span:

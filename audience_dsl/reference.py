@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from audience_dsl.condition_grammar import CONDITION, FILTER
 from audience_dsl.definitions import ColumnType
 from audience_dsl.diagnostics import listed
 from audience_dsl.documents import DEPTH_MOST, NODES_MOST
 from audience_dsl.examples import CONDITIONS, PROJECT
-from audience_dsl.grammar import COLUMN_TYPE, SECTIONS
+from audience_dsl.grammar import COLUMN_TYPE, grammar
 from audience_dsl.operators import OPERATORS
 from audience_dsl.shapes import (
     Anything,
@@ -69,15 +69,15 @@ that is certain.
 """
 
 
-def reference() -> str:
+def reference(destinations: Mapping[str, Record]) -> str:
     """The whole page; it ends with a newline."""
-    return "\n".join(_page())
+    return "\n".join(_page(destinations))
 
 
-def _page() -> Iterator[str]:
+def _page(destinations: Mapping[str, Record]) -> Iterator[str]:
     yield _OPENING
     yield f"A whole project:\n\n```yaml\n{PROJECT}```\n"
-    for section in SECTIONS.values():
+    for section in grammar(destinations).values():
         yield f"## `{section.name}`\n"
         yield section.doc + "\n"
         yield from _described(section.shape)
@@ -122,8 +122,10 @@ def _inner_records(shape: Shape) -> Iterator[Record]:
     match shape:
         case Record():
             yield shape
-        case MapOf(value=Either(long=long)) | Either(long=long):
+        case MapOf(value=Either(long=long)) | Either(long=long) | ListOf(item=Record() as long):
             yield long
+        case Tagged(types=types):
+            yield from types.values()
         case _:
             pass
 
@@ -166,8 +168,10 @@ def _what(shape: Shape) -> str:
             return f"a list{f' of {length}' if length else ''}, each item {_what(item)}"
         case MapOf(key, value):
             return f"a mapping from {key.what} to {_what(value)}"
-        case Forms(title) | Tagged(title) | Record(title):
-            return "a mapping" if title in ("from", "pull", "serving") else f"a {title}"
+        case Forms(title):
+            return f"a {title}"
+        case Tagged() | Record():
+            return "a mapping"
         case Either(short):
             return f"{_what(short)}, or a mapping"
         case Reference(name):

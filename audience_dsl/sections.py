@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from audience_dsl.diagnostics import Diagnostics, Span, listed, quoted
 from audience_dsl.documents import MapNode, Node, Scalar, read_document
-from audience_dsl.grammar import SECTIONS
+from audience_dsl.grammar import Grammar
 from audience_dsl.scalars import is_null
 from audience_dsl.shapes import MapOf
 from audience_dsl.suggestions import Suggestions
@@ -21,13 +21,9 @@ class Sections:
     `uncertain` are the sections of which names may be missing, as something could not be used.
     """
 
-    once: dict[str, tuple[Scalar, Node]] = field(default_factory=dict)
-    entries: dict[str, dict[str, tuple[Scalar, Node]]] = field(
-        default_factory=lambda: {
-            name: {} for name, section in SECTIONS.items() if isinstance(section.shape, MapOf)
-        }
-    )
-    uncertain: set[str] = field(default_factory=set)
+    once: dict[str, tuple[Scalar, Node]]
+    entries: dict[str, dict[str, tuple[Scalar, Node]]]
+    uncertain: set[str]
 
     def names(self) -> dict[str, dict[str, Scalar]]:
         return {
@@ -36,30 +32,39 @@ class Sections:
         }
 
 
-def read_sections(files: Mapping[str, str], replace: Replace, found: Diagnostics) -> Sections:
+def read_sections(
+    files: Mapping[str, str], grammar: Grammar, replace: Replace, found: Diagnostics
+) -> Sections:
     """Read all files in the order of their names."""
-    sections = Sections()
+    spread = [name for name, section in grammar.items() if isinstance(section.shape, MapOf)]
+    sections = Sections({}, {name: {} for name in spread}, set())
     suggestions = Suggestions()
     for file in sorted(files):
         errors = found.errors
         root = read_document(file, files[file], replace, found)
         if isinstance(root, MapNode):
-            _merge(root, sections, suggestions, found)
+            _merge(root, sections, grammar, suggestions, found)
         elif root is not None and not is_null(root):
-            message = f"a file is a mapping of sections such as {listed(list(SECTIONS)[4:9])}"
+            message = f"a file is a mapping of sections such as {listed(list(grammar)[4:9])}"
             found.error(root.span, "wrong-type", message)
-            sections.uncertain.update(SECTIONS)
+            sections.uncertain.update(grammar)
         elif found.errors > errors:
-            sections.uncertain.update(SECTIONS)
+            sections.uncertain.update(grammar)
     return sections
 
 
-def _merge(root: MapNode, sections: Sections, suggestions: Suggestions, found: Diagnostics) -> None:
+def _merge(
+    root: MapNode,
+    sections: Sections,
+    grammar: Grammar,
+    suggestions: Suggestions,
+    found: Diagnostics,
+) -> None:
     for name, (key, node) in root.entries.items():
-        if name not in SECTIONS:
-            close = suggestions.closest(name, SECTIONS)
+        if name not in grammar:
+            close = suggestions.closest(name, grammar)
             advice = (
-                f"did you mean {quoted(close)}?" if close else f"sections are {listed(SECTIONS)}"
+                f"did you mean {quoted(close)}?" if close else f"sections are {listed(grammar)}"
             )
             found.error(key.span, "unknown-key", f"unknown section {quoted(name)}", advice)
             sections.uncertain.update([close] if close else [])

@@ -7,7 +7,7 @@ editors, `reference` writes the page for people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from audience_dsl.operators import Operator
@@ -119,8 +119,27 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with a value that has the right shape.
+
+    `path` leads from the record to the culprit, by keys and indexes.  The texts name no values:
+    they may come from the environment.
+    """
+
+    path: tuple[str | int, ...]
+    what: str
+    advice: str = ""
+
+
+Check = Callable[[Mapping[str, object]], Iterable[Flaw]]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A mapping with known keys.  An `open` one takes other keys as well, as they are."""
+    """A mapping with known keys.  An `open` one takes other keys as well, as they are.
+
+    `check` is asked about the plain values of one whose shape is right.
+    """
 
     title: str
     doc: str
@@ -129,6 +148,7 @@ class Record:
     open: bool = False
     refused: str = ""
     instead: str = ""
+    check: Check | None = None
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

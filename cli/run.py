@@ -13,6 +13,7 @@ import click
 
 from cli.compiling import compile_core
 from cli.control import controlled
+from cli.delivering import deliver
 from cli.failures import (
     ENVIRONMENT,
     FAILURES,
@@ -28,7 +29,7 @@ from cli.supervision import Supervised
 from cli.validate import load_or_exit
 from dataflows.backfill import Backfill, requested_backfill
 from dataflows.job import Start, run_job
-from dataflows.lines import print_lines
+from dataflows.lines import print_lines, visible
 from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
@@ -39,6 +40,18 @@ from project.folder import LoadedProject
 
 # Seconds for which a change of definitions waits for a destination that does not get on.
 _INTERRUPTION = 1.0
+
+
+_PARTS = frozenset({"evaluate", "deliver"})
+
+
+def _parts(_context: click.Context, _option: click.Parameter, listed: str | None) -> frozenset[str]:
+    parts = _PARTS if listed is None else frozenset(listed.split(","))
+    if unknown := sorted(parts - _PARTS):
+        raise click.BadParameter(
+            f"{visible(unknown[0])} is not a part of the job; it has evaluate and deliver"
+        )
+    return parts
 
 
 @click.command()
@@ -73,6 +86,12 @@ _INTERRUPTION = 1.0
     is_flag=True,
     help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
+@click.option(
+    "--only",
+    metavar="PART,…",
+    callback=_parts,
+    help="Of evaluate and deliver, what this process does.  [default: both]",
+)
 @click.pass_obj
 def run(
     root: Path,
@@ -82,11 +101,15 @@ def run(
     cluster_network_is_private: bool,
     form: str,
     rebuild: bool,
+    only: frozenset[str],
 ) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
-    Prints every entry and exit as it happens and appends them to the file destinations of the
+    Prints every entry and exit as it happens and delivers them to the destinations of the
     project's syncs. A source whose path is - reads events from standard input.
+
+    Deliveries can be the work of a process of their own, also on another machine: one with --only
+    evaluate, one with --only deliver.
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
@@ -98,6 +121,10 @@ def run(
       tail -F events.jsonl | usher -C shop run --format json
     """
     loaded = load_or_exit(root)
+    if "evaluate" not in only:
+        with environment_failures():
+            deliver(loaded)
+        return
     of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -111,7 +138,7 @@ def run(
                 site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
             elif workers > 1:
                 site = OneMachine(workers)
-            options = _Options(form == "json", RecordCounts(), lock, site)
+            options = _Options(form == "json", "deliver" in only, RecordCounts(), lock, site)
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
 
@@ -153,6 +180,7 @@ class _Options:
     """What stays the same for one job after the other."""
 
     json: bool
+    delivers: bool
     counts: RecordCounts
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
@@ -231,6 +259,7 @@ def _single(
         loaded,
         print_lines,
         json=options.json,
+        delivers=options.delivers,
         counts=options.counts,
         reconciled=reconciled,
         backfill=backfill,
@@ -256,6 +285,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             options.lock,
             print_lines,
             json=options.json,
+            delivers=options.delivers,
             counts=options.counts,
             reconciled=_tell_differences,
         )

@@ -8,6 +8,7 @@ import click
 
 from audience_dsl.json_schema import json_schema
 from audience_dsl.reference import reference
+from connectors.destinations.registry import OPTIONS
 
 
 @click.command()
@@ -21,4 +22,7 @@ def schema(as_page: bool) -> None:
       # then, as the first line of each definition file:
       # yaml-language-server: $schema=usher.schema.json
     """
-    click.echo(reference() if as_page else json.dumps(json_schema(), indent=2), nl=not as_page)
+    if as_page:
+        click.echo(reference(OPTIONS), nl=False)
+    else:
+        click.echo(json.dumps(json_schema(OPTIONS), indent=2))

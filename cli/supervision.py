@@ -65,6 +65,7 @@ class Supervised:
         show: Callable[[Sequence[str]], None],
         *,
         json: bool,
+        delivers: bool,
         reconciled: Callable[[int], None],
         counts: RecordCounts,
     ) -> None:
@@ -80,7 +81,9 @@ class Supervised:
         """Whether the job has ended because a source cannot be read any more."""
         with ExitStack() as held:
             self._store = held.enter_context(closing(open_store(loaded)))
-            self._outbox = held.enter_context(closing(Outbox(loaded, show, json=json)))
+            self._outbox = held.enter_context(
+                closing(Outbox(loaded, show, json=json, delivers=delivers))
+            )
             self.preparation = prepare_cluster(loaded)
             self._held = held.pop_all()
 

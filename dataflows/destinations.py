@@ -1,143 +1,61 @@
-"""Where the destinations of a project's syncs are, and what each of them wants of the journal."""
+"""Where a project's syncs deliver to, and what each of them sends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
-import msgspec
-
-from audience_dsl.definitions import Project, Sync
-from audience_dsl.instants import format_instant
-from connectors.destinations.file import FileDestination
-from connectors.destinations.kafka import KafkaDestination
-from dataflows.following import wall_clock
-from dataflows.preparation import JobRefused, tell
-from engine.records import TransitionRecord
-from membership.facts import JournalEntry
+from audience_dsl.definitions import Sync
+from audience_dsl.syncs import SYNC_COLLECTION
+from connectors.destinations.destination import Destination
+from connectors.destinations.errors import DestinationError
+from connectors.destinations.place import Place
+from connectors.destinations.registry import open_destination
+from dataflows.preparation import tell
+from delivery.deliveries import Deliveries
+from delivery.feed import Work
+from delivery.pins import PinnedProfiles
 from project.folder import LoadedProject
-
-_DATE = len("2026-03-01")
-
-
-class Destination(Protocol):
-    """Where records go.  No call waits long, so that whoever makes it can be told to stop.
-
-    All but `close` raise `OSError` if records cannot be written there at all.
-    """
-
-    def write(self, records: Sequence[TransitionRecord]) -> int:
-        """Take so many of the records, the first ones; fewer than all if there is no room now."""
-
-    def settle(self) -> bool:
-        """Whether all that was taken is safe there; waits a moment for it."""
-
-    def close(self) -> None:
-        """Let go; what is not safe is given up."""
+from warehouse.profiles import ProfileVersions
 
 
-class Printed:
-    """Whoever looks at the job: lines, some at a time."""
-
-    def __init__(
-        self, line: Callable[[TransitionRecord], str], show: Callable[[Sequence[str]], None]
-    ) -> None:
-        self._line = line
-        self._show = show
-
-    def write(self, records: Sequence[TransitionRecord]) -> int:
-        self._show([self._line(record) for record in records])
-        return len(records)
-
-    def settle(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class RecordFile:
-    """A file destination: records as JSON lines, in the file of the day on which they are written.
+def open_deliveries(loaded: LoadedProject) -> Deliveries:
+    """The deliveries of a project's syncs, each with a destination of its own.
 
     Raises:
-        OSError: the file cannot be written.
+        DestinationError: a destination cannot be opened with its settings.
     """
-
-    def __init__(self, path: str) -> None:
-        self._file = FileDestination(path)
-        self._encode = msgspec.json.Encoder().encode_lines
-        self._file.open(today())
-
-    def write(self, records: Sequence[TransitionRecord]) -> int:
-        self._file.write(self._encode(records), today())
-        return len(records)
-
-    def settle(self) -> bool:
-        self._file.settle()
-        return True
-
-    def close(self) -> None:
-        self._file.close()
+    return Deliveries(works_of(loaded), opener_of(loaded), tell)
 
 
-class Selection:
-    """What some syncs want of the journal, each behind the position where it begins."""
-
-    def __init__(self, begins: Iterable[tuple[Sync, int]]) -> None:
-        self._begins = [(sync.audience, set(sync.on), begin) for sync, begin in begins]
-
-    def __call__(self, entries: Sequence[JournalEntry]) -> list[TransitionRecord]:
-        """In the order of the journal, so that a user's order holds across syncs."""
-        return [
-            record
-            for position, record in entries
-            for audience, kinds, begin in self._begins
-            if record.audience == audience and record.type in kinds and position > begin
-        ]
+def works_of(loaded: LoadedProject) -> Sequence[Work]:
+    """One for each sync, ordered by key."""
+    works = []
+    for parent_model, plan in loaded.project.plans.items():
+        versions = {one.key: one.version for one in plan.plan.audiences}
+        syncs = [one for one in loaded.project.syncs.values() if one.audience in versions]
+        profiles = PinnedProfiles(
+            parent_model, [one.key for one in syncs], profiles_of(loaded, parent_model), tell
+        )
+        works += [Work(one, parent_model, versions[one.audience], profiles) for one in syncs]
+    return sorted(works, key=lambda work: work.sync.key)
 
 
-def open_destinations(loaded: LoadedProject) -> dict[str, Destination]:
-    """The destinations that syncs deliver to, by key.
+def profiles_of(loaded: LoadedProject, parent_model: str) -> ProfileVersions:
+    """What the syncs of a parent model's audiences look at."""
+    collections = loaded.project.plans[parent_model].collections
+    looked_at = next((one for one in collections if one.key == SYNC_COLLECTION), None)
+    return ProfileVersions(loaded.root, parent_model, looked_at)
 
-    Raises:
-        JobRefused: a sync asks for what this release does not deliver.
-        OSError: a destination cannot be written.
-    """
-    _check(loaded.project)
-    opened: dict[str, Destination] = {}
-    try:
-        for key in sorted({sync.destination for sync in loaded.project.syncs.values()}):
-            opened[key] = _opened(loaded, key)
-    except BaseException:
-        for destination in opened.values():
-            destination.close()
-        raise
+
+def opener_of(loaded: LoadedProject) -> Callable[[Sync], Destination]:
+    """What opens the destination of a sync; it raises `DestinationError`."""
+    place = Place(loaded.root, tell)
+
+    def opened(sync: Sync) -> Destination:
+        settings = loaded.project.destinations[sync.destination]
+        try:
+            return open_destination(settings, place)
+        except DestinationError as error:
+            raise DestinationError(f"sync '{sync.key}': {error}") from error
+
     return opened
-
-
-def today() -> str:
-    """The UTC date, like `2026-03-01`."""
-    return format_instant(wall_clock())[:_DATE]
-
-
-def _opened(loaded: LoadedProject, key: str) -> Destination:
-    settings = loaded.project.destinations[key]
-    if settings.type == "kafka":
-        return KafkaDestination(settings, tell)
-    return RecordFile(str(loaded.root / str(settings.options["path"])))
-
-
-def _check(project: Project) -> None:
-    for sync in project.syncs.values():
-        destination = project.destinations[sync.destination]
-        if destination.type not in {"file", "kafka"}:
-            raise JobRefused(
-                f"sync '{sync.key}' delivers to '{destination.key}' of type {destination.type}, "
-                "which this release does not deliver to yet; use a destination of type: file or "
-                "type: kafka"
-            )
-        if sync.mapping is not None:
-            raise JobRefused(
-                f"sync '{sync.key}' has a mapping, which this release does not apply yet; without "
-                "it the transition record is delivered"
-            )

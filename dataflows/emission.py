@@ -17,7 +17,6 @@ from audience_dsl.instants import format_instant
 from connectors.destinations.file import FileDestination
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
-from dataflows.destinations import today
 from dataflows.following import wall_clock
 from dataflows.lines import visible
 from dataflows.ownership import usher_folder
@@ -35,6 +34,13 @@ from project.folder import LoadedProject
 from project.stores import open_reader
 
 Reconciled = Callable[[int], None]
+
+_DATE = len("2026-03-01")
+
+
+def today() -> str:
+    """The UTC date, like `2026-03-01`."""
+    return format_instant(wall_clock())[:_DATE]
 
 
 def ignore(_what: object) -> None:

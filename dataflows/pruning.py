@@ -1,13 +1,12 @@
 """Pruning: the journal forgets what the project does not want to keep, once an hour.
 
-It never forgets what a sync has still to deliver.  A sync that has been removed from the
-definitions delivers nothing any more, so its place in the journal is forgotten first.
+It never forgets what a sync has still to deliver.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from dataflows.following import wall_clock
 from membership.errors import StoreError
@@ -65,18 +64,3 @@ class Pruning:
 
     def _go_on(self) -> bool:
         return not self._closing.wait(_PAUSE)
-
-
-def forget_removed(
-    store: MembershipStore, prefix: str, syncs: Collection[str], tell: Callable[[str], None]
-) -> None:
-    """Forget the cursors of syncs that are not among these; cursors are named by key and prefix.
-
-    Raises:
-        StoreError: the store cannot be read or written.
-    """
-    for name in store.cursors.all():
-        key = name.removeprefix(prefix)
-        if name.startswith(prefix) and key not in syncs:
-            store.cursors.forget(name)
-            tell(f"sync '{key}' is not defined any more; its place in the journal is forgotten")

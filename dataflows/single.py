@@ -39,6 +39,7 @@ class SingleJob:
         show: Callable[[Sequence[str]], None],
         *,
         json: bool = False,
+        delivers: bool = True,
         reconciled: Reconciled = ignore,
         counts: RecordCounts | None = None,
         backfill: Backfill | None = None,
@@ -47,7 +48,9 @@ class SingleJob:
         self.patience = PATIENCE
         with ExitStack() as held:
             self._store = held.enter_context(closing(open_store(loaded)))
-            self._outbox = held.enter_context(closing(Outbox(loaded, show, json=json)))
+            self._outbox = held.enter_context(
+                closing(Outbox(loaded, show, json=json, delivers=delivers))
+            )
             self.emission = held.enter_context(
                 closing(
                     Emission(

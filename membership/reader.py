@@ -12,8 +12,10 @@ from engine.hashing import groups_of, stable_hashes
 from engine.texts import Texts
 from membership.audiences import AudienceNumbers
 from membership.database import Database, Row, handed_over
+from membership.delivery_log import DeliveryLog
 from membership.errors import PositionPruned
 from membership.facts import (
+    AudienceName,
     JournalEntry,
     JournalPage,
     Membership,
@@ -42,6 +44,7 @@ class MembershipReader:
             check_readable(database)
         self._database = database
         self._numbers = AudienceNumbers(database)
+        self.deliveries = DeliveryLog(database)
 
     def members(
         self, parent_model: str, audience: str, after: str | None = None, limit: int = PAGE
@@ -58,6 +61,47 @@ class MembershipReader:
             (number or 0, *([] if after is None else [after]), limit),
         )
         return self._memberships(rows)
+
+    def entries(
+        self,
+        parent_model: str,
+        audience: str,
+        after: str | None,
+        limit: int,
+        *,
+        version: str,
+        emitted_at: int,
+    ) -> list[JournalEntry]:
+        """The entries of the next members, ordered by user id: with their ids, and position 0.
+
+        What heads do not know is said of all of them: the audience's version, and when the journal
+        was written.
+        """
+        number = self._numbers.number(parent_model, audience)
+        further = "" if after is None else "AND user_id > ? "
+        rows = self._database.query(
+            f"{_MEMBERS} AND audience = ? {further}ORDER BY user_id LIMIT ?",
+            (number or 0, *([] if after is None else [after]), limit),
+        )
+        return journal_entries(
+            [0] * len(rows),
+            [(row[0], version, *row[1:], None) for row in rows],
+            [AudienceName(parent_model, audience)] * len(rows),
+            [emitted_at] * len(rows),
+        )
+
+    def moved_since(
+        self, parent_model: str, audience: str, position: int, users: Sequence[str]
+    ) -> set[str]:
+        """Which of these users, who are in order, have a transition behind a position."""
+        if not users:
+            return set()
+        found = self._database.query(
+            "SELECT DISTINCT user_id FROM journal "
+            "WHERE position > ? AND audience = ? AND user_id >= ? AND user_id <= ?",
+            (position, self._numbers.number(parent_model, audience) or 0, users[0], users[-1]),
+        )
+        return {user_id for (user_id,) in found}.intersection(users)
 
     def memberships(self, user_id: str, parent_model: str | None = None) -> list[Membership]:
         """The audiences that a user is in, ordered by parent model and audience."""

@@ -55,5 +55,9 @@ def _last_to_remove(database: Database, retention: Retention, now: int) -> int:
             (now - retention.keep_for,),
         )
         wanted = max(wanted, kept[0][0] - 1 if kept else end)
-    ((undelivered,),) = database.query("SELECT min(position) FROM cursors")
+    # A sync that is still to send the members as of a position asks who has moved since.
+    ((undelivered,),) = database.query(
+        "SELECT min(position) FROM (SELECT position FROM cursors UNION ALL "
+        "SELECT position FROM populations WHERE is_complete = 0) AS needed"
+    )
     return int(wanted if undelivered is None else min(wanted, undelivered))

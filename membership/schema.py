@@ -9,6 +9,17 @@
     progress     what the writer wants to find again exactly as old as the journal is
     cursors      how far each reader of the journal that must miss nothing has come
 
+What is remembered of deliveries, all of it by sync:
+
+    sync_states       whether it runs, and what it has come to
+    populations       how far the members are sent that a sync begins with
+    waiting           messages that wait for another attempt, or behind one that does
+    dead_letters      messages that were given up, and why
+    attempts          the last requests, and what came of them
+    sync_requests     what somebody asks of whoever delivers
+    pinned_snapshots  from which position on transitions are delivered with which snapshot
+    withheld          entries that were kept back from a sync
+
 A user's heads lie together and a key group's users too, which makes the answer about a user and
 the stream of a group one range each; members are found by an index that holds no others.
 
@@ -47,6 +58,7 @@ JOURNAL = Table(
         "effective_at": "bigint",
         "cause": "integer",
         "detail": "text",
+        "event": "text",
         "emitted_at": "bigint",
     },
     ("position",),
@@ -57,6 +69,80 @@ OWNERS = Table(
     ("parent_model", "key_group"),
 )
 PROGRESS = Table("progress", {"name": "text", "value": "text"}, ("name",))
+_MESSAGE = {"sync": "text", "user_id": "text", "sequence": "integer", "position": "bigint"}
+WAITING = Table(
+    "waiting",
+    {
+        **_MESSAGE,
+        "record": "text",
+        "mapped": "text",
+        "attempts": "integer",
+        "first_attempt": "bigint",
+        "due": "bigint",
+        "reason": "text",
+    },
+    ("sync", "user_id", "sequence"),
+)
+DEAD_LETTERS = Table(
+    "dead_letters",
+    {
+        **_MESSAGE,
+        "id": "text",
+        "record": "text",
+        "mapped": "text",
+        "attempts": "integer",
+        "given_up_at": "bigint",
+        "reason": "text",
+        "status": "integer",
+        "request": "text",
+        "response": "text",
+    },
+    ("sync", "user_id", "sequence"),
+)
+ATTEMPTS = Table(
+    "attempts",
+    {
+        "sync": "text",
+        "number": "bigint",
+        "began_at": "bigint",
+        "duration": "bigint",
+        "messages": "integer",
+        "ids": "text",
+        "verdict": "text",
+        "reason": "text",
+        "status": "integer",
+        "request": "text",
+        "response": "text",
+    },
+    ("sync", "number"),
+)
+SYNC_STATES = Table(
+    "sync_states",
+    {
+        "sync": "text",
+        "status": "text",
+        "since": "bigint",
+        "reason": "text",
+        "failed_at": "bigint",
+        "sent": "bigint",
+        "failed": "bigint",
+        "retried": "bigint",
+        "dead": "bigint",
+    },
+    ("sync",),
+)
+POPULATIONS = Table(
+    "populations",
+    {
+        "sync": "text",
+        "position": "bigint",
+        "version": "text",
+        "emitted_at": "bigint",
+        "reached": "text",
+        "is_complete": "integer",
+    },
+    ("sync",),
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -95,6 +181,82 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (parent_model, key_group))""",
         "CREATE TABLE progress (name {text} PRIMARY KEY, value {text} NOT NULL)",
         "CREATE TABLE cursors (name {text} PRIMARY KEY, position BIGINT NOT NULL)",
+    ),
+    ("ALTER TABLE journal ADD COLUMN event {text}",),
+    (
+        """CREATE TABLE sync_states (
+            sync {text} PRIMARY KEY,
+            status {text} NOT NULL,
+            since BIGINT NOT NULL,
+            reason {text} NOT NULL,
+            failed_at BIGINT NOT NULL,
+            sent BIGINT NOT NULL,
+            failed BIGINT NOT NULL,
+            retried BIGINT NOT NULL,
+            dead BIGINT NOT NULL)""",
+        """CREATE TABLE populations (
+            sync {text} PRIMARY KEY,
+            position BIGINT NOT NULL,
+            version {text} NOT NULL,
+            emitted_at BIGINT NOT NULL,
+            reached {text},
+            is_complete INTEGER NOT NULL)""",
+        """CREATE TABLE waiting (
+            sync {text} NOT NULL,
+            user_id {text} NOT NULL,
+            sequence INTEGER NOT NULL,
+            position BIGINT NOT NULL,
+            record {text} NOT NULL,
+            mapped {text} NOT NULL,
+            attempts INTEGER NOT NULL,
+            first_attempt BIGINT NOT NULL,
+            due BIGINT NOT NULL,
+            reason {text} NOT NULL,
+            PRIMARY KEY (sync, user_id, sequence)) {clustered}""",
+        """CREATE TABLE dead_letters (
+            sync {text} NOT NULL,
+            user_id {text} NOT NULL,
+            sequence INTEGER NOT NULL,
+            position BIGINT NOT NULL,
+            id {text} NOT NULL,
+            record {text} NOT NULL,
+            mapped {text} NOT NULL,
+            attempts INTEGER NOT NULL,
+            given_up_at BIGINT NOT NULL,
+            reason {text} NOT NULL,
+            status INTEGER NOT NULL,
+            request {text} NOT NULL,
+            response {text} NOT NULL,
+            PRIMARY KEY (sync, user_id, sequence))""",
+        "CREATE INDEX dead_letter_positions ON dead_letters (sync, position)",
+        """CREATE TABLE attempts (
+            sync {text} NOT NULL,
+            number BIGINT NOT NULL,
+            began_at BIGINT NOT NULL,
+            duration BIGINT NOT NULL,
+            messages INTEGER NOT NULL,
+            ids {text} NOT NULL,
+            verdict {text} NOT NULL,
+            reason {text} NOT NULL,
+            status INTEGER NOT NULL,
+            request {text} NOT NULL,
+            response {text} NOT NULL,
+            PRIMARY KEY (sync, number))""",
+        """CREATE TABLE sync_requests (
+            number BIGINT PRIMARY KEY,
+            sync {text} NOT NULL,
+            kind {text} NOT NULL,
+            asked_at BIGINT NOT NULL)""",
+        """CREATE TABLE pinned_snapshots (
+            parent_model {text} NOT NULL,
+            position BIGINT NOT NULL,
+            snapshot {text} NOT NULL,
+            PRIMARY KEY (parent_model, position))""",
+        """CREATE TABLE withheld (
+            sync {text} NOT NULL,
+            user_id {text} NOT NULL,
+            sequence INTEGER NOT NULL,
+            PRIMARY KEY (sync, user_id, sequence)) {clustered}""",
     ),
 )
 

@@ -30,6 +30,7 @@ class JournalTail:
         self._changed = threading.Condition()
         self._reading = threading.Lock()
         self._pages: list[_Page] = []  # without gaps
+        self._listeners: list[Callable[[], None]] = []
 
     def announce(self, recorded: Recorded) -> None:
         """Take what was just recorded."""
@@ -45,6 +46,10 @@ class JournalTail:
         end = self._reader.end()
         self._reach(end)
         return end
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call this whenever the journal goes on, in the thread that says so; it is to be quick."""
+        self._listeners.append(heard)
 
     def rouse(self) -> None:
         """Let all who wait ask anew what they wait for."""
@@ -74,9 +79,12 @@ class JournalTail:
 
     def _reach(self, end: int) -> None:
         with self._changed:
-            if end > self.end:
-                self.end = end
-                self._changed.notify_all()
+            if end <= self.end:
+                return
+            self.end = end
+            self._changed.notify_all()
+        for heard in self._listeners:
+            heard()
 
     def _add(self, pages: list[_Page]) -> None:
         with self._changed:

@@ -19,6 +19,7 @@ from audience_dsl import (
 )
 from audience_dsl.definitions import Project
 from audience_dsl.documents import BYTES_MOST
+from connectors.destinations.registry import OPTIONS
 from project.columns import Remembered, WarehouseColumns
 
 SUFFIXES = (".yml", ".yaml")
@@ -67,15 +68,15 @@ def _compiled(
 ) -> Compilation:
     columns = WarehouseColumns(root)
     if remembered is Remembered.NEVER:
-        return compile_project(files, environment, columns.asked)
+        return compile_project(files, environment, columns.asked, OPTIONS)
     if remembered is Remembered.FIRST:
-        compilation = compile_project(files, environment, columns.unasked)
+        compilation = compile_project(files, environment, columns.unasked, OPTIONS)
         if compilation.project is not None:
             return compilation
-    compilation = compile_project(files, environment, columns.reached)
+    compilation = compile_project(files, environment, columns.reached, OPTIONS)
     if compilation.project is not None:
         return compilation
-    widened = compile_project(files, environment, columns.widened)
+    widened = compile_project(files, environment, columns.widened, OPTIONS)
     return widened if widened.project is not None else compilation
 
 

@@ -54,7 +54,7 @@ class Rig:
         self.definition = {**_SCHEMA_VALUES, "audiences": audiences}
         text = json.dumps({"audiences": audiences})  # which is YAML as well
         compiled = compile_project(
-            {"schema.yml": SCHEMA, "audiences.yml": text}, {}, lambda _warehouse, _model: None
+            {"schema.yml": SCHEMA, "audiences.yml": text}, {}, lambda _warehouse, _model: None, {}
         )
         assert compiled.project is not None, compiled.diagnostics
         self._parent = compiled.project.plans["users"]

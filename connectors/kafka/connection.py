@@ -47,7 +47,8 @@ class Connection:
         self._settings = settings
         self._name = name
         self._tell = tell
-        self._last = ""
+        self.last = ""
+        """What the client has said last of its connection."""
         self.servers = str(settings.options["bootstrap_servers"])
         self.topic = str(settings.options["topic"])
         self.doubtful = False
@@ -64,9 +65,9 @@ class Connection:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._lose()
             return
-        self._last = self.said(error)
+        self.last = self.said(error)
         if error.fatal() or error.code() in _HOPELESS:
-            self.failure = self.problem(f"Kafka at {self.servers} refuses us: {self._last}")
+            self.failure = self.problem(f"Kafka at {self.servers} refuses us: {self.last}")
 
     def seen(self, *, answers: bool) -> None:
         """Take note of a look at the brokers that are needed.
@@ -85,7 +86,7 @@ class Connection:
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            reason = f" ({self._last})" if self._last else ""
+            reason = f" ({self.last})" if self.last else ""
             self._tell(f"{self._name}: Kafka at {self.servers} is out of reach{reason}; waiting")
 
     def works(self) -> None:
@@ -114,7 +115,7 @@ class Connection:
             try:
                 error = client.list_topics(self.topic, _ATTEMPT).topics[self.topic].error
             except KafkaException as exception:
-                self._last = self._last or self.said(exception.args[0])
+                self.last = self.last or self.said(exception.args[0])
             else:
                 if error is None:
                     self.works()
@@ -125,7 +126,7 @@ class Connection:
             if self.failure:
                 raise KafkaRefused(self.failure)
             if time.monotonic() > deadline:
-                reason = self._last or "no answer"
+                reason = self.last or "no answer"
                 raise KafkaRefused(f"Kafka at {self.servers} cannot be reached: {reason}")
 
     def _refusal(self, error: KafkaError) -> str:

@@ -85,6 +85,19 @@ class Listening:
             heard.append(Heard(reading, rows, users, has_user, instants, sets))
         return heard
 
+    def cargo(self, records: Records, parent: str, rows: Int64s) -> list[str | None]:
+        """What the events of some records bring along to deliveries of a parent model."""
+        cargo: list[str | None] = [None] * len(rows)
+        routes = self._router.of(records)[rows]
+        carriers = self._router.carriers(parent)
+        for route, places in _grouped(routes):
+            carrier = carriers[route]
+            if carrier is not None:
+                found = carrier.of(records, rows[places])
+                for place, one in zip(places.tolist(), found, strict=True):
+                    cargo[place] = one
+        return cargo
+
 
 def _grouped(routes: Int32s) -> list[tuple[int, Int64s]]:
     """Each route that occurs, with its places."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote, quote_plus
 
 import duckdb
+
+from connectors.discretion import Secrets, one_line
 
 
 class WarehouseError(Exception):
@@ -29,24 +29,6 @@ def explained(where: str) -> Iterator[None]:
         raise WarehouseError(f"{where}: {first_sentence(error)}") from error
 
 
-class Secrets:
-    """Texts that no message may contain, in whatever spelling a client gives them back."""
-
-    def __init__(self, *secrets: object) -> None:
-        spellings: set[str] = set()
-        for secret in secrets:
-            if secret:
-                text = str(secret)
-                spellings |= {text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1]}
-                spellings |= {json.dumps(text)[1:-1], text.replace("\\", "\\\\")}
-        self._spellings = sorted(spellings, key=len, reverse=True)
-
-    def hide(self, text: str) -> str:
-        for spelling in self._spellings:
-            text = text.replace(spelling, "***")
-        return text
-
-
 @contextmanager
 def discreet(where: str, secrets: Secrets) -> Iterator[None]:
     """Turn whatever a client raises into a `WarehouseError` of one line, without secrets.
@@ -61,12 +43,8 @@ def discreet(where: str, secrets: Secrets) -> Iterator[None]:
 
 def told(error: Exception, where: str, secrets: Secrets) -> WarehouseError:
     """What a client has raised, as `discreet` raises it."""
-    line = " ".join(secrets.hide(str(error)).split())
-    shown = line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
-    return WarehouseError(f"{where}: {shown or type(error).__name__}")
-
-
-_SHOWN = 500
+    line = one_line(secrets.hide(str(error)))
+    return WarehouseError(f"{where}: {line or type(error).__name__}")
 
 
 def first_sentence(error: Exception) -> str:

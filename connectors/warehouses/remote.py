@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from audience_dsl.definitions import ModelSource
-from connectors.warehouses.errors import Secrets, WarehouseError, discreet, told
+from connectors.discretion import Secrets
+from connectors.warehouses.errors import WarehouseError, discreet, told
 
 
 class Remote(ABC):

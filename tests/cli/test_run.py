@@ -31,8 +31,10 @@ def append(project: Path, *lines: str, to: str = "a.jsonl") -> None:
 
 
 def archived(project: Path) -> list[dict[str, Any]]:
-    lines = (project / "out" / "transitions.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    """The whole lines; there may be a torn one until the next is appended."""
+    path = project / "out" / "transitions.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def assert_sound(transitions: Iterable[dict[str, Any]]) -> None:
@@ -122,6 +124,7 @@ def test_a_job_that_is_killed_starts_anew_from_what_it_had_stored(project: Path)
         eventually(lambda: "exited" in {one["type"] for one in archived(project)}, three)
         assert three.stop() == 0
     # What was not stored is told again as it was told; nothing is missing, no line is torn.
+    assert "torn" not in (project / "out" / "transitions.jsonl").read_text()
     once = {one["id"]: one for one in archived(project)}
     assert [(one["type"], one["sequence"]) for one in once.values()] == [
         ("entered", 1),
@@ -209,23 +212,24 @@ def test_what_is_to_come_is_refused_with_a_sentence(project: Path) -> None:
     assert "source 'web' is of type http, which this release does not follow yet" in refused(
         project, sources={"web": http}, syncs=None
     )
-    hook = {"archive": {"type": "webhook", "url": "https://example.com"}}
-    assert "sync 'all' delivers to 'archive' of type webhook" in refused(project, destinations=hook)
-    mapped = {**DEFINITION["syncs"]["all"], "mapping": {"id": "{{ user_id }}"}}
-    assert "sync 'all' has a mapping" in refused(project, syncs={"all": mapped})
     pipe = {"type": "file", "path": "-"}
     assert "reads standard input, as another source does already" in refused(
         project, sources={"web": pipe, "app": pipe}, syncs=None
     )
 
 
-def test_a_destination_that_cannot_be_written_is_noticed_at_once(project: Path) -> None:
-    (project / "out" / "transitions.jsonl").mkdir(parents=True)
-    code, said = finished(project)
-    assert (code, said) == (
-        3,
-        f"usher: {project}/out/transitions.jsonl: not an ordinary file\n",
-    )
+def test_a_destination_that_cannot_be_written_pauses_its_sync_alone(project: Path) -> None:
+    path = project / "out" / "transitions.jsonl"
+    path.mkdir(parents=True)
+    with running(project) as one:
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        eventually(lambda: "sync 'all' pauses, because" in one.errors(), one)
+        assert one.stop() == 0
+        assert "not delivered yet" in one.errors()
+    path.rmdir()
+    with running(project) as two:
+        eventually(lambda: len(archived(project)) == 2, two)
+        assert two.stop() == 0
 
 
 @pytest.fixture(scope="module")
@@ -348,3 +352,32 @@ def test_bytewaxs_own_runner_works_as_well(project: Path) -> None:
         assert one.stop() == 0
         assert "Traceback" not in one.errors()
     assert archived(project)[0]["type"] == "entered"
+
+
+def test_deliveries_may_be_the_work_of_a_process_of_their_own(project: Path) -> None:
+    with (
+        running(project, "--only", "evaluate") as evaluating,
+        job(project, "--only", "deliver") as delivering,
+    ):
+        eventually(lambda: "usher: delivering" in delivering.errors(), delivering)
+        append(project, page("u1", 1, now()), page("u1", 2, now()))
+        eventually(lambda: len(archived(project)) == 2, delivering)
+        assert delivering.stop() == 0
+        assert delivering.lines() == []
+        assert evaluating.stop() == 0
+        assert ("u1", "entered", "keen", "event") in evaluating.told()
+
+
+def test_of_two_that_deliver_the_later_one_does(project: Path) -> None:
+    with running(project, "--only", "evaluate,deliver") as one:
+        one.await_told(*POPULATED)
+        with job(project, "--only", "deliver") as two:
+            append(project, page("u1", 1, now()), page("u1", 2, now()))
+            eventually(lambda: "another process delivers now" in one.errors(), two)
+            assert two.stop() == 0
+
+
+def test_a_part_that_there_is_not_is_a_mistake(project: Path) -> None:
+    code, said = finished(project, "--only", "deliver,cook")
+    assert code == 2
+    assert "cook is not a part of the job; it has evaluate and deliver" in said

@@ -31,7 +31,7 @@ Row = tuple[str, str, int, int]  # user, audience, instant, sequence
 
 
 def plans() -> list[Plan]:
-    compiled = compile_project({"project.yml": PROJECT}, {}, lambda _warehouse, _model: None)
+    compiled = compile_project({"project.yml": PROJECT}, {}, lambda _warehouse, _model: None, {})
     assert compiled.project is not None, compiled.diagnostics
     return [parent.plan for parent in compiled.project.plans.values()]
 

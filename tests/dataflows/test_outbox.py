@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dataflows.outbox import Outbox
+from dataflows.preparation import fresh_snapshots
 from membership.errors import PositionPruned
 from membership.retention import Retention
 from membership.store import MembershipStore
@@ -45,8 +46,11 @@ class Told:
         return " ".join(_short(json.loads(line)) for line in self.lines)
 
     def archived(self) -> str:
-        lines = (self.root / "out" / "transitions.jsonl").read_text().splitlines()
-        return " ".join(_short(json.loads(line)) for line in lines)
+        """By user, each in the order in which it was delivered."""
+        path = self.root / "out" / "transitions.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        records = sorted(map(json.loads, lines), key=lambda one: one["user_id"])
+        return " ".join(map(_short, records))
 
 
 def _short(record: dict[str, Any]) -> str:
@@ -128,16 +132,17 @@ def test_deliveries_go_on_at_their_cursor_and_lines_at_the_end(
     assert told.archived() == "ann+1 ann-2 ann+3"
 
 
-def test_a_new_sync_begins_with_what_follows_its_definition(
+def test_a_new_sync_begins_with_who_is_a_member(
     project: LoadedProject, store: MembershipStore, told: Told, begun: Begin
 ) -> None:
     begun(project).close()
     store.record([proposals("ann+1"), proposals("ann+1", audience="quiet")], NOW)
     more = {**SYNCS, "more": {"audience": "quiet", "destination": "archive"}}
     outbox = begun(loaded(project.root, syncs=more))
+    eventually(lambda: store.ledger.populations()["more"].is_complete)
     store.record([proposals("ann-2@2"), proposals("ann-2@2", audience="quiet")], NOW)
     outbox.drain(PATIENCE)
-    assert told.archived() == "ann+1 ann-2 ann-2"
+    assert sorted(told.archived().split()) == ["ann+1", "ann+1", "ann-2", "ann-2"]
     assert store.cursors.all() == {"sync/all": 4, "sync/more": 4}
 
 
@@ -170,7 +175,7 @@ def test_who_does_not_read_holds_up_nobody_else(
         eventually(lambda: told.archived() == "ann+1")
         eventually(lambda: store.cursors.all() == {"sync/all": 1})
         outbox.drain(0.1)
-        assert "output: what follows position 0 of the journal is not delivered yet" in (
+        assert "what follows position 0 of the journal is not printed yet" in (
             capsys.readouterr().err
         )
         looked.set()
@@ -180,6 +185,8 @@ def test_who_does_not_read_holds_up_nobody_else(
 def test_a_cursor_whose_transitions_are_gone_is_told(
     project: LoadedProject, store: MembershipStore, told: Told, begun: Begin
 ) -> None:
+    begun(project)
+    eventually(lambda: store.ledger.populations()["all"].is_complete)
     begun(project).close()
     store.record([proposals("ann+1 ann-2 ann+3")], NOW)
     store.cursors.forget("sync/all")
@@ -191,3 +198,29 @@ def test_a_cursor_whose_transitions_are_gone_is_told(
     with pytest.raises(PositionPruned, match="no longer has what follows position 0"):
         outbox.drain(PATIENCE)
     assert failed.is_set()
+
+
+def test_mappings_and_only_if_look_at_the_snapshot(
+    project: LoadedProject, store: MembershipStore, told: Told, begun: Begin
+) -> None:
+    mapped = {
+        **SYNCS["all"],
+        "only_if": {"ltv": {"at_least": 10}},
+        "mapping": {"who": "{{ user_id }}", "value": "{{ properties.ltv }}", "in": "{{ entered }}"},
+    }
+    whole = {"audience": "quiet", "destination": "archive"}  # which looks at nothing
+    asked = loaded(project.root, syncs={"all": mapped, "whole": whole})
+    fresh_snapshots(asked, NOW)
+    begun(asked).close()
+    store.record([proposals("u1+1 u2+1 u2-2")], NOW)
+    outbox = begun(asked)
+    store.record([proposals("u1-3@2 u2+3@3 u2-4@4")], NOW)
+    store.record([proposals("u2+5", audience="quiet")], NOW)
+    outbox.drain(PATIENCE)
+    path = told.root / "out" / "transitions.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [one["user_id"] for one in records if "user_id" in one] == ["u2"]
+    assert [one for one in records if "who" in one] == [
+        {"who": "u1", "value": 20, "in": True},
+        {"who": "u1", "value": 20, "in": False},
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from audience_dsl import Compilation, compile_project
 from audience_dsl.definitions import ColumnType, ParentPlan, Settings
 from audience_dsl.models import Model
+from connectors.destinations.registry import OPTIONS
 
 USERS_PROPERTIES = """\
     properties: {plan: string, ltv: number, tags: array, vip: boolean, joined: timestamp}
@@ -46,7 +47,7 @@ def compiled(
     def ask(_: Settings | None, __: Model) -> Mapping[str, ColumnType] | None:
         return columns
 
-    return compile_project(texts, environment or {}, ask)
+    return compile_project(texts, environment or {}, ask, OPTIONS)
 
 
 def plan_of(audiences: str, schema: str = SCHEMA) -> ParentPlan:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from audience_dsl.definitions import ColumnType, Comparison
 from audience_dsl.json_schema import json_schema
 from cli.main import usher
+from connectors.destinations.registry import OPTIONS
 from project.folder import load_project, read_files
 
 SCHEMA = """\
@@ -94,9 +95,12 @@ def test_a_missing_variable_exits_with_3(folder: Path) -> None:
     missing = run("-C", folder, "validate", env={"USHER_S": None})
     assert missing.exit_code == 3
     assert "the environment variable USHER_S is not set" in missing.output
-    given = run("-C", folder, "validate", env={"USHER_S": "canary"})
+    given = run("-C", folder, "validate", env={"USHER_S": "whsec_" + "c2VjcmV0" * 4})
     assert given.exit_code == 0
-    assert "canary" not in given.output
+    wrong = run("-C", folder, "validate", env={"USHER_S": "canary"})
+    assert wrong.exit_code == 2
+    assert "hook.yml:1:72: this is not a secret of Standard Webhooks" in wrong.output
+    assert "canary" not in given.output + wrong.output
 
 
 def test_what_is_no_text_is_told_with_its_place(folder: Path) -> None:
@@ -152,7 +156,7 @@ def test_connect_tries_every_system(folder: Path) -> None:
 def test_schema_prints_the_json_schema() -> None:
     result = run("schema")
     assert result.exit_code == 0
-    assert json.loads(result.output) == json_schema()
+    assert json.loads(result.output) == json_schema(OPTIONS)
 
 
 def test_schema_prints_the_reference() -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 
 from audience_dsl import Kind, Severity, Unreachable, compile_project
-from audience_dsl.definitions import ColumnType, Comparison, PullSchedule
+from audience_dsl.definitions import Collection, ColumnType, Comparison, PullSchedule
+from connectors.destinations.registry import OPTIONS
 from tests.dsl.projects import SCHEMA, USERS_PROPERTIES, compiled, where
 
-HOOK = "destinations: {hook: {type: webhook, url: %s, secret: %s}}"
+ARCHIVE = "destinations: {archive: {type: file, path: %s}}"
 
 
 def options(text: str, environment: dict[str, str]) -> dict[str, object]:
     project = compiled(text, environment).project
     assert project is not None
-    return dict(project.destinations["hook"].options)
+    return dict(project.destinations["archive"].options)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +33,12 @@ def options(text: str, environment: dict[str, str]) -> dict[str, object]:
     ],
 )
 def test_variables(written: str, environment: dict[str, str], expected: str) -> None:
-    text = HOOK % ("https://example.com/x", written)
-    assert options(text, environment)["secret"] == expected
+    text = ARCHIVE % written
+    assert options(text, environment)["path"] == expected
 
 
 def test_a_missing_variable_is_a_matter_of_the_environment() -> None:
-    (one,) = compiled(HOOK % ("https://example.com", "${SECRET}")).diagnostics
+    (one,) = compiled(ARCHIVE % "${SECRET}").diagnostics
     assert one.kind is Kind.ENVIRONMENT
     assert one.severity is Severity.ERROR
     assert one.message == "the environment variable SECRET is not set"
@@ -62,7 +63,7 @@ def test_the_value_of_a_variable_is_never_shown() -> None:
         "warehouse: {type: duckdb, path: ${S}}\n"
     )
     compilation = compile_project(
-        {"a.yml": text}, {"S": "canary"}, lambda *_: Unreachable("cannot open canary.db")
+        {"a.yml": text}, {"S": "canary"}, lambda *_: Unreachable("cannot open canary.db"), OPTIONS
     )
     shown = "\n".join(one.to_text() + one.to_json() for one in compilation.diagnostics)
     assert len(compilation.diagnostics) >= 12
@@ -160,20 +161,39 @@ def test_options_that_are_texts_keep_those_that_look_like_numbers() -> None:
 
 
 def test_syncs() -> None:
-    text = where("{property: vip, is: true}") + "\n" + HOOK % ("https://example.com", "x")
+    text = where("{property: vip, is: true}") + "\n" + ARCHIVE % "canary.jsonl"
     text += (
-        "\nsyncs:\n  s:\n    audience: a\n    destination: hook\n    on: [exited]\n"
+        "\nsyncs:\n  s:\n    audience: a\n    destination: archive\n    on: [exited]\n"
         "    mapping: {userId: '{{ user_id }}', nested: {count: 3, flag: true, none: null}}\n"
     )
     project = compiled({"s.yml": SCHEMA, "a.yml": text}).project
     assert project is not None
     sync = project.syncs["s"]
-    assert (sync.audience, sync.destination, sync.on) == ("a", "hook", ("exited",))
+    assert (sync.audience, sync.destination, sync.on) == ("a", "archive", ("exited",))
     assert sync.mapping == {
         "userId": "{{ user_id }}",
         "nested": {"count": 3, "flag": True, "none": None},
     }
-    assert "example.com" not in repr(project.destinations["hook"])  # nor its secret
+    assert "canary" not in repr(project.destinations["archive"])  # options may be secrets
+
+
+def test_what_a_sync_needs_of_the_snapshot_and_of_events() -> None:
+    text = where("{property: vip, is: true}") + "\n" + ARCHIVE % "x"
+    text += (
+        "\nsyncs:\n  s: {audience: a, destination: archive, initial: hold,\n"
+        "    only_if: {not: {vip: {exists: false}}},\n"
+        "    mapping: {a: '{{ properties.plan | lower }} {{ properties.plan }}'}}\n"
+        "  t: {audience: a, destination: archive, initial_rate: 20}\n"
+    )
+    project = compiled({"s.yml": SCHEMA, "a.yml": text}).project
+    assert project is not None
+    held, sent = project.syncs["s"], project.syncs["t"]
+    assert held.properties == ("plan", "vip")
+    assert (held.sends_initial, held.initial_rate) == (False, None)
+    assert (sent.sends_initial, sent.initial_rate, sent.properties) == (True, 20, ())
+    assert project.plans["users"].collections == (
+        Collection("@syncs", "users", fields=("plan", "vip")),
+    )
 
 
 def test_an_empty_project_is_no_mistake() -> None:

@@ -60,7 +60,7 @@ def project_of(
         },
     }
     text = json.dumps(definition)  # which is YAML as well
-    compiled = compile_project({"shop.yml": text}, {}, lambda _warehouse, _model: None)
+    compiled = compile_project({"shop.yml": text}, {}, lambda _warehouse, _model: None, {})
     assert compiled.project is not None, compiled.diagnostics
     return compiled.project
 

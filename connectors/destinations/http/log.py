@@ -1,0 +1,94 @@
+"""What the log of deliveries may show of a request and of its answer.
+
+Of a body it shows the keys, the values that are the transition's own, and what stands literally in
+the definitions; any other value may be somebody's address or name, and is `***`.  Of an answer it
+shows the text without such values, without whatever looks like an address of e-mail or a digest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from connectors.destinations.destination import Message
+from connectors.destinations.http.exchange import Request
+
+MASK = "***"
+_LONGEST = 2_000
+_SHORTEST_SECRET = 4
+_PERSONAL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})+|\b[0-9A-Fa-f]{64}\b")
+# Headers that hold no credentials, whatever somebody puts into the others.
+_PLAIN_HEADERS = frozenset(
+    {"accept", "content-type", "content-encoding", "revision", "webhook-id", "webhook-timestamp"}
+)
+
+Shown = Callable[[object], bool]
+
+
+def shown_in(messages: Sequence[Message], literals: Iterable[str] = ()) -> Shown:
+    """Which values of a request are no secret: the transition's own, and literals."""
+    known = {str(value) for message in messages for value in message.record.values()}
+    known |= {str(value) for message in messages for value in _leaves(message.record.get("cause"))}
+    known.update(literals)
+    return lambda value: value is None or isinstance(value, bool) or str(value) in known
+
+
+def masked(value: object, shown: Shown) -> object:
+    """The same structure, with `***` for each value that is not shown."""
+    match value:
+        case Mapping():
+            return {key: masked(inner, shown) for key, inner in value.items()}
+        case list() | tuple():
+            return [masked(inner, shown) for inner in value]
+        case _:
+            return value if shown(value) else MASK
+
+
+def request_text(origin: object, request: Request, body: str, target: str | None = None) -> str:
+    """A request as people read it; `body` and `target` are what may be shown of them."""
+    lines = [f"{request.method} {origin}{request.target if target is None else target}"]
+    lines += [
+        f"{name}: {value if name.lower() in _PLAIN_HEADERS else MASK}"
+        for name, value in request.headers.items()
+    ]
+    return cut("\n".join([*lines, "", body]))
+
+
+def reply_text(text: str, messages: Sequence[Message], secrets: Iterable[str] = ()) -> str:
+    """What an answer says as people read it, without what it repeats of secrets and of people."""
+    hidden = {one for one in secrets if len(one) >= _SHORTEST_SECRET}
+    for message in messages:
+        own = {str(value) for value in message.record.values()}
+        hidden |= {
+            leaf
+            for leaf in map(str, _leaves(message.mapped))
+            if len(leaf) >= _SHORTEST_SECRET and leaf not in own
+        }
+    for one in sorted(hidden, key=len, reverse=True):
+        text = text.replace(one, MASK)
+    return cut(_PERSONAL.sub(MASK, text))
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def cut(text: str) -> str:
+    """Long texts end with how much is missing."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+
+
+def _leaves(value: object) -> Iterable[object]:
+    match value:
+        case Mapping():
+            for inner in value.values():
+                yield from _leaves(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _leaves(inner)
+        case None | bool():
+            pass
+        case _:
+            yield value

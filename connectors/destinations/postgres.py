@@ -1,0 +1,326 @@
+"""The destination postgres: a table that mirrors an audience's members.
+
+A user has one row, with the sequence of the transition that it shows.  A transition that is older
+than what the row shows changes nothing, so repeats and late ones do no harm, and each request is
+one transaction.  With `exits: delete` only members have rows; what they must not be contradicted
+by, once they have left, stands in a second table beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from audience_dsl.definitions import Settings
+from audience_dsl.shapes import Choice, Field, Integer, Record, Text
+from audience_dsl.warehouse_grammar import FILE
+from connectors.destinations.blocking import Blocking, Item, said
+from connectors.destinations.destination import ACCEPTED, Capacity, Outcome, Verdict
+from connectors.destinations.place import Place
+
+if TYPE_CHECKING:  # the client is imported when it is needed
+    import psycopg
+
+OPTIONS = Record(
+    "postgres",
+    "A table of PostgreSQL that mirrors membership. It is made where it is missing.",
+    (
+        Field("host", Text(), "The server.", required=True),
+        Field(
+            "port",
+            Integer(1, 65535, "ports begin at 1", "ports end at 65535"),
+            "Its port.",
+            default="5432",
+        ),
+        Field("database", Text(), "The database.", required=True),
+        Field("user", Text(), "Who writes."),
+        Field("password", Text("a secret such as ${PASSWORD}", secret=True), "As `${NAME}`."),
+        Field(
+            "tls",
+            Choice(
+                {
+                    "disable": "never",
+                    "prefer": "if the server can",
+                    "require": "always",
+                    "verify-full": "always, and the server's certificate and name are checked",
+                }
+            ),
+            "Whether the connection is encrypted.",
+            default="`prefer`",
+        ),
+        Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
+        Field(
+            "table",
+            Text(
+                "a table such as members or crm.members",
+                r"[A-Za-z_][A-Za-z0-9_]{0,56}(\.[A-Za-z_][A-Za-z0-9_]{0,56})?",
+            ),
+            "The table, in capitals and small letters as it is written.",
+            required=True,
+        ),
+        Field(
+            "exits",
+            Choice(
+                {
+                    "mark": "whoever leaves keeps a row, with `member` false and `exited_at`",
+                    "delete": "only members have rows; TABLE_exits remembers who has left",
+                }
+            ),
+            "What becomes of the row of a user who leaves.",
+            default="`mark`",
+        ),
+    ),
+)
+
+_CONNECT_SECONDS = 10
+_SILENCE_MILLISECONDS = 30_000
+
+_KEYS = ("parent_model", "audience", "user_id")
+_COLUMNS = (*_KEYS, "member", "entered_at", "exited_at", "sequence", "transition_id", "mapping")
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS {table} (
+    parent_model text NOT NULL, audience text NOT NULL, user_id text NOT NULL,
+    member boolean NOT NULL, entered_at timestamptz, exited_at timestamptz,
+    sequence bigint NOT NULL, transition_id text NOT NULL, mapping jsonb,
+    PRIMARY KEY (parent_model, audience, user_id)
+)"""
+_CREATE_LEFT = """
+CREATE TABLE IF NOT EXISTS {left} (
+    parent_model text NOT NULL, audience text NOT NULL, user_id text NOT NULL,
+    sequence bigint NOT NULL,
+    PRIMARY KEY (parent_model, audience, user_id)
+)"""
+
+_ROWS = """
+unnest(
+    %s::text[], %s::text[], %s::text[], %s::boolean[], %s::timestamptz[], %s::timestamptz[],
+    %s::bigint[], %s::text[], %s::jsonb[]
+) AS new (
+    parent_model, audience, user_id, member, entered_at, exited_at, sequence, transition_id, mapping
+)"""
+_SAME = (
+    "(old.parent_model, old.audience, old.user_id) = (new.parent_model, new.audience, new.user_id)"
+)
+
+_UPSERT = f"""
+INSERT INTO {{table}} AS old ({", ".join(_COLUMNS)})
+SELECT new.* FROM {_ROWS}
+{{where}}
+ON CONFLICT (parent_model, audience, user_id) DO UPDATE SET
+    member = excluded.member,
+    entered_at = coalesce(excluded.entered_at, old.entered_at),
+    exited_at = excluded.exited_at,
+    sequence = excluded.sequence,
+    transition_id = excluded.transition_id,
+    mapping = excluded.mapping
+WHERE old.sequence < excluded.sequence"""
+_NOT_LEFT = (
+    f"WHERE NOT EXISTS (SELECT FROM {{left}} AS old WHERE {_SAME} AND old.sequence > new.sequence)"
+)
+
+# Two syncs may write one table, entries and exits apart: they take turns.
+_LOCK = "LOCK TABLE {left} IN SHARE ROW EXCLUSIVE MODE"
+_LEAVE = f"""
+INSERT INTO {{left}} AS old (parent_model, audience, user_id, sequence)
+SELECT new.parent_model, new.audience, new.user_id, new.sequence FROM {_ROWS}
+ON CONFLICT (parent_model, audience, user_id) DO UPDATE SET sequence = excluded.sequence
+WHERE old.sequence < excluded.sequence"""
+_DELETE = (
+    f"DELETE FROM {{table}} AS old USING {_ROWS} WHERE {_SAME} AND old.sequence < new.sequence"
+)
+_RETURN = f"DELETE FROM {{left}} AS old USING {_ROWS} WHERE {_SAME} AND old.sequence < new.sequence"
+
+
+class Postgres(Blocking):
+    """Writes to one table."""
+
+    capacity = Capacity(messages=1000, requests=1)
+
+    def __init__(self, settings: Settings, place: Place) -> None:
+        options = settings.options
+        table = str(options["table"])
+        super().__init__(settings, f"table {table}", [options.get("password")])
+        self._options = options
+        self._root = place.root
+        self._table = table
+        self._deletes = options.get("exits") == "delete"
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @override
+    def deliver(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        try:
+            self._write(_rows(items))
+        except Exception as error:
+            self._recover()
+            if len(items) == 1 or self.explain(error).verdict is not Verdict.REJECTED:
+                raise
+            return self._one_by_one(items)
+        return [ACCEPTED] * len(items)
+
+    @override
+    def explain(self, error: Exception) -> Outcome:
+        return Outcome(_verdict(error), f"PostgreSQL, table {self._table}: {said(error)}")
+
+    @override
+    def probe(self) -> None:
+        try:
+            self._connected().rollback()
+        except Exception:
+            self._recover()
+            raise
+
+    @override
+    def disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _write(self, rows: Sequence[_Row]) -> None:
+        connection = self._connected()
+        if not self._deletes:
+            self._execute(connection, _UPSERT.format(table="{table}", where=""), rows)
+        else:
+            connection.execute(self._named(_LOCK))
+            where = _NOT_LEFT.format(left="{left}")
+            entries = [one for one in rows if one[3]]
+            exits = [one for one in rows if not one[3]]
+            self._execute(connection, _LEAVE, exits)
+            self._execute(connection, _DELETE, exits)
+            self._execute(connection, _UPSERT.format(table="{table}", where=where), entries)
+            self._execute(connection, _RETURN, entries)
+        connection.commit()
+
+    def _one_by_one(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        """One of them cannot be stored, and the others can: what follows a failure waits for it."""
+        outcomes: list[Outcome] = []
+        for item in items:
+            if outcomes and outcomes[-1].verdict not in {Verdict.ACCEPTED, Verdict.REJECTED}:
+                outcomes.append(outcomes[-1])
+                continue
+            try:
+                outcomes.extend(self.deliver([item]))
+            except Exception as error:  # noqa: BLE001  `explain` knows them
+                outcomes.append(self.explain(error))
+        return outcomes
+
+    def _execute(
+        self, connection: psycopg.Connection[Any], statement: str, rows: Sequence[_Row]
+    ) -> None:
+        if rows:
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            connection.execute(self._named(statement), columns)
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """The connection, in which the tables are there."""
+        if self._connection is None:
+            import psycopg
+
+            self._connection = psycopg.connect(self._conninfo())
+            self._make_tables(self._connection)
+        return self._connection
+
+    def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
+        from psycopg import errors
+
+        for name, statement in ((self._table, _CREATE), (f"{self._table}_exits", _CREATE_LEFT)):
+            if name != self._table and not self._deletes:
+                continue
+            # Who may not create tables may use one that is there.
+            quoted = ".".join(f'"{one}"' for one in name.split("."))
+            found = connection.execute("SELECT to_regclass(%s)", [quoted]).fetchone()
+            if found is None or found[0] is None:
+                # Another one may do so at the same time.
+                with (
+                    suppress(errors.UniqueViolation, errors.DuplicateTable),
+                    connection.transaction(),
+                ):
+                    connection.execute(self._named(statement))
+        connection.commit()
+
+    def _named(self, statement: str) -> Any:
+        from psycopg import sql
+
+        table, left = self._table.split("."), f"{self._table}_exits".split(".")
+        named = {"table": sql.Identifier(*table), "left": sql.Identifier(*left)}
+        return sql.SQL(statement).format(**named)
+
+    def _conninfo(self) -> str:
+        from psycopg.conninfo import make_conninfo
+
+        options = self._options
+        ca = options.get("ca")
+        return make_conninfo(
+            host=str(options["host"]),
+            port=str(options.get("port") or 5432),
+            dbname=str(options["database"]),
+            user=_text(options.get("user")),
+            password=_text(options.get("password")),
+            sslmode=str(options.get("tls") or "prefer"),
+            sslrootcert=None if ca is None else str(self._root.resolve() / str(ca)),
+            connect_timeout=_CONNECT_SECONDS,
+            tcp_user_timeout=_SILENCE_MILLISECONDS,
+            application_name="usher",
+            options=f"-c timezone=UTC -c statement_timeout={_SILENCE_MILLISECONDS}",
+        )
+
+    def _recover(self) -> None:
+        """After an error: the connection, if it is still one, begins anew."""
+        connection = self._connection
+        if connection is None:
+            return
+        with suppress(Exception):
+            connection.rollback()
+        if connection.closed or connection.broken:
+            self.disconnect()
+
+
+def _text(option: object) -> str | None:
+    return None if option is None else str(option)
+
+
+_Row = tuple[str, str, str, bool, object, object, int, str, str | None]
+
+
+def _rows(items: Iterable[Item]) -> list[_Row]:
+    """The row that each user ends with, from transitions in their order."""
+    rows: dict[tuple[str, str, str], _Row] = {}
+    for item in items:
+        message = item.message
+        record = message.record
+        key = (str(record["parent_model"]), str(record["audience"]), message.user_id)
+        sequence = int(str(record["sequence"]))
+        before = rows.get(key)
+        if before is not None and before[6] >= sequence:
+            continue
+        at = record["effective_at"]
+        entered_at = at if message.entered else (before and before[4])
+        exited_at = None if message.entered else at
+        mapping = None if message.mapped is None else item.body.decode()
+        rows[key] = (*key, message.entered, entered_at, exited_at, sequence, message.id, mapping)
+    return list(rows.values())
+
+
+def _verdict(error: Exception) -> Verdict:
+    import psycopg
+
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        if isinstance(error, psycopg.OperationalError):
+            return _connecting(str(error))
+        return Verdict.REJECTED if isinstance(error, psycopg.DataError) else Verdict.RETRY
+    if state[:2] in {"22", "23"}:  # data, and constraints that somebody has added
+        return Verdict.REJECTED
+    # No right, no such database, schema, column: only people can mend it.
+    if state[:2] in {"28", "3D", "3F", "42"}:
+        return Verdict.REFUSED
+    return Verdict.RETRY
+
+
+def _connecting(text: str) -> Verdict:
+    """What libpq says of a connection that was not made has no code of its own."""
+    hopeless = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf")
+    return Verdict.REFUSED if any(one in text for one in hopeless) else Verdict.RETRY

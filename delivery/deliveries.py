@@ -1,0 +1,292 @@
+"""All deliveries of a process: one thread, one event loop, a courier for each sync.
+
+Once a second, all that the lanes want to be remembered is written down in one transaction.  What a
+crash interrupts is sent again from there, with the ids and the bodies that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from audience_dsl.definitions import Sync
+from connectors.destinations.destination import Destination
+from connectors.destinations.threads import Threads
+from delivery.courier import Courier
+from delivery.feed import Feed, Work
+from delivery.lane import PARKED, Lane
+from delivery.making import Making
+from membership.deliveries import Ask, Population, Request, SyncStatus
+from membership.errors import StoreError, StoreUnavailable
+from membership.ledger import Ledger
+from membership.reader import MembershipReader
+from membership.tail import JournalTail
+
+_X = TypeVar("_X")
+
+# Seconds between two times at which the lanes are written down.
+_WRITTEN_EVERY = 1.0
+
+_LOOK = 0.02
+_ENDING = 10.0
+
+
+class Deliveries:
+    """Opens destinations when it is made; delivers from `begin` until `close`.
+
+    Args:
+        open_destination: Called on the event loop, once a sync.
+        tell: Given sentences for people, in any thread.
+        failed: Called once, in any thread, when nothing can be delivered any more because the store
+            cannot be used; `failure` says why.
+
+    Raises:
+        DestinationError: a destination cannot be opened with its settings.
+    """
+
+    def __init__(
+        self,
+        works: Sequence[Work],
+        open_destination: Callable[[Sync], Destination],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.failure: StoreError | None = None
+        self._works = works
+        self._tell = tell
+        self._failed: Callable[[], None] = lambda: None
+        self._couriers: dict[str, Courier] = {}
+        self._ledger: Ledger | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._destinations: dict[str, Destination] = {}
+        self._is_news = False
+        self._writing = asyncio.Lock()
+        # Not the loop's own threads: those are gone when an interpreter that ends says goodbye.
+        self._store = Threads("usher-ledger")
+        self._journal = Threads("usher-journal", 2)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="usher-delivery", daemon=True
+        )
+        self._thread.start()
+        try:
+            self._do(self._open(open_destination))
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(
+        self,
+        ledger: Ledger,
+        reader: MembershipReader,
+        tail: JournalTail,
+        failed: Callable[[], None],
+    ) -> None:
+        """Go on from what the ledger remembers; whoever delivered before is refused from now on.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+        """
+        self._failed = failed
+        if not self._works:
+            return
+        ledger.claim()
+        self._ledger = ledger
+        self._do(self._begin(ledger, reader, tail))
+        tail.listen(self._heard)
+        self._heard()
+
+    def drain(self, end: int, patience: float) -> None:
+        """Return when all up to a position is delivered, or waits, and that is written down.
+
+        Args:
+            patience: For so many seconds without any progress it waits.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        if self._couriers:
+            self._do(self._drain(end, patience))
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Let go of everything; what is not delivered stays so."""
+        if self._loop.is_closed():
+            return
+        self._do(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_ENDING)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _do(self, work: Coroutine[Any, Any, _X]) -> _X:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _open(self, open_destination: Callable[[Sync], Destination]) -> None:
+        for work in self._works:
+            self._destinations[work.sync.key] = open_destination(work.sync)
+
+    async def _begin(self, ledger: Ledger, reader: MembershipReader, tail: JournalTail) -> None:
+        draw, clock = random.SystemRandom().random, _steady_clock()
+        for work in self._works:
+            sync = work.sync
+            remembered = await self._store.run(
+                partial(ledger.open, sync.key, _members(work, clock()))
+            )
+            destination = self._destinations[sync.key]
+            lane = Lane(sync.key, destination.capacity, remembered, sync.initial_rate)
+            feed = Feed(work, Making(sync, work.profiles, ledger), tail, reader)
+            self._couriers[sync.key] = Courier(
+                lane, destination, feed, self._journal.run, clock, draw, self._tell
+            )
+            if lane.state.status in {SyncStatus.PAUSED, SyncStatus.DISABLED}:
+                self._tell(f"sync '{sync.key}' is {lane.state.status}: {lane.state.reason}")
+        for courier in self._couriers.values():
+            name = f"sync '{courier.lane.key}'"
+            self._tasks.append(asyncio.create_task(self._watched(name, courier.run())))
+        self._tasks.append(asyncio.create_task(self._watched("the ledger", self._keep(clock))))
+
+    async def _watched(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except StoreError as error:
+            if self.failure is None:
+                self.failure = error
+                self._failed()
+        except Exception as error:  # noqa: BLE001  the fault of one lane is not to end the others
+            self._tell(f"{name} has stopped by a fault of Usher's: {type(error).__name__}: {error}")
+
+    def _heard(self) -> None:
+        """In any thread: the journal goes on."""
+        if not self._is_news and self._thread.is_alive():
+            self._is_news = True
+            self._loop.call_soon_threadsafe(self._rouse)
+
+    def _rouse(self) -> None:
+        self._is_news = False
+        for courier in self._couriers.values():
+            courier.rouse()
+
+    async def _keep(self, clock: Callable[[], int]) -> None:
+        while True:
+            await asyncio.sleep(_WRITTEN_EVERY)
+            await self._write(clock())
+
+    async def _write(self, now: int | None = None) -> None:
+        """Write down what there is; with an instant, do what was asked for as well."""
+        assert self._ledger is not None
+        async with self._writing:
+            done: list[int] = []
+            if now is not None:
+                asked = await self._asked()
+                done += [one.number for one in asked if await self._is_done(one, now)]
+            taken = [
+                (one.lane, changes)
+                for one in self._couriers.values()
+                if (changes := one.lane.changes()) is not None
+            ]
+            if not taken and not done:
+                return
+            try:
+                write = partial(self._ledger.write, [one for _, one in taken], done)
+                await self._store.run(write)
+            except StoreError as error:
+                for lane, _ in taken:
+                    lane.unsaved()
+                # Others write to it all the time, or whoever records will say what is wrong.
+                if not isinstance(error, StoreUnavailable):
+                    raise
+            else:
+                for lane, _ in taken:
+                    lane.saved()
+        self._rouse()
+
+    async def _asked(self) -> list[Request]:
+        assert self._ledger is not None
+        try:
+            return await self._store.run(self._ledger.requests)
+        except StoreUnavailable:
+            return []
+
+    async def _is_done(self, request: Request, now: int) -> bool:
+        """Do what is asked, or a part of it; whether that was all."""
+        assert self._ledger is not None
+        courier = self._couriers.get(request.sync)
+        if courier is None:
+            return True
+        lane = courier.lane
+        match request.kind:
+            case Ask.RESUME:
+                lane.resume(now)
+            case Ask.RESYNC:
+                (version,) = [one.version for one in self._works if one.sync.key == lane.key]
+                lane.populate(Population(lane.position, version, now))
+            case Ask.REPLAY:
+                room = PARKED - lane.parked
+                if room <= 0:
+                    return False
+                letters = await self._store.run(
+                    partial(self._ledger.dead_letters, lane.key, limit=room, until=request.asked_at)
+                )
+                for letter in letters:
+                    lane.revive(letter)
+                return len(letters) < room
+        return True
+
+    async def _drain(self, end: int, patience: float) -> None:
+        lanes = [one.lane for one in self._couriers.values()]
+        seen: list[tuple[int, int]] = []
+        deadline = 0.0
+        self._rouse()
+        while self.failure is None and any(
+            one.cursor < end and one.state.status is SyncStatus.RUNNING for one in lanes
+        ):
+            progress = [(one.cursor, one.state.sent) for one in lanes]
+            if progress != seen:
+                seen, deadline = progress, time.monotonic() + patience
+            elif time.monotonic() > deadline:
+                break
+            await asyncio.sleep(_LOOK)
+        for lane in lanes:
+            if lane.cursor < end:
+                self._tell(
+                    f"sync '{lane.key}': what follows position {lane.cursor} of the journal is not "
+                    "delivered yet"
+                )
+            elif lane.parked:
+                self._tell(f"sync '{lane.key}': {lane.parked:,} transitions wait for another try")
+        if self.failure is None:
+            await self._write()
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(one.close() for one in self._couriers.values()))
+        for key, destination in self._destinations.items():
+            if key not in self._couriers:
+                await destination.close()
+        await self._journal.close(_nothing)
+        await self._store.close(_nothing)
+
+
+def _nothing() -> None:
+    """Threads that read leave nothing behind."""
+
+
+def _members(work: Work, now: int) -> Callable[[int], Population | None]:
+    def members(position: int) -> Population | None:
+        return Population(position, work.version, now) if work.sync.sends_initial else None
+
+    return members
+
+
+def _steady_clock() -> Callable[[], int]:
+    """The wall clock as it is now, which from then on never goes back."""
+    began = time.time_ns() - time.monotonic_ns()
+    return lambda: (began + time.monotonic_ns()) // 1_000

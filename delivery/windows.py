@@ -1,0 +1,59 @@
+"""Rate limits: at most so many within any so many seconds, several of them at once.
+
+When each of the last ones went out is remembered, so no window is ever exceeded, wherever it is
+laid.  Of a window that takes very many, some share one entry with the instant of the last of them:
+that errs on the side of fewer, and keeps memory small.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from connectors.destinations.destination import Window
+
+_ENTRIES = 1_000
+
+
+class Windows:
+    """Those of one destination."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self._windows = [_Window(one) for one in windows]
+
+    def room(self, now: int) -> int | None:
+        """How many may go out at this instant; `None` is any number."""
+        return min((one.room(now) for one in self._windows), default=None)
+
+    def take(self, count: int, now: int) -> None:
+        """So many go out."""
+        for one in self._windows:
+            one.take(count, now)
+
+    def opens(self, now: int) -> int:
+        """The first instant at which one may go out; now, if there is room."""
+        return max((one.opens(now) for one in self._windows), default=now)
+
+
+class _Window:
+    def __init__(self, window: Window) -> None:
+        self._length = round(window.seconds * 1_000_000)
+        self._shared = max(1, window.count // _ENTRIES)
+        self._left = window.count
+        self._taken: deque[list[int]] = deque()  # [instant of the last of them, how many]
+
+    def room(self, now: int) -> int:
+        while self._taken and self._taken[0][0] + self._length <= now:
+            self._left += self._taken.popleft()[1]
+        return self._left
+
+    def take(self, count: int, now: int) -> None:
+        self._left -= count
+        if self._taken and self._taken[-1][1] + count <= self._shared:
+            self._taken[-1][0] = now
+            self._taken[-1][1] += count
+        else:
+            self._taken.append([now, count])
+
+    def opens(self, now: int) -> int:
+        return now if self.room(now) > 0 else self._taken[0][0] + self._length

@@ -1,0 +1,329 @@
+"""What a lane does about each answer, told as stories in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from connectors.destinations.destination import (
+    ACCEPTED,
+    Answer,
+    Capacity,
+    Exchange,
+    Outcome,
+    Verdict,
+    Window,
+)
+from delivery.backoff import backoff
+from delivery.entries import Entry, Unsendable
+from delivery.lane import PARKED, Batch, Lane
+from membership.deliveries import Remembered, SyncState, SyncStatus
+from tests.delivery.simulation import HOUR, SECOND, message
+
+NOW = 1_700_000_000 * SECOND
+
+
+class Story:
+    """A lane, and what it was seen to do; jitter is the largest, so that waits are plain."""
+
+    def __init__(self, capacity: Capacity | None = None, **more: Any) -> None:
+        self.now = NOW
+        self.lane = Lane("s", capacity or Capacity(requests=1), Remembered(0, **more))
+        self.letters: list[tuple[str, str]] = []
+        self.last: Batch | None = None
+
+    def read(self, *names: str) -> None:
+        """Messages named like `ann+1`."""
+        entries = []
+        for at, name in enumerate(names, self.lane.position + 1):
+            user, _, sequence = name.replace("-", "+").partition("+")
+            entries.append(Entry(at, message(user, int(sequence))))
+        self.lane.read(entries, self.lane.position + len(names), self.now)
+
+    def sends(self) -> str:
+        """The next batch."""
+        self.last = self.lane.next_batch(self.now)
+        return " ".join(one.id for one in self.last.messages) if self.last else ""
+
+    def hears(self, *outcomes: Outcome) -> None:
+        assert self.last is not None
+        all_of_them = list(outcomes) * len(self.last.items) if len(outcomes) == 1 else outcomes
+        self.lane.answered(self.last, Answer(all_of_them, Exchange("?")), self.now, 0.999_999)
+
+    def waits(self) -> float:
+        """Until the lane wants to go on; in seconds."""
+        due = self.lane.due(self.now)
+        assert due is not None
+        before, self.now = self.now, due
+        return round((due - before) / SECOND, 2)
+
+    def keeps(self) -> Any:
+        changes = self.lane.changes()
+        assert changes is not None
+        self.letters += [(one.id, one.reason) for one in changes.dead]
+        self.lane.saved()
+        return changes
+
+
+RETRY = Outcome(Verdict.RETRY, "no answer")
+
+
+def test_waits_double_up_to_five_minutes_and_are_drawn_from_zero_on() -> None:
+    assert [round(backoff(n, 0.999_999) / SECOND) for n in range(1, 12)] == [
+        1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300,
+    ]  # fmt: skip
+    assert backoff(5, 0.0) == 0
+    assert backoff(10_000, 0.5) == 150 * SECOND
+
+
+def test_a_message_that_fails_holds_its_user_and_nobody_else() -> None:
+    story = Story()
+    story.read("ann+1", "ann-2", "ben+1")
+    assert story.sends() == "ann-1"
+    story.hears(RETRY)
+    assert story.sends() == "ben-1"
+    story.hears(ACCEPTED)
+    assert story.sends() == ""
+    assert story.lane.cursor == 3
+    kept = story.keeps()
+    assert [(one.user_id, one.sequence, one.attempts) for one in kept.waiting] == [
+        ("ann", 1, 1), ("ann", 2, 0),
+    ]  # fmt: skip
+    assert story.waits() == 1
+    for expected in ("ann-1", "ann-2"):
+        assert story.sends() == expected
+        story.hears(ACCEPTED)
+    assert len(story.keeps().settled) == 2
+    assert story.lane.parked == 0
+
+
+def test_only_what_failed_of_a_batch_is_repeated() -> None:
+    story = Story(Capacity(messages=3, requests=1))
+    story.read("ann+1", "ben+1", "eve+1", "ann-2")
+    assert story.sends() == "ann-1 ben-1 eve-1"
+    story.hears(RETRY, ACCEPTED, Outcome(Verdict.REJECTED, "no such user"))
+    assert story.sends() == ""
+    story.waits()
+    assert story.sends() == "ann-1"
+    story.hears(ACCEPTED)
+    assert story.sends() == "ann-2"
+    story.keeps()
+    assert story.letters == [("eve-1", "no such user")]
+
+
+def test_after_a_rejection_its_user_goes_on_when_that_is_written_down() -> None:
+    story = Story()
+    story.read("ann+1", "ann-2")
+    story.sends()
+    story.hears(Outcome(Verdict.REJECTED, "malformed"))
+    assert story.sends() == ""
+    story.keeps()
+    assert story.sends() == "ann-2"
+
+
+def test_too_large_a_batch_is_halved_and_alone_given_up() -> None:
+    story = Story(Capacity(messages=4, requests=1))
+    story.read("a+1", "b+1", "c+1", "d+1")
+    assert story.sends() == "a-1 b-1 c-1 d-1"
+    large = Outcome(Verdict.TOO_LARGE, "413")
+    story.hears(large)
+    assert story.sends() == "a-1 b-1"
+    story.hears(large)
+    assert story.sends() == "a-1"
+    story.hears(large)
+    assert story.sends() == "b-1"
+    story.hears(ACCEPTED)
+    assert story.sends() == "c-1 d-1"
+    story.hears(ACCEPTED)
+    story.keeps()
+    assert story.letters == [("a-1", "413")]
+
+
+def test_told_to_wait_the_whole_lane_does_but_no_longer_than_an_hour() -> None:
+    story = Story()
+    story.read("ann+1", "ben+1")
+    story.sends()
+    story.hears(Outcome(Verdict.RETRY, "429", 30 * SECOND))
+    assert story.sends() == ""
+    assert story.waits() == 30
+    assert story.sends() == "ann-1"
+    story.hears(Outcome(Verdict.RETRY, "429", 100 * HOUR))
+    assert story.waits() == 3_600
+    assert story.sends() == "ben-1"
+
+
+def test_five_failures_open_the_circuit_and_one_success_closes_it() -> None:
+    story = Story(Capacity(requests=2))
+    story.read(*(f"u{number}+1" for number in range(8)))
+    for number in range(5):
+        assert story.sends() == f"u{number}-1"
+        story.hears(RETRY)
+    assert story.lane.state.status == "open"
+    assert not story.lane.wants_journal
+    assert story.sends() == ""
+    assert story.waits() == 1
+    assert story.sends() == "u5-1", "what has not failed yet"
+    probe = story.last
+    assert story.sends() == "", "one request finds out"
+    story.last = probe
+    story.hears(RETRY)
+    assert story.waits() == 2
+    assert story.sends() == "u6-1"
+    story.hears(ACCEPTED)
+    assert story.lane.state.status == "running"
+    assert story.lane.news == [
+        "sync 's' fails: no answer; nothing is lost, and it is tried again",
+        "sync 's' works again",
+    ]
+    for number in (0, 1, 2, 3, 4, 5, 7):
+        assert story.sends() == f"u{number}-1"
+        story.hears(ACCEPTED)
+    assert story.lane.state.retried == 6
+
+
+def test_one_message_that_is_never_taken_opens_nothing() -> None:
+    story = Story()
+    story.read("bad+1")
+    for _ in range(9):
+        assert story.sends() == "bad-1"
+        story.hears(RETRY)
+        story.waits()
+    story.read("ann+1")
+    assert story.lane.state.status == "running"
+    assert story.sends() == "bad-1"
+    story.hears(RETRY)
+    assert story.sends() == "ann-1"
+
+
+def test_it_is_given_up_after_three_days_and_ten_attempts() -> None:
+    story = Story()
+    story.read("bad+1", "bad-2")
+    while story.lane.parked or not story.letters:
+        assert story.sends() == "bad-1"
+        story.hears(RETRY)
+        story.keeps()
+        if story.letters:
+            break
+        story.waits()
+    ((_, reason),) = story.letters
+    assert reason.startswith("given up after 8")
+    assert reason.endswith("attempts in 72 h: no answer")
+    assert story.sends() == "bad-2"
+
+
+def test_few_attempts_are_not_enough_however_long_it_takes() -> None:
+    story = Story()
+    story.read("bad+1")
+    for _ in range(9):
+        story.sends()
+        story.hears(RETRY)
+        story.now += 20 * HOUR
+    story.keeps()
+    assert story.letters == []
+    story.sends()
+    story.hears(RETRY)
+    story.keeps()
+    assert [reason for _, reason in story.letters] == [
+        "given up after 10 attempts in 180 h: no answer"
+    ]
+
+
+def test_refused_credentials_pause_and_are_tried_with_one_message_every_five_minutes() -> None:
+    story = Story(Capacity(messages=2, requests=3))
+    story.read("a+1", "b+1", "c+1")
+    assert story.sends() == "a-1 b-1"
+    story.hears(Outcome(Verdict.REFUSED, "401"))
+    kept = story.keeps()
+    assert (kept.state.status, kept.state.reason, kept.cursor) == (SyncStatus.PAUSED, "401", 0)
+    again = Story(Capacity(messages=2, requests=3), state=kept.state)
+    again.read("a+1", "b+1", "c+1")
+    for _ in range(3):
+        assert again.sends() == "a-1"
+        again.hears(Outcome(Verdict.REFUSED, "401"))
+        assert again.sends() == ""
+        assert again.waits() == 300
+    assert again.sends() == "a-1"
+    again.hears(ACCEPTED)
+    assert again.sends() == "b-1 c-1"
+
+
+def test_a_destination_that_is_gone_disables_until_it_is_resumed() -> None:
+    story = Story()
+    story.read("a+1", "b+1")
+    story.sends()
+    story.hears(Outcome(Verdict.GONE, "410"))
+    assert story.lane.due(story.now) is None
+    again = Story(state=story.keeps().state)
+    again.read("a+1", "b+1")
+    assert not again.lane.wants_journal
+    assert again.sends() == ""
+    again.lane.resume(again.now)
+    assert again.sends() == "a-1"
+
+
+def test_several_windows_hold_at_once() -> None:
+    story = Story(Capacity(requests=9, windows=(Window(2, 1.0), Window(3, 10.0))))
+    story.read("a+1", "b+1", "c+1", "d+1")
+    assert [story.sends() for _ in range(3)] == ["a-1", "b-1", ""]
+    assert story.waits() == 1
+    assert [story.sends() for _ in range(2)] == ["c-1", ""]
+    assert story.waits() == 9
+    assert story.sends() == "d-1"
+
+
+def test_what_is_initial_has_a_rate_of_its_own_and_live_ones_pass_it() -> None:
+    lane = Lane("s", Capacity(messages=5, requests=9), Remembered(0), initial_rate=2)
+    story = Story()
+    story.lane = lane
+    old = [Entry(at, message(f"old{at}", 1), is_initial=True) for at in range(1, 6)]
+    lane.read([*old, Entry(6, message("live", 1))], 6, NOW)
+    assert story.sends() == "live-1 old1-1 old2-1"
+    assert story.sends() == ""
+    assert story.waits() == 1
+    assert story.sends() == "old3-1 old4-1"
+
+
+def test_when_too_many_wait_the_lane_reads_no_further() -> None:
+    story = Story(Capacity(requests=1))
+    fill: Callable[[int], None] = lambda at: story.read(f"u{at}+1")  # noqa: E731
+    at = 0
+    while story.lane.wants_journal:
+        at += 1
+        fill(at)
+        if story.sends():
+            story.hears(RETRY if at % 2 else ACCEPTED)
+    assert story.lane.parked == PARKED
+
+
+def test_what_no_message_can_be_made_of_is_a_dead_letter() -> None:
+    story = Story()
+    record = message("ann", 1).record
+    story.lane.read([Entry(1, Unsendable(record, "properties.plan is missing"))], 1, NOW)
+    story.read("ann-2")
+    story.keeps()
+    assert story.letters == [("ann-1", "properties.plan is missing")]
+    assert story.sends() == "ann-2"
+    assert story.lane.cursor == 1
+
+
+def test_a_pause_outlives_a_restart_and_an_open_circuit_does_not() -> None:
+    state = SyncState(status=SyncStatus.OPEN, reason="no answer")
+    story = Story(state=state)
+    story.read("a+1")
+    assert story.sends() == "a-1"
+
+
+def test_what_cannot_be_written_down_comes_with_the_next_changes() -> None:
+    story = Story()
+    story.read("a+1", "b+1", "c+1")
+    story.sends()
+    story.hears(RETRY)
+    first = story.lane.changes()
+    story.sends()
+    story.hears(Outcome(Verdict.REJECTED, "no"))
+    story.lane.unsaved()
+    second = story.keeps()
+    assert first is not None
+    assert list(second.waiting) == list(first.waiting)
+    assert len(second.attempts) == 2
+    assert story.letters == [("b-1", "no")]
