@@ -36,12 +36,12 @@ from audience_dsl.models import (
     parent_model,
     related_model,
     settings,
-    sync,
 )
 from audience_dsl.plans import parent_plan
 from audience_dsl.reading import Entry, Fields, Reader
 from audience_dsl.sections import Sections, read_sections
 from audience_dsl.shapes import MapOf, Record
+from audience_dsl.syncs import SyncResolver, sync_collection
 from audience_dsl.variables import Variables
 from engine.plan import All, Tree
 
@@ -111,10 +111,7 @@ class _Compiler:
         )
         collections = self._collections(parents, parent_columns)
         destinations = self._settings("destinations")
-        syncs: dict[str, Sync] = {}
-        for key, entry in self._entries("syncs").items():
-            if (one := sync(key, entry.value, self._reader)) is not None:
-                syncs[key] = one
+        syncs = self._syncs(audiences, parent_columns, events)
         return Project(
             name or "project",
             warehouse,
@@ -124,7 +121,10 @@ class _Compiler:
             audiences.definitions,
             destinations,
             syncs,
-            {key: _with_collections(plan, collections) for key, plan in audiences.plans.items()},
+            {
+                key: _with_collections(plan, collections, _syncs_of(plan, syncs))
+                for key, plan in audiences.plans.items()
+            },
             dict(serving.values) if serving else {},
             settings("store", store) if store else None,
             {key: model for key, model in related.items() if model is not None},
@@ -241,6 +241,18 @@ class _Compiler:
                 read[key] = collection(key, entry.value, model, known, self._reader)
         return read
 
+    def _syncs(
+        self,
+        audiences: _Audiences,
+        columns: dict[str, KnownColumns | None],
+        events: dict[str, EventModel],
+    ) -> dict[str, Sync]:
+        resolver = SyncResolver(audiences.definitions, columns, events, self._reader)
+        found = {
+            key: resolver.resolve(key, entry.value) for key, entry in self._entries("syncs").items()
+        }
+        return {key: one for key, one in found.items() if one is not None}
+
     def _audiences(
         self,
         parents: dict[str, ParentModel],
@@ -268,9 +280,18 @@ class _Compiler:
         return audiences
 
 
-def _with_collections(plan: ParentPlan, collections: dict[str, Collection]) -> ParentPlan:
-    own = [one for one in collections.values() if one.parent_model == plan.parent_model.key]
-    return replace(plan, collections=tuple(own))
+def _syncs_of(plan: ParentPlan, syncs: dict[str, Sync]) -> list[Sync]:
+    audiences = {one.key for one in plan.plan.audiences}
+    return [one for one in syncs.values() if one.audience in audiences]
+
+
+def _with_collections(
+    plan: ParentPlan, collections: dict[str, Collection], syncs: list[Sync]
+) -> ParentPlan:
+    parent = plan.parent_model.key
+    own = [one for one in collections.values() if one.parent_model == parent]
+    needed = sync_collection(parent, syncs)
+    return replace(plan, collections=(*own, *([needed] if needed else [])))
 
 
 def _related(node: Node) -> Iterator[str]:

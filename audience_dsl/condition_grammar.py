@@ -134,7 +134,7 @@ FILTER = Forms(
     {
         "property": Record(
             "property",
-            "Compares one property of the event, or one column of the related row.",
+            "Compares one property of the event, or one column of the row.",
             (Field("property", _NAME, "Its alias.", required=True), *OPERATOR_FIELDS),
             (_ONE_OPERATOR,),
         ),

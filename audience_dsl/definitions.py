@@ -270,13 +270,25 @@ class AudienceDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One audience sent to one destination; `mapping` renames and adds properties."""
+    """One audience sent to one destination.
+
+    `mapping` is a template of what is sent (`templates.compile_template`), checked already; `None`
+    stands for the transition record.  `only_if` is about the user who enters.  `sends_initial` is
+    whether those who are members when the sync is new are sent too, at most `initial_rate` of them
+    a second.  `properties` are the columns of the parent model that mapping and `only_if` look at,
+    `event_properties` what the mapping names of the event that caused the transition.
+    """
 
     key: str
     audience: str
     destination: str
     on: tuple[str, ...] = ("entered", "exited")
     mapping: Mapping[str, object] | None = None
+    only_if: Filter | None = None
+    sends_initial: bool = True
+    initial_rate: int | None = None
+    properties: tuple[str, ...] = ()
+    event_properties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

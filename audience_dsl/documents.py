@@ -162,7 +162,7 @@ class _Builder:
             raise _Refused
         if self._open and isinstance(self._open[-1], MapNode) and self._keys[-1] is None:
             message = "a key is a name, not a list or mapping"
-            advice = "quote the key if it is meant to start with a bracket"
+            advice = 'quote what is meant to start with a bracket, such as "{{ user_id }}"'
             self._found.error(node.span, "complex-key", message, advice)
             raise _Refused
         self._open.append(node)

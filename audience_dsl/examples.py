@@ -62,7 +62,15 @@ collections:
 destinations:
   crm: {type: webhook, url: https://crm.example.com/hook, secret: "${CRM_SECRET}"}
 syncs:
-  keen_to_crm: {audience: keen_but_undecided, destination: crm, on: [entered]}
+  keen_to_crm:
+    audience: keen_but_undecided
+    destination: crm
+    on: [entered]
+    only_if: {tier: {not_equals: press}}
+    mapping:
+      reader: "{{ user_id }}"
+      tier: "{{ properties.tier | default('none') | upper }}"
+      seen: {title: "{{ event.title }}", at: "{{ effective_at | epoch }}"}
 """
 
 CONDITIONS = """\

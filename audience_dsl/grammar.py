@@ -37,6 +37,7 @@ KEY = Text(
     r"[A-Za-z_][A-Za-z0-9_-]{0,99}",
 )
 COLUMN = Text("a column's name of at most 128 characters", r"[^\x00-\x1f]{1,128}")
+FIELD = Text("a field's name of at most 128 characters", r"[^\x00-\x1f]{1,128}")
 PATH = Text(
     "a path in the raw record, such as properties.products[0].sku",
     r"[^.\[\]\x00-\x1f]+(\[[0-9]{1,4}\])*(\.[^.\[\]\x00-\x1f]+(\[[0-9]{1,4}\])*)*",
@@ -387,9 +388,34 @@ SYNC = Record(
         ),
         Field(
             "mapping",
-            MapOf(COLUMN, Anything()),
+            MapOf(FIELD, Anything()),
             "The fields to send; `{{ user_id }}` and the like are filled in.",
             default="the transition record",
+        ),
+        Field(
+            "only_if",
+            Reference("filter"),
+            "Only those who fulfil it as they enter, by the parent model's columns. Who was sent "
+            "as entered is also sent as exited.",
+            default="everybody",
+            synonyms=("where", "filter", "if"),
+        ),
+        Field(
+            "initial",
+            Choice(
+                {
+                    "send": "those who are members when the sync is new are sent as entered",
+                    "hold": "only what happens from then on is sent",
+                }
+            ),
+            "What becomes of the members that a new sync finds.",
+            default="`send`",
+        ),
+        Field(
+            "initial_rate",
+            Integer(1, 1_000_000, "nobody would be sent", "that is no limit"),
+            "How many of them are sent in a second at most.",
+            default="as fast as the destination takes them",
         ),
     ),
 )

@@ -25,9 +25,8 @@ from audience_dsl.definitions import (
     PullSchedule,
     RelatedModel,
     Settings,
-    Sync,
 )
-from audience_dsl.diagnostics import listed, quoted
+from audience_dsl.diagnostics import quoted
 from audience_dsl.documents import Scalar
 from audience_dsl.durations import DAY, read_duration
 from audience_dsl.reading import Entry, Fields, Reader
@@ -243,16 +242,3 @@ def event_model(key: str, fields: Fields) -> EventModel | None:
         fields.get("name", ""),
         fields.get("description", ""),
     )
-
-
-def sync(key: str, fields: Fields, reader: Reader) -> Sync | None:
-    audience, destination = fields.get("audience"), fields.get("destination")
-    on = [one for one in fields.get("on", ["entered", "exited"]) if one is not None]
-    if len(set(on)) < len(on):
-        message = f"'on' names {listed(on, 'and')}, one of them twice"
-        reader.fail(fields.at("on"), "duplicate", message, "name each once")
-    if audience is None or destination is None:
-        return None
-    mapping = fields.get("mapping")
-    values = {name: entry.value for name, entry in mapping.items()} if mapping else None
-    return Sync(key, audience, destination, tuple(on), values)

@@ -122,8 +122,10 @@ def _inner_records(shape: Shape) -> Iterator[Record]:
     match shape:
         case Record():
             yield shape
-        case MapOf(value=Either(long=long)) | Either(long=long):
+        case MapOf(value=Either(long=long)) | Either(long=long) | ListOf(item=Record() as long):
             yield long
+        case Tagged(types=types):
+            yield from types.values()
         case _:
             pass
 
@@ -166,8 +168,10 @@ def _what(shape: Shape) -> str:
             return f"a list{f' of {length}' if length else ''}, each item {_what(item)}"
         case MapOf(key, value):
             return f"a mapping from {key.what} to {_what(value)}"
-        case Forms(title) | Tagged(title) | Record(title):
-            return "a mapping" if title in ("from", "pull", "serving") else f"a {title}"
+        case Forms(title):
+            return f"a {title}"
+        case Tagged() | Record():
+            return "a mapping"
         case Either(short):
             return f"{_what(short)}, or a mapping"
         case Reference(name):

@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import wraps
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Undefined
 
@@ -97,6 +96,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = datetime.resolution
 _NUMBERS = (int, float, Decimal)
 _BITS_MOST = 4_096
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -150,7 +150,8 @@ def _replace(text: str, old: str, new: str) -> str:
 
 @_of_text
 def _urlencode(text: str) -> str:
-    return quote(text.encode("utf-8", "replace"), safe="")
+    octets = text.encode("utf-8", "replace")
+    return "".join(chr(one) if one in _UNRESERVED else f"%{one:02X}" for one in octets)
 
 
 @_of_text
@@ -257,11 +258,33 @@ def _length(value: Any) -> int:
     return len(value)
 
 
+def _merge(value: Any, *others: Any) -> dict[str, Any]:
+    """The fields of mappings together; of two by one name the later counts, nothing has none."""
+    merged: dict[str, Any] = {}
+    for one in (value, *others):
+        if one is None or isinstance(one, Undefined):
+            continue
+        if not isinstance(one, Mapping):
+            raise Refused(f"'merge' takes mappings, not {_kind(one)}")
+        merged |= one
+    return merged
+
+
+def _compact(value: Any) -> dict[str, Any]:
+    """A mapping without the fields that have no value."""
+    if not isinstance(value, Mapping):
+        raise Refused(f"'compact' takes a mapping, not {_kind(value)}")
+    return {
+        key: one for key, one in value.items() if one is not None and not isinstance(one, Undefined)
+    }
+
+
 def _tojson(value: Any) -> str:
     return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
+    "compact": _compact,
     "default": _default,
     "e164": _e164,
     "epoch": lambda value: _since_epoch(value, SECOND),
@@ -274,6 +297,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "length": _length,
     "lower": _of_text(str.lower),
     "map": _map,
+    "merge": _merge,
     "md5": _md5,
     "replace": _replace,
     "round": _round,

@@ -41,7 +41,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Undefined):
+        if obj is None or isinstance(obj, Undefined):
             return obj
         try:
             if isinstance(obj, Mapping) or not isinstance(argument, str):

@@ -185,6 +185,8 @@ def _getter(name: tuple[str, ...], path: Path) -> _Render:
             for part in name:
                 value = value[part]
         except (KeyError, TypeError, IndexError):
+            if value is None:  # a part of what is missing
+                return None
             raise RenderError(path, f"there is no {'.'.join(name)!r}") from None
         if value.__class__ is str:
             scope.spend(len(value), path)

@@ -117,7 +117,7 @@ class Kafka(Blocking):
     def probe(self) -> None:
         if self._failed():
             self._begin_anew()
-        self._connection.await_topic(self._producer)
+        self._connection.await_topic(self._producer, self._patience)
 
     @override
     def disconnect(self) -> None:

@@ -25,6 +25,8 @@ from connectors.destinations import (
     webhook,
 )
 from connectors.destinations.destination import Destination
+from connectors.destinations.http import declaration
+from connectors.destinations.http.presets import presets
 from connectors.destinations.place import Place
 
 Open = Callable[[Settings, Place], Destination]
@@ -38,8 +40,15 @@ class Kind:
     open: Open
 
 
+def _http(settings: Settings, place: Place) -> Destination:
+    from connectors.destinations.http.destination import HttpDestination
+
+    return HttpDestination(settings.key, settings.options, place)
+
+
 KINDS: Mapping[str, Kind] = {
     "webhook": Kind(webhook.OPTIONS, webhook.Webhook),
+    "http": Kind(declaration.OPTIONS, _http),
     "kafka": Kind(kafka.OPTIONS, kafka.Kafka),
     "file": Kind(file.OPTIONS, file.open_file),
     "stdout": Kind(stdout.OPTIONS, stdout.Stdout),
@@ -49,6 +58,7 @@ KINDS: Mapping[str, Kind] = {
     "sns": Kind(sns.OPTIONS, sns.Sns),
     "kinesis": Kind(kinesis.OPTIONS, kinesis.Kinesis),
     "s3": Kind(s3.OPTIONS, s3.S3),
+    **{name: Kind(one.record, one.open) for name, one in presets().items()},
 }
 
 OPTIONS: Mapping[str, Record] = {name: kind.options for name, kind in KINDS.items()}

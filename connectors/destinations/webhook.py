@@ -112,7 +112,7 @@ class Webhook:
         reply = await self._channel.ask(request)
         if isinstance(reply, Outcome):
             return Answer([reply], Exchange(exchange))
-        said = reply_text(reply, messages)
+        said = reply_text(reply.body.decode(errors="replace"), messages)
         return Answer([judge(reply, time.time())], Exchange(exchange, said, reply.status))
 
     def describe(self, messages: Sequence[Message]) -> str:

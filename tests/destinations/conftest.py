@@ -100,7 +100,7 @@ def _stand(name: str, request: pytest.FixtureRequest, root: Path) -> Stand:
         case "redis" | "redis-users":
             sets = "user" if name.endswith("users") else "audience"
             return stands.RedisStand(root, request.getfixturevalue("redis_socket"), sets)
-    kinds = {
+    kinds: dict[str, Callable[[Path, tuple[str, int]], Stand]] = {
         "sqs": stands.SqsStand,
         "sns": stands.SnsStand,
         "kinesis": stands.KinesisStand,

@@ -151,7 +151,7 @@ def test_out_of_reach_is_waited_for_and_over_by_itself(stand: Stand, state: Any)
 async def again(one: Destination, messages: Sequence[Message]) -> None:
     """Send until all of it is taken, as whoever delivers would."""
     async with asyncio.timeout(PATIENCE):
-        while (answer := await one.send(messages)) and verdicts(answer) != {Verdict.ACCEPTED}:
+        while verdicts(answer := await one.send(messages)) != {Verdict.ACCEPTED}:
             assert verdicts(answer) <= {Verdict.RETRY, Verdict.ACCEPTED}, texts(answer)
             await asyncio.sleep(0.05)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audience_dsl import Kind, Severity, Unreachable, compile_project
-from audience_dsl.definitions import ColumnType, Comparison, PullSchedule
+from audience_dsl.definitions import Collection, ColumnType, Comparison, PullSchedule
 from connectors.destinations.registry import OPTIONS
 from tests.dsl.projects import SCHEMA, USERS_PROPERTIES, compiled, where
 
@@ -161,7 +161,7 @@ def test_options_that_are_texts_keep_those_that_look_like_numbers() -> None:
 
 
 def test_syncs() -> None:
-    text = where("{property: vip, is: true}") + "\n" + ARCHIVE % "x"
+    text = where("{property: vip, is: true}") + "\n" + ARCHIVE % "canary.jsonl"
     text += (
         "\nsyncs:\n  s:\n    audience: a\n    destination: archive\n    on: [exited]\n"
         "    mapping: {userId: '{{ user_id }}', nested: {count: 3, flag: true, none: null}}\n"
@@ -174,7 +174,26 @@ def test_syncs() -> None:
         "userId": "{{ user_id }}",
         "nested": {"count": 3, "flag": True, "none": None},
     }
-    assert "example.com" not in repr(project.destinations["hook"])  # nor its secret
+    assert "canary" not in repr(project.destinations["archive"])  # options may be secrets
+
+
+def test_what_a_sync_needs_of_the_snapshot_and_of_events() -> None:
+    text = where("{property: vip, is: true}") + "\n" + ARCHIVE % "x"
+    text += (
+        "\nsyncs:\n  s: {audience: a, destination: archive, initial: hold,\n"
+        "    only_if: {not: {vip: {exists: false}}},\n"
+        "    mapping: {a: '{{ properties.plan | lower }} {{ properties.plan }}'}}\n"
+        "  t: {audience: a, destination: archive, initial_rate: 20}\n"
+    )
+    project = compiled({"s.yml": SCHEMA, "a.yml": text}).project
+    assert project is not None
+    held, sent = project.syncs["s"], project.syncs["t"]
+    assert held.properties == ("plan", "vip")
+    assert (held.sends_initial, held.initial_rate) == (False, None)
+    assert (sent.sends_initial, sent.initial_rate, sent.properties) == (True, 20, ())
+    assert project.plans["users"].collections == (
+        Collection("@syncs", "users", fields=("plan", "vip")),
+    )
 
 
 def test_an_empty_project_is_no_mistake() -> None:

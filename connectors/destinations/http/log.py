@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from connectors.destinations.destination import Message
-from connectors.destinations.http.exchange import Reply, Request
+from connectors.destinations.http.exchange import Request
 
 MASK = "***"
 _LONGEST = 2_000
@@ -56,9 +56,8 @@ def request_text(origin: object, request: Request, body: str, target: str | None
     return cut("\n".join([*lines, "", body]))
 
 
-def reply_text(reply: Reply, messages: Sequence[Message], secrets: Iterable[str] = ()) -> str:
-    """An answer's body as people read it, without what it repeats of secrets and of people."""
-    text = reply.body.decode(errors="replace")
+def reply_text(text: str, messages: Sequence[Message], secrets: Iterable[str] = ()) -> str:
+    """What an answer says as people read it, without what it repeats of secrets and of people."""
     hidden = {one for one in secrets if len(one) >= _SHORTEST_SECRET}
     for message in messages:
         own = {str(value) for value in message.record.values()}
