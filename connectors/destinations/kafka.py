@@ -103,7 +103,8 @@ class Kafka(Blocking):
     @override
     def deliver(self, items: Sequence[Item]) -> Sequence[Outcome]:
         outcomes = in_rounds(items, self._round)
-        if self._failed():
+        # The client believes for minutes what it was refused.
+        if self._failed() or any(one.verdict is Verdict.REFUSED for one in outcomes):
             self._begin_anew()
         return outcomes
 
@@ -166,6 +167,7 @@ class Kafka(Blocking):
 
     def _outcome(self, report: _Report) -> Outcome:
         if report.error is not None:
+            self._fatal = self._fatal or report.error.code() == KafkaError._FATAL  # noqa: SLF001
             return self._meaning(report.error)
         if report.done:
             self._connection.works()
