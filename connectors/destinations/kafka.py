@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -89,7 +90,7 @@ class Kafka(Blocking):
         super().__init__(settings, f"topic '{settings.options['topic']}'")
         self._settings, self._tell = settings, place.tell
         self._connection = Connection(settings, name, place.tell)
-        self._fatal = False
+        self._broken = False
         self._topic = self._connection.topic
         self._patience = patience  # seconds
         own = _OWN | {"error_cb": self._heard}
@@ -103,8 +104,7 @@ class Kafka(Blocking):
     @override
     def deliver(self, items: Sequence[Item]) -> Sequence[Outcome]:
         outcomes = in_rounds(items, self._round)
-        # The client believes for minutes what it was refused.
-        if self._failed() or any(one.verdict is Verdict.REFUSED for one in outcomes):
+        if self._failed():
             self._begin_anew()
         return outcomes
 
@@ -123,7 +123,8 @@ class Kafka(Blocking):
     @override
     def disconnect(self) -> None:
         self._producer.purge()
-        self._producer.flush(0)
+        with suppress(KafkaException):  # one that has failed says so again
+            self._producer.flush(0)
 
     def _round(self, items: Sequence[Item]) -> Sequence[Outcome]:
         deadline = time.monotonic() + self._patience
@@ -167,8 +168,10 @@ class Kafka(Blocking):
 
     def _outcome(self, report: _Report) -> Outcome:
         if report.error is not None:
-            self._fatal = self._fatal or report.error.code() == KafkaError._FATAL  # noqa: SLF001
-            return self._meaning(report.error)
+            outcome = self._meaning(report.error)
+            # It is not about the message: the client believes it for minutes, or for good.
+            self._broken = self._broken or outcome.verdict in {Verdict.RETRY, Verdict.REFUSED}
+            return outcome
         if report.done:
             self._connection.works()
             return ACCEPTED
@@ -189,18 +192,18 @@ class Kafka(Blocking):
 
     def _heard(self, error: KafkaError) -> None:
         if error.fatal():  # for this producer alone
-            self._fatal = True
+            self._broken = True
         else:
             self._connection.heard(error)
 
     def _failed(self) -> bool:
         """Whether this client will not deliver anything any more."""
-        return self._fatal or bool(self._connection.failure)
+        return self._broken or bool(self._connection.failure)
 
     def _begin_anew(self) -> None:
         """Give up what the client has, and connect with another one."""
         self.disconnect()
-        self._fatal = False
+        self._broken = False
         self._reports.clear()
         self._connection = Connection(self._settings, self._name, self._tell)
         self._producer = Producer(self._properties)

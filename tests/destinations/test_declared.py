@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from audience_dsl.definitions import Settings
-from connectors.destinations import blocking
 from connectors.destinations.errors import DestinationError
 from connectors.destinations.place import Place
 from connectors.destinations.registry import KINDS, open_destination
@@ -69,7 +69,7 @@ def test_mistakes_are_told_with_their_place(written: str) -> None:
 def test_a_client_that_is_missing_is_one_sentence(
     kind: str, extra: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocking.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(DestinationError) as failure:
         open_destination(Settings("one", kind, options), Place(Path(), lambda _: None))
     assert str(failure.value) == (

@@ -99,7 +99,7 @@ def test_what_is_refused_has_its_verdict_and_is_not_overtaken(cluster: Cluster, 
         [message("a", 1)],
         [message("a", 2), message("a", 3)],
         later,
-        before=lambda number: number == 1 and cluster.fail(PRODUCE, code),
+        before=lambda number: cluster.fail(PRODUCE, *[code][: number == 1]),
     )
     assert verdicts(first) == {ACCEPTED}
     assert second.outcomes[0].verdict is verdict, texts(second)
@@ -120,7 +120,7 @@ def test_a_producer_that_has_failed_is_replaced(cluster: Cluster, code: int) -> 
     answers = sent(
         topic,
         *batches,
-        before=lambda number: number == 1 and cluster.fail(PRODUCE, *[code] * 3),
+        before=lambda number: cluster.fail(PRODUCE, *[code] * 3 * (number == 1)),
     )
     assert all(verdicts(answer) <= {RETRY, ACCEPTED} for answer in answers), [
         texts(answer) for answer in answers
@@ -135,8 +135,8 @@ def test_what_waits_in_the_client_is_not_given_to_it_again(cluster: Cluster) -> 
 
     async def through() -> None:
         one = opened(topic)
-        one._patience = 0.5
         assert verdicts(await one.send([message("a", 1)])) == {ACCEPTED}
+        one._patience = 0.5
         cluster.go_down()
         for _ in range(4):
             answer = await one.send([message("a", 2), message("a", 3)])
