@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.destinations.destination import Answer, Message
-from connectors.destinations.http.declaration import flaws
+from connectors.destinations.http.flaws import flaws
 from connectors.destinations.http.presets import presets
 from tests.destinations.kinds import ACCEPTING, OPTIONS, message, opened, run, sent, verdicts
 from tests.destinations.servers import Asked, answer, serving

@@ -109,9 +109,7 @@ def test_it_can_be_tested_without_sending_anything() -> None:
             assert [one.method for one in server.asked] == ["HEAD"]
         async with serving(close) as server:
             pass
-        with pytest.raises(
-            DestinationError, match="cannot be connected to"
-        ):
+        with pytest.raises(DestinationError, match="cannot be connected to"):
             await using(opened("webhook", server.url), lambda one: one.test())
 
     run(story())
