@@ -16,7 +16,6 @@ from connectors.destinations.registry import open_destination
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD_SECRET = "whsec_" + "b2xkLXNlY3JldC1vZi0yNC1ieXRlcy1vci1zbw=="
 INNER = {"allow_http": True, "allow_private_hosts": ["127.0.0.1"]}
-HOST = ("endpoint", "url")
 
 # What a preset must be told besides where to send.
 OPTIONS: Mapping[str, dict[str, Any]] = {
@@ -42,17 +41,17 @@ KINDS = ("webhook", "http", *OPTIONS)
 Result = TypeVar("Result")
 
 
-def settings(kind: str, url: str, **more: Any) -> Settings:
+def settings(kind: str, server: str, /, **more: Any) -> Settings:
     options = {**INNER, **more}
     if kind in {"webhook", "http", "slack"}:
-        options = {"url": f"{url}/hook/path-canary", **options}
+        options = {"url": f"{server}/hook/path-canary", **options}
     if kind in presets():
-        options = {**OPTIONS[kind], **({} if kind == "slack" else {"endpoint": url}), **options}
+        options = {**OPTIONS[kind], **({} if kind == "slack" else {"endpoint": server}), **options}
     return Settings("dest", kind, options)
 
 
-def opened(kind: str, url: str, **more: Any) -> Destination:
-    return open_destination(settings(kind, url, **more), Place(Path(), lambda _: None))
+def opened(kind: str, server: str, /, **more: Any) -> Destination:
+    return open_destination(settings(kind, server, **more), Place(Path(), lambda _: None))
 
 
 async def using(

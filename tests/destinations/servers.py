@@ -124,6 +124,6 @@ async def drip(_: Asked, writer: asyncio.StreamWriter) -> None:
 async def flood(_: Asked, writer: asyncio.StreamWriter) -> None:
     """An answer of more than anybody can hold."""
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    for _ in range(100_000):
+    for _number in range(100_000):
         writer.write(b"x" * 65_536)
         await writer.drain()

@@ -103,7 +103,11 @@ class Client:
             self._session = self._opened()
         url = URL(str(self._origin) + request.target, encoded=True)
         async with self._session.request(
-            request.method, url, data=request.body, headers=request.headers, allow_redirects=False
+            request.method,
+            url,
+            data=request.body or None,
+            headers=request.headers,
+            allow_redirects=False,
         ) as response:
             body = await _beginning(response.content)
             return Reply(response.status, response.headers, body)

@@ -23,8 +23,8 @@ from connectors.destinations.http.rules import Rules
 from connectors.destinations.place import Place
 
 _SECOND = 1_000_000
-# What leaves no doubt that the next request would fare alike.
-_STOPPING = frozenset({Verdict.RETRY, Verdict.REFUSED, Verdict.GONE})
+# What keeps later messages back, which may be of the same users.
+_STOPPING = frozenset(set(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED})
 
 
 class HttpDestination:
