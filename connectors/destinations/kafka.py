@@ -132,7 +132,7 @@ class Kafka(Blocking):
         while not self._failed() and not all(one.done for one in reports):
             if time.monotonic() > deadline:
                 break
-            self._producer.poll(_WAIT)
+            self._listen()
         outcomes = [self._outcome(one) for one in reports]
         for item, report in zip(items, reports, strict=True):
             if report.done:
@@ -159,7 +159,7 @@ class Kafka(Blocking):
                 if time.monotonic() > deadline:
                     del self._reports[message.id]
                     return report
-                self._producer.poll(_WAIT)
+                self._listen()
             except KafkaException as error:
                 report.hear(error.args[0], None)
                 return report
@@ -189,6 +189,13 @@ class Kafka(Blocking):
         if code in _MISSING:
             text = f"topic '{self._topic}' does not exist; create it, or correct 'topic'"
         return Outcome(_VERDICTS.get(code, Verdict.RETRY), text)
+
+    def _listen(self) -> None:
+        """Let the client tell what it knows, for a moment."""
+        try:
+            self._producer.poll(_WAIT)
+        except KafkaException:  # it has failed, and says so again
+            self._broken = True
 
     def _heard(self, error: KafkaError) -> None:
         if error.fatal():  # for this producer alone
