@@ -8,8 +8,11 @@ by, once they have left, stands in a second table beside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import os
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -181,6 +184,11 @@ class Postgres(Blocking):
 
     def _write(self, rows: Sequence[_Row]) -> None:
         connection = self._connected()
+        with _cut_off(connection):
+            self._change(connection, rows)
+            connection.commit()
+
+    def _change(self, connection: psycopg.Connection[Any], rows: Sequence[_Row]) -> None:
         if not self._deletes:
             self._execute(connection, _UPSERT.format(table="{table}", where=""), rows)
         else:
@@ -192,7 +200,6 @@ class Postgres(Blocking):
             self._execute(connection, _DELETE, exits)
             self._execute(connection, _UPSERT.format(table="{table}", where=where), entries)
             self._execute(connection, _RETURN, entries)
-        connection.commit()
 
     def _one_by_one(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """One of them cannot be stored, and the others can: what follows a failure waits for it."""
@@ -220,7 +227,8 @@ class Postgres(Blocking):
             import psycopg
 
             self._connection = psycopg.connect(self._conninfo())
-            self._make_tables(self._connection)
+            with _cut_off(self._connection):
+                self._make_tables(self._connection)
         return self._connection
 
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
@@ -276,6 +284,23 @@ class Postgres(Blocking):
             connection.rollback()
         if connection.closed or connection.broken:
             self.disconnect()
+
+
+@contextmanager
+def _cut_off(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """End a connection that stays silent; the client would wait for it without end."""
+
+    def cut() -> None:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(_SILENCE_MILLISECONDS / 1000 + 1, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _text(option: object) -> str | None:

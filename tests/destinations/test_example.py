@@ -46,7 +46,7 @@ def test_the_language_knows_it_and_it_delivers(
 
     async def through() -> None:
         one = registry.open_destination(settings, Place(tmp_path, lambda _: None))
-        with pytest.raises(DestinationError, match="destination 'inbox': .*No such file"):
+        with pytest.raises(DestinationError, match=r"destination 'inbox': .*No such file"):
             await one.test()
         assert verdicts(await one.send([message("a", 1)])) == {Verdict.RETRY}
         (tmp_path / "inbox").mkdir()
