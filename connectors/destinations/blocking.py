@@ -112,7 +112,9 @@ class Blocking(Destination, ABC):
 
     async def _told(self, items: Sequence[Item]) -> Sequence[Outcome]:
         try:
-            return await self._threads.run(partial(self.deliver, items))
+            outcomes = await self._threads.run(partial(self.deliver, items))
+            assert len(outcomes) == len(items), "`deliver` owes an outcome for each item"
+            return outcomes
         except Abandoned:
             return [_CLOSED] * len(items)
         except Exception as error:  # noqa: BLE001  as above
