@@ -272,7 +272,7 @@ def test_what_has_no_form_is_rejected_alone() -> None:
 def test_a_header_is_one_line() -> None:
     got, asked = run(exchanged(message("a\r\nX-Evil: 1"), headers={"X-User": "{{ user_id }}"}))
     assert (verdicts(got), asked) == (["rejected"], [])
-    assert got.outcomes[0].reason == "its header X-User: a header is one line"
+    assert got.outcomes[0].reason == "its header X-User: a header is one line of text"
 
 
 def test_many_requests_at_once_go_over_as_many_connections() -> None:
