@@ -38,10 +38,9 @@ async def serving(
         task = asyncio.current_task()
         assert task is not None
         connections.add(task)
-        try:
+        with suppress(asyncio.CancelledError):  # the story is over
             await converse(reader, writer)
-        finally:
-            writer.transport.abort()
+        writer.transport.abort()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):

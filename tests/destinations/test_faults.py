@@ -17,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.destinations.destination import Verdict
 from tests.destinations.kinds import ACCEPTING, KINDS, message, opened, run, sent, verdicts
@@ -44,6 +46,13 @@ TABLE = {
     500: "retry", 501: "retry", 502: "retry", 503: "retry", 504: "retry", 507: "retry",
     599: "retry",
 }  # fmt: skip
+PIECES = [
+    b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 ", b"HTTP/1.1 999 X\r\n", b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 101 Switching\r\n\r\n", b"Content-Length: 3\r\n", b"Content-Length: -1\r\n",
+    b"Content-Length: 99999999999999999999\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n",
+    b"Content-Encoding: gzip\r\n", b"Retry-After: 9\r\n", b"Location: //\r\n", b"3\r\nabc\r\n",
+    b"{}", b"Set-Cookie: a=b\r\n", b"\x00",
+]  # fmt: skip
 UNRELIABLE: dict[str, Behaviour] = {
     "reset": reset,
     "closed without an answer": close,
@@ -52,7 +61,7 @@ UNRELIABLE: dict[str, Behaviour] = {
     "half a chunk": raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc"),
     "a wrong length": raw(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
     "not HTTP": raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "endless headers": raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"),
+    "endless headers": raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000 + b"\r\n\r\n"),
 }
 
 
@@ -171,6 +180,73 @@ def test_an_accepted_request_whose_answer_was_lost_is_the_same_when_repeated(kin
         assert (first.method, first.target, first.body) == (
             second.method, second.target, second.body,
         )  # fmt: skip
+
+    run(story())
+
+
+@settings(max_examples=100)
+@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from(PIECES)), max_size=6))
+def test_whatever_is_answered_there_is_an_outcome(pieces: list[bytes]) -> None:
+    async def story() -> None:
+        async with serving(raw(b"".join(pieces))) as server:
+            for kind in ("webhook", "mixpanel"):
+                got = await sent(opened(kind, server.url, timeout=2_000_000), message())
+                assert len(got.outcomes) == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_sent_there_is_an_outcome(kind: str) -> None:
+    odd = [
+        "\ud800",
+        "\x00",
+        "\r\nX: 1",
+        "..",
+        "../../x",
+        "?#&",
+        "\u202e",
+        "x" * 10_000,
+        "{{ id }}",
+        "💥",
+    ]
+
+    async def story() -> None:
+        async with serving(answer(200, ACCEPTING.get(kind, {}))) as server:
+            destination = opened(kind, server.url)
+            for user in odd:
+                mapped = {"user_id": user, "email": user, "text": user, "properties": {user: user}}
+                for one in (message(user), message(mapped=mapped), message(mapped={"n": 2**70})):
+                    got = await destination.send([one])
+                    assert verdicts(got)[0] in {"accepted", "rejected"}
+            await destination.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("kind", ["webhook", "http", "segment"])
+def test_closing_ends_what_is_under_way(kind: str) -> None:
+    async def story() -> None:
+        arrived = asyncio.Event()
+
+        async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            arrived.set()
+            await hang(asked, writer)
+
+        async with serving(behave) as server:
+            destination = opened(kind, server.url)
+            under_way = asyncio.create_task(destination.send([message()]))
+            await arrived.wait()
+            await destination.close()
+            assert verdicts(await under_way) == ["retry"]
+            destination = opened(kind, server.url)
+            arrived.clear()
+            cancelled = asyncio.create_task(destination.send([message()]))
+            await arrived.wait()
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            await destination.close()
 
     run(story())
 

@@ -141,6 +141,67 @@ def test_who_sends() -> None:
     assert headers_of(type="query", name="k", value="a&b").target == "/?k=a%26b"
 
 
+def oauth(server: Any, **more: Any) -> dict[str, Any]:
+    auth = {"type": "oauth2", "token_url": f"{server.url}/token", "client_id": "me"}
+    return {"auth": {**auth, "client_secret": "canary", **more}, "url": f"{server.url}/in"}
+
+
+def test_tokens_are_asked_for_when_they_are_needed() -> None:
+    valid = {"token-1"}
+
+    async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.target == "/token":
+            granted = {"access_token": f"token-{len(valid)}", "expires_in": 3600}
+            await answer(200, granted)(asked, writer)
+        else:
+            good = asked.headers["authorization"].removeprefix("Bearer ") in valid
+            told = asked.headers["authorization"].encode()
+            await answer(200 if good else 401, told)(asked, writer)
+
+    async def story() -> None:
+        async with serving(behave) as server:
+            destination = opened("http", server.url, **oauth(server, scope="a b"))
+            several = (destination.send([message(f"u{n}")]) for n in range(3))
+            assert [verdicts(one) for one in await asyncio.gather(*several)] == [["accepted"]] * 3
+            asked = [one for one in server.asked if one.target == "/token"]
+            assert [dict(parse_qsl(one.body.decode())) for one in asked] == [
+                {
+                    "grant_type": "client_credentials", "client_id": "me",
+                    "client_secret": "canary", "scope": "a b",
+                }
+            ]  # fmt: skip
+            valid.remove("token-1")
+            valid.update({"token-2", "token-0"})
+            got = await destination.send([message()])
+            assert verdicts(got) == ["accepted"], "a refused token is exchanged"
+            assert got.exchange.response == "Bearer ***"
+            valid.clear()
+            got = await destination.send([message()])
+            assert verdicts(got) == ["refused"], "and once is enough"
+            assert "Bearer" not in got.exchange.request
+            await destination.close()
+
+    run(story())
+
+
+def test_without_a_token_nothing_is_sent() -> None:
+    async def story() -> None:
+        for status, said, verdict in (
+            (400, {"error": "invalid_client"}, "refused"),
+            (401, {}, "refused"),
+            (503, {}, "retry"),
+            (200, {"token": "x"}, "retry"),
+            (302, {}, "refused"),
+        ):
+            async with serving(answer(status, said)) as server:
+                got = await sent(opened("http", server.url, **oauth(server)), message())
+                assert verdicts(got) == [verdict]
+                assert got.outcomes[0].reason.startswith("no token: ")
+                assert [one.target for one in server.asked] == ["/token"]
+
+    run(story())
+
+
 def test_rules_on_statuses_and_bodies() -> None:
     rules = {
         "success": {"status": [200, 409], "body": "code == `0`"},
@@ -211,7 +272,7 @@ def test_what_has_no_form_is_rejected_alone() -> None:
 def test_a_header_is_one_line() -> None:
     got, asked = run(exchanged(message("a\r\nX-Evil: 1"), headers={"X-User": "{{ user_id }}"}))
     assert (verdicts(got), asked) == (["rejected"], [])
-    assert got.outcomes[0].reason == "its header X-User: a header is one line"
+    assert got.outcomes[0].reason == "its header X-User: a header is one line of text"
 
 
 def test_many_requests_at_once_go_over_as_many_connections() -> None:
