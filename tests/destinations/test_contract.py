@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -256,11 +257,15 @@ def test_sending_can_be_cancelled(stand: Stand) -> None:
 def test_a_body_that_cannot_be_json_is_rejected_and_holds_up_nobody(stand: Stand) -> None:
     async def through() -> None:
         async with opened(stand) as one:
-            broken = message("b", 1, mapped={"what": object()})
-            answer = await one.send([message("a", 1), broken, message("c", 1)])
+            broken = [
+                message("b", 1, mapped={"what": object()}),
+                message("b", 1, mapped={"what": "\ud83d"}),
+                replace(message("b", 1, mapped={}), user_id="b\ud83d"),
+            ]
+            answer = await one.send([message("a", 1), *broken, message("c", 1)])
             assert [one.verdict for one in answer.outcomes] == [
                 Verdict.ACCEPTED,
-                Verdict.REJECTED,
+                *[Verdict.REJECTED] * len(broken),
                 Verdict.ACCEPTED,
             ]
 
