@@ -12,7 +12,9 @@ READY := $(VENV)/.ready
 WORKERS ?= 3
 # What takes long: jobs that are killed or wait, brokers and servers.
 LONG := tests/faults tests/kafka tests/cluster tests/warehouse/test_contract.py \
-  tests/warehouse/test_clouds.py tests/cli/test_backfill.py tests/cli/test_pulls.py
+  tests/warehouse/test_clouds.py tests/cli/test_backfill.py tests/cli/test_pulls.py \
+  tests/destinations/test_contract.py tests/destinations/test_mirrors.py \
+  tests/destinations/test_aws.py tests/destinations/test_kafka.py
 
 ##@ Start here
 
@@ -40,7 +42,7 @@ test: $(READY) ## The tests (under 6 minutes on 2 cores)
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q $(LONG:%=--ignore %)
 
 .PHONY: test-faults
-test-faults: $(READY) ## Jobs that are killed and harmed; a real Kafka broker, and servers of warehouses
+test-faults: $(READY) ## Jobs that are killed and harmed; real servers of Kafka, warehouses and destinations
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q $(LONG)
 
 ##@ Developing

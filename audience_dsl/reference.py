@@ -8,6 +8,7 @@ from audience_dsl.condition_grammar import CONDITION, FILTER
 from audience_dsl.definitions import ColumnType
 from audience_dsl.diagnostics import listed
 from audience_dsl.documents import DEPTH_MOST, NODES_MOST
+from audience_dsl.durations import format_duration
 from audience_dsl.examples import CONDITIONS, PROJECT
 from audience_dsl.grammar import COLUMN_TYPE, grammar
 from audience_dsl.operators import OPERATORS
@@ -94,38 +95,56 @@ def _described(shape: Shape) -> Iterator[str]:
         case Record():
             yield from _table(shape)
         case Tagged(types=types):
+            told: list[Field | Record] = []
             for name, record in types.items():
                 yield f"`type: {name}`: {record.doc}\n"
-                yield from _table(record)
+                yield from _table(record, told)
         case _:
             yield f"{_what(shape).capitalize()}.\n"
 
 
-def _table(record: Record) -> Iterator[str]:
+def _table(record: Record, told: list[Field | Record] | None = None) -> Iterator[str]:
+    """The keys of a record; what several records share and was `told` already is only named."""
+    told = [] if told is None else told
     rows = [one for one in record.fields if not one.refused and not _is_operator(one)]
+    again = [f"`{one.name}`" for one in rows if _is_among(one, told)]
+    rows = [one for one in rows if not _is_among(one, told)]
+    told += rows
     if rows:
         yield "| key | value | meaning |\n| --- | --- | --- |"
         for one in rows:
             yield f"| `{one.name}` | {_cell(_what(one.shape))} | {_meaning(one)} |"
         yield ""
+    if again:
+        yield f"Besides, as above: {listed(again, 'and')}.\n"
     for one in rows:
-        for inner in _inner_records(one.shape):
-            yield f"The keys of `{one.name}`{'' if inner.title == one.name else ' in long'}:\n"
-            yield from _table(inner)
+        for which, inner in _inner_records(one.shape):
+            if not _is_among(inner, told):
+                told.append(inner)
+                yield f"The keys of `{one.name}`{which}:\n"
+                yield from _table(inner, told)
+
+
+def _is_among(one: Field | Record, told: list[Field | Record]) -> bool:
+    """Whether it is the very same: others may look like it and belong to something else."""
+    return any(one is other for other in told)
 
 
 def _is_operator(one: Field) -> bool:
     return isinstance(one.shape, Operand) or one.name == "ignore_case"
 
 
-def _inner_records(shape: Shape) -> Iterator[Record]:
+def _inner_records(shape: Shape) -> Iterator[tuple[str, Record]]:
+    """The records inside, each with the words for which of several it is."""
     match shape:
         case Record():
-            yield shape
-        case MapOf(value=Either(long=long)) | Either(long=long) | ListOf(item=Record() as long):
-            yield long
+            yield "", shape
+        case MapOf(value=Either(long=long)) | Either(long=long):
+            yield " in long", long
+        case ListOf(item=Record() as item):
+            yield ", each item", item
         case Tagged(types=types):
-            yield from types.values()
+            yield from ((f" with `type: {name}`", record) for name, record in types.items())
         case _:
             pass
 
@@ -141,7 +160,10 @@ def _meaning(one: Field) -> str:
 
 
 def _words(choice: Choice) -> str:
-    if all(word in meaning.lower().replace(" ", "") for word, meaning in choice.words.items()):
+    if all(
+        not meaning or word in meaning.lower().replace(" ", "")
+        for word, meaning in choice.words.items()
+    ):
         return ""
     return " " + "; ".join(f"`{word}`: {what}" for word, what in choice.words.items()) + "."
 
@@ -157,7 +179,7 @@ def _what(shape: Shape) -> str:
         case Flag():
             return "`true` or `false`"
         case Duration(most):
-            return "a duration" + (", at most 24h" if most else "")
+            return "a duration" + (f", at most {format_duration(most)}" if most else "")
         case Name(section):
             return f"a key of `{section}`"
         case Operand(operator):

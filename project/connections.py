@@ -1,26 +1,29 @@
 """Whether the systems that a project names can be reached from here.
 
-Nothing is sent: files are looked for, folders are checked for being writable, and servers are
-asked for a connection that is closed at once.
+Nothing is sent: files are looked for, servers are asked for a connection that is closed at once,
+and destinations are tried in the way that each of them knows.
 """
 
 from __future__ import annotations
 
+import asyncio
 import glob
-import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from audience_dsl.definitions import Settings
+from connectors.destinations.errors import DestinationError
+from connectors.destinations.place import Place
+from connectors.destinations.registry import open_destination
 from project.folder import LoadedProject
 from project.stores import store_problem
 from warehouse.columns import read_columns
 from warehouse.errors import WarehouseError
 
 _TIMEOUT = 5.0
+_PATIENCE = 30.0  # for a destination, whose own time-outs come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ def check_connections(loaded: LoadedProject) -> Iterator[Connection]:
                 yield Connection(f"{kind} {key}")
     for source in project.sources.values():
         yield Connection(f"source {source.key}", _source_problem(root, source))
-    for destination in project.destinations.values():
-        yield Connection(f"destination {destination.key}", _destination_problem(root, destination))
+    problems = asyncio.run(_problems(root, project.destinations.values()))
+    for key, problem in zip(project.destinations, problems, strict=True):
+        yield Connection(f"destination {key}", problem)
     if project.store is not None:
         yield Connection("store", store_problem(loaded))
 
@@ -62,22 +66,30 @@ def _source_problem(root: Path, source: Settings) -> str:
     return _servers_problem(source) if source.type == "kafka" else ""
 
 
-def _destination_problem(root: Path, destination: Settings) -> str:
-    match destination.type:
-        case "file":
-            folder = (root / str(destination.options["path"])).parent
-            while not folder.exists():
-                folder = folder.parent
-            return "" if os.access(folder, os.W_OK) else f"{folder} cannot be written to"
-        case "kafka":
-            return _servers_problem(destination)
-        case _:
-            url = urlsplit(str(destination.options["url"]))
-            try:
-                port = url.port or (443 if url.scheme == "https" else 80)
-            except ValueError:
-                return "the port of its url is not a number below 65536"
-            return _connect(url.hostname or "", port)
+async def _problems(root: Path, destinations: Iterable[Settings]) -> list[str]:
+    """Of all destinations at once: whoever does not answer is waited for together."""
+    place = Place(root, lambda _: None)
+    return await asyncio.gather(*(_destination_problem(one, place) for one in destinations))
+
+
+async def _destination_problem(settings: Settings, place: Place) -> str:
+    try:
+        destination = open_destination(settings, place)
+    except DestinationError as error:
+        return _reason(error, settings)
+    try:
+        await asyncio.wait_for(destination.test(), _PATIENCE)
+    except DestinationError as error:
+        return _reason(error, settings)
+    except TimeoutError:
+        return f"it does not answer within {_PATIENCE:.0f} seconds"
+    finally:
+        await destination.close()
+    return ""
+
+
+def _reason(error: DestinationError, settings: Settings) -> str:
+    return str(error).removeprefix(f"destination '{settings.key}': ")
 
 
 def _servers_problem(settings: Settings) -> str:

@@ -90,7 +90,10 @@ class Blocking(Destination, ABC):
         items = []
         for number, message in enumerate(messages):
             try:
+                message.user_id.encode()
                 items.append(Item(message, msgspec.json.encode(message.body)))
+            except UnicodeError:  # its text would show the value
+                outcomes[number] = Outcome(Verdict.REJECTED, "it has half a character in a text")
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 outcomes[number] = Outcome(Verdict.REJECTED, f"it cannot be JSON: {error}")
         told = iter(await self._told(items) if items else ())
@@ -112,7 +115,9 @@ class Blocking(Destination, ABC):
 
     async def _told(self, items: Sequence[Item]) -> Sequence[Outcome]:
         try:
-            return await self._threads.run(partial(self.deliver, items))
+            outcomes = await self._threads.run(partial(self.deliver, items))
+            assert len(outcomes) == len(items), "`deliver` owes an outcome for each item"
+            return outcomes
         except Abandoned:
             return [_CLOSED] * len(items)
         except Exception as error:  # noqa: BLE001  as above

@@ -73,6 +73,7 @@ DATE, HOUR = "{date}", "{hour}"
 _HOPELESS = frozenset(
     {
         errno.EACCES,
+        errno.EEXIST,
         errno.EPERM,
         errno.EROFS,
         errno.EINVAL,

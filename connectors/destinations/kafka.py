@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -89,7 +90,7 @@ class Kafka(Blocking):
         super().__init__(settings, f"topic '{settings.options['topic']}'")
         self._settings, self._tell = settings, place.tell
         self._connection = Connection(settings, name, place.tell)
-        self._fatal = False
+        self._broken = False
         self._topic = self._connection.topic
         self._patience = patience  # seconds
         own = _OWN | {"error_cb": self._heard}
@@ -117,12 +118,13 @@ class Kafka(Blocking):
     def probe(self) -> None:
         if self._failed():
             self._begin_anew()
-        self._connection.await_topic(self._producer)
+        self._connection.await_topic(self._producer, self._patience)
 
     @override
     def disconnect(self) -> None:
         self._producer.purge()
-        self._producer.flush(0)
+        with suppress(KafkaException):  # one that has failed says so again
+            self._producer.flush(0)
 
     def _round(self, items: Sequence[Item]) -> Sequence[Outcome]:
         deadline = time.monotonic() + self._patience
@@ -130,7 +132,7 @@ class Kafka(Blocking):
         while not self._failed() and not all(one.done for one in reports):
             if time.monotonic() > deadline:
                 break
-            self._producer.poll(_WAIT)
+            self._listen()
         outcomes = [self._outcome(one) for one in reports]
         for item, report in zip(items, reports, strict=True):
             if report.done:
@@ -157,7 +159,7 @@ class Kafka(Blocking):
                 if time.monotonic() > deadline:
                     del self._reports[message.id]
                     return report
-                self._producer.poll(_WAIT)
+                self._listen()
             except KafkaException as error:
                 report.hear(error.args[0], None)
                 return report
@@ -166,7 +168,10 @@ class Kafka(Blocking):
 
     def _outcome(self, report: _Report) -> Outcome:
         if report.error is not None:
-            return self._meaning(report.error)
+            outcome = self._meaning(report.error)
+            # It is not about the message: the client believes it for minutes, or for good.
+            self._broken = self._broken or outcome.verdict in {Verdict.RETRY, Verdict.REFUSED}
+            return outcome
         if report.done:
             self._connection.works()
             return ACCEPTED
@@ -185,20 +190,27 @@ class Kafka(Blocking):
             text = f"topic '{self._topic}' does not exist; create it, or correct 'topic'"
         return Outcome(_VERDICTS.get(code, Verdict.RETRY), text)
 
+    def _listen(self) -> None:
+        """Let the client tell what it knows, for a moment."""
+        try:
+            self._producer.poll(_WAIT)
+        except KafkaException:  # it has failed, and says so again
+            self._broken = True
+
     def _heard(self, error: KafkaError) -> None:
         if error.fatal():  # for this producer alone
-            self._fatal = True
+            self._broken = True
         else:
             self._connection.heard(error)
 
     def _failed(self) -> bool:
         """Whether this client will not deliver anything any more."""
-        return self._fatal or bool(self._connection.failure)
+        return self._broken or bool(self._connection.failure)
 
     def _begin_anew(self) -> None:
         """Give up what the client has, and connect with another one."""
         self.disconnect()
-        self._fatal = False
+        self._broken = False
         self._reports.clear()
         self._connection = Connection(self._settings, self._name, self._tell)
         self._producer = Producer(self._properties)

@@ -8,8 +8,11 @@ by, once they have left, stands in a second table beside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -19,6 +22,18 @@ from audience_dsl.shapes import Choice, Field, Integer, Record, Text
 from audience_dsl.warehouse_grammar import FILE
 from connectors.destinations.blocking import Blocking, Item, said
 from connectors.destinations.destination import ACCEPTED, Capacity, Outcome, Verdict
+from connectors.destinations.mirror import (
+    CREATE,
+    CREATE_LEFT,
+    DELETE,
+    LEAVE,
+    LOCK,
+    NOT_LEFT,
+    RETURN,
+    UPSERT,
+    Row,
+    rows_of,
+)
 from connectors.destinations.place import Place
 
 if TYPE_CHECKING:  # the client is imported when it is needed
@@ -78,62 +93,6 @@ OPTIONS = Record(
 _CONNECT_SECONDS = 10
 _SILENCE_MILLISECONDS = 30_000
 
-_KEYS = ("parent_model", "audience", "user_id")
-_COLUMNS = (*_KEYS, "member", "entered_at", "exited_at", "sequence", "transition_id", "mapping")
-
-_CREATE = """
-CREATE TABLE IF NOT EXISTS {table} (
-    parent_model text NOT NULL, audience text NOT NULL, user_id text NOT NULL,
-    member boolean NOT NULL, entered_at timestamptz, exited_at timestamptz,
-    sequence bigint NOT NULL, transition_id text NOT NULL, mapping jsonb,
-    PRIMARY KEY (parent_model, audience, user_id)
-)"""
-_CREATE_LEFT = """
-CREATE TABLE IF NOT EXISTS {left} (
-    parent_model text NOT NULL, audience text NOT NULL, user_id text NOT NULL,
-    sequence bigint NOT NULL,
-    PRIMARY KEY (parent_model, audience, user_id)
-)"""
-
-_ROWS = """
-unnest(
-    %s::text[], %s::text[], %s::text[], %s::boolean[], %s::timestamptz[], %s::timestamptz[],
-    %s::bigint[], %s::text[], %s::jsonb[]
-) AS new (
-    parent_model, audience, user_id, member, entered_at, exited_at, sequence, transition_id, mapping
-)"""
-_SAME = (
-    "(old.parent_model, old.audience, old.user_id) = (new.parent_model, new.audience, new.user_id)"
-)
-
-_UPSERT = f"""
-INSERT INTO {{table}} AS old ({", ".join(_COLUMNS)})
-SELECT new.* FROM {_ROWS}
-{{where}}
-ON CONFLICT (parent_model, audience, user_id) DO UPDATE SET
-    member = excluded.member,
-    entered_at = coalesce(excluded.entered_at, old.entered_at),
-    exited_at = excluded.exited_at,
-    sequence = excluded.sequence,
-    transition_id = excluded.transition_id,
-    mapping = excluded.mapping
-WHERE old.sequence < excluded.sequence"""
-_NOT_LEFT = (
-    f"WHERE NOT EXISTS (SELECT FROM {{left}} AS old WHERE {_SAME} AND old.sequence > new.sequence)"
-)
-
-# Two syncs may write one table, entries and exits apart: they take turns.
-_LOCK = "LOCK TABLE {left} IN SHARE ROW EXCLUSIVE MODE"
-_LEAVE = f"""
-INSERT INTO {{left}} AS old (parent_model, audience, user_id, sequence)
-SELECT new.parent_model, new.audience, new.user_id, new.sequence FROM {_ROWS}
-ON CONFLICT (parent_model, audience, user_id) DO UPDATE SET sequence = excluded.sequence
-WHERE old.sequence < excluded.sequence"""
-_DELETE = (
-    f"DELETE FROM {{table}} AS old USING {_ROWS} WHERE {_SAME} AND old.sequence < new.sequence"
-)
-_RETURN = f"DELETE FROM {{left}} AS old USING {_ROWS} WHERE {_SAME} AND old.sequence < new.sequence"
-
 
 class Postgres(Blocking):
     """Writes to one table."""
@@ -153,7 +112,7 @@ class Postgres(Blocking):
     @override
     def deliver(self, items: Sequence[Item]) -> Sequence[Outcome]:
         try:
-            self._write(_rows(items))
+            self._write(rows_of(items))
         except Exception as error:
             self._recover()
             if len(items) == 1 or self.explain(error).verdict is not Verdict.REJECTED:
@@ -168,7 +127,10 @@ class Postgres(Blocking):
     @override
     def probe(self) -> None:
         try:
-            self._connected().rollback()
+            connection = self._connected()
+            with _cut_off(connection):
+                connection.execute("SELECT 1")
+                connection.rollback()
         except Exception:
             self._recover()
             raise
@@ -179,20 +141,24 @@ class Postgres(Blocking):
         if connection is not None:
             connection.close()
 
-    def _write(self, rows: Sequence[_Row]) -> None:
+    def _write(self, rows: Sequence[Row]) -> None:
         connection = self._connected()
+        with _cut_off(connection):
+            self._change(connection, rows)
+            connection.commit()
+
+    def _change(self, connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
         if not self._deletes:
-            self._execute(connection, _UPSERT.format(table="{table}", where=""), rows)
+            self._execute(connection, UPSERT.format(table="{table}", where=""), rows)
         else:
-            connection.execute(self._named(_LOCK))
-            where = _NOT_LEFT.format(left="{left}")
+            connection.execute(self._named(LOCK))
+            where = NOT_LEFT.format(left="{left}")
             entries = [one for one in rows if one[3]]
             exits = [one for one in rows if not one[3]]
-            self._execute(connection, _LEAVE, exits)
-            self._execute(connection, _DELETE, exits)
-            self._execute(connection, _UPSERT.format(table="{table}", where=where), entries)
-            self._execute(connection, _RETURN, entries)
-        connection.commit()
+            self._execute(connection, LEAVE, exits)
+            self._execute(connection, DELETE, exits)
+            self._execute(connection, UPSERT.format(table="{table}", where=where), entries)
+            self._execute(connection, RETURN, entries)
 
     def _one_by_one(self, items: Sequence[Item]) -> Sequence[Outcome]:
         """One of them cannot be stored, and the others can: what follows a failure waits for it."""
@@ -208,7 +174,7 @@ class Postgres(Blocking):
         return outcomes
 
     def _execute(
-        self, connection: psycopg.Connection[Any], statement: str, rows: Sequence[_Row]
+        self, connection: psycopg.Connection[Any], statement: str, rows: Sequence[Row]
     ) -> None:
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
@@ -220,13 +186,14 @@ class Postgres(Blocking):
             import psycopg
 
             self._connection = psycopg.connect(self._conninfo())
-            self._make_tables(self._connection)
+            with _cut_off(self._connection):
+                self._make_tables(self._connection)
         return self._connection
 
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
         from psycopg import errors
 
-        for name, statement in ((self._table, _CREATE), (f"{self._table}_exits", _CREATE_LEFT)):
+        for name, statement in ((self._table, CREATE), (f"{self._table}_exits", CREATE_LEFT)):
             if name != self._table and not self._deletes:
                 continue
             # Who may not create tables may use one that is there.
@@ -278,30 +245,25 @@ class Postgres(Blocking):
             self.disconnect()
 
 
+@contextmanager
+def _cut_off(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """End a connection that stays silent; the client would wait for it without end."""
+
+    def cut() -> None:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(_SILENCE_MILLISECONDS / 1000 + 1, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _text(option: object) -> str | None:
     return None if option is None else str(option)
-
-
-_Row = tuple[str, str, str, bool, object, object, int, str, str | None]
-
-
-def _rows(items: Iterable[Item]) -> list[_Row]:
-    """The row that each user ends with, from transitions in their order."""
-    rows: dict[tuple[str, str, str], _Row] = {}
-    for item in items:
-        message = item.message
-        record = message.record
-        key = (str(record["parent_model"]), str(record["audience"]), message.user_id)
-        sequence = int(str(record["sequence"]))
-        before = rows.get(key)
-        if before is not None and before[6] >= sequence:
-            continue
-        at = record["effective_at"]
-        entered_at = at if message.entered else (before and before[4])
-        exited_at = None if message.entered else at
-        mapping = None if message.mapped is None else item.body.decode()
-        rows[key] = (*key, message.entered, entered_at, exited_at, sequence, message.id, mapping)
-    return list(rows.values())
 
 
 def _verdict(error: Exception) -> Verdict:

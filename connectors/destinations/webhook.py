@@ -99,13 +99,13 @@ class Webhook:
 
     async def send(self, messages: Sequence[Message]) -> Answer:
         (message,) = messages
-        request = self._request(message)
-        exchange = request_text(
-            self._channel.origin,
-            request,
-            json_text(masked(message.body, shown_in(messages))),
-            self._shown_target,
-        )
+        try:
+            request = self._request(message)
+            shown = json_text(masked(message.body, shown_in(messages)))
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+            reason = "JSON has nothing like one of its values"
+            return Answer([Outcome(Verdict.REJECTED, reason)], Exchange(""))
+        exchange = request_text(self._channel.origin, request, shown, self._shown_target)
         if "." in message.id:
             reason = "the id of a transition cannot have a dot in it where it is signed"
             return Answer([Outcome(Verdict.REJECTED, reason)], Exchange(exchange))

@@ -104,13 +104,13 @@ class Connection:
         """A sentence that says whose problem it is, once."""
         return f"{self._name}: {what.removeprefix(f'{self._name}: ')}"
 
-    def await_topic(self, client: Consumer | Producer) -> None:
-        """Return when the brokers have been reached and know the topic.
+    def await_topic(self, client: Consumer | Producer, patience: float = _PATIENCE) -> None:
+        """Return when the brokers have been reached and know the topic, within some seconds.
 
         Raises:
             KafkaRefused: they cannot, or there is no such topic for us.
         """
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             try:
                 error = client.list_topics(self.topic, _ATTEMPT).topics[self.topic].error

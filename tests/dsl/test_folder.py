@@ -150,7 +150,8 @@ def test_connect_tries_every_system(folder: Path) -> None:
     assert "parent model users: reached" in result.output
     assert "source web: no file matches events/*.jsonl" in result.output
     assert "destination archive: reached" in result.output
-    assert "destination bus: 127.0.0.1:1 cannot be reached: Connection refused" in result.output
+    assert "destination bus: Kafka at 127.0.0.1:1 cannot be reached: " in result.output
+    assert "Connection refused" in result.output
 
 
 def test_schema_prints_the_json_schema() -> None:

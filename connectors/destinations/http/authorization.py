@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from audience_dsl.shapes import Field, Record, Tagged, Text
+from connectors.destinations.http.options import URL
 
 _SECRET = Text("a secret such as ${API_KEY}", secret=True)
 HEADER = Text("the name of a header", r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
@@ -43,6 +44,17 @@ AUTH = Tagged(
                 Field("value", _SECRET, "The key, as `${NAME}`.", required=True),
             ),
         ),
+        "oauth2": Record(
+            "oauth2",
+            "A token of OAuth 2, by client credentials; asked for again when it ends or is "
+            "refused.",
+            (
+                Field("token_url", URL, "Where tokens are asked for.", required=True),
+                Field("client_id", Text(), "The client.", required=True),
+                Field("client_secret", _SECRET, "Its secret, as `${NAME}`.", required=True),
+                Field("scope", Text(), "What the token is for.", default="left to the server"),
+            ),
+        ),
     },
 )
 
@@ -71,5 +83,7 @@ class Authorization:
                 return cls({"authorization": f"Bearer {token}"}, {}, (token,))
             case "header":
                 return cls({given["name"].lower(): given["value"]}, {}, (given["value"],))
+            case "oauth2":  # whose header is known when the token is
+                return cls({}, {}, (given["client_secret"],))
             case _:
                 return cls({}, {given["name"]: given["value"]}, (given["value"],))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass
+from functools import cache
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -53,7 +54,7 @@ class Client:
         self._origin = origin
         self._terms = terms
         self._resolver = resolver
-        self._tls = _tls(terms.ca)
+        self._tls = _trusting(terms.ca) if origin.scheme == "https" else False
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, request: Request) -> Reply:
@@ -102,7 +103,11 @@ class Client:
             self._session = self._opened()
         url = URL(str(self._origin) + request.target, encoded=True)
         async with self._session.request(
-            request.method, url, data=request.body, headers=request.headers, allow_redirects=False
+            request.method,
+            url,
+            data=request.body or None,
+            headers=request.headers,
+            allow_redirects=False,
         ) as response:
             body = await _beginning(response.content)
             return Reply(response.status, response.headers, body)
@@ -155,7 +160,9 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
     return b"".join(parts)
 
 
-def _tls(ca: str | None) -> ssl.SSLContext:
+@cache
+def _trusting(ca: str | None) -> ssl.SSLContext:
+    """Verifies certificates; made once, as reading those of the system takes its time."""
     try:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:

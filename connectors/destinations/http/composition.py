@@ -26,7 +26,8 @@ CONTENT_TYPES = {
 }
 _BODILESS = frozenset({"GET", "HEAD"})
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
-_BREAKS = re.compile(r"[\r\n\0]")
+# Controls, and what has no form in UTF-8.
+_NO_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class Unfit(Exception):
@@ -142,10 +143,9 @@ class Composition:
         else:
             body = items[0] if self._single else list(items)
         try:
-            content = self._encoded(body)
-        except (Refused, msgspec.MsgspecError, TypeError, ValueError) as error:
-            raise Unfit(f"its body: {error}") from error
-        return content, json_text(masked(body, may_show))
+            return self._encoded(body), json_text(masked(body, may_show))
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+            raise Unfit(f"its body: {reason_of(error)}") from error
 
     def _encoded(self, body: Any) -> bytes:
         match self._encoding:
@@ -168,10 +168,15 @@ class Composition:
                 headers["content-encoding"] = "gzip"
         for name, value in _rendered(self._headers, variables, "headers").items():
             text = shown(value)
-            if _BREAKS.search(text):
-                raise Unfit(f"its header {name}: a header is one line")
+            if _NO_LINE.search(text):
+                raise Unfit(f"its header {name}: a header is one line of text")
             headers[name.lower()] = text
         return headers | dict(self._authorization.headers)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a value has no form in JSON, without the value."""
+    return str(error) if isinstance(error, Refused) else "JSON has nothing like one of its values"
 
 
 def _template(declared: Mapping[str, Any], name: str) -> Template | None:

@@ -73,10 +73,10 @@ OPTIONS = Record(
             Field(
                 kind,
                 Record(kind, _EACH, (Field("url", _URL, "Another URL of the host."), *_ACTION)),
-                f"What is different for those who {verb}.",
+                f"What is different for those who {kind}.",
                 default="nothing",
             )
-            for kind, verb in (("entered", "entered"), ("exited", "exited"))
+            for kind in ("entered", "exited")
         ),
         Field(
             "encoding",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from connectors.destinations.destination import (
@@ -18,13 +19,15 @@ from connectors.destinations.destination import (
 from connectors.destinations.http.authorization import Authorization
 from connectors.destinations.http.channel import Channel
 from connectors.destinations.http.composition import Composed, Composition, Unfit, literals
+from connectors.destinations.http.exchange import Reply, Request
 from connectors.destinations.http.log import MASK, cut, reply_text, request_text, shown_in
 from connectors.destinations.http.rules import Rules
+from connectors.destinations.http.tokens import Tokens
 from connectors.destinations.place import Place
 
 _SECOND = 1_000_000
-# What leaves no doubt that the next request would fare alike.
-_STOPPING = frozenset({Verdict.RETRY, Verdict.REFUSED, Verdict.GONE})
+# What keeps later messages back, which may be of the same users.
+_STOPPING = frozenset(set(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED})
 
 
 class HttpDestination:
@@ -70,6 +73,8 @@ class HttpDestination:
         self._rules = Rules(options)
         url = self._compositions[True].url
         self._channel = Channel(key, url.origin, options, place)
+        auth = options.get("auth") or {}
+        self._tokens = Tokens(key, auth, options, place) if "token_url" in auth else None
         windows = tuple(
             Window(one["requests"], one["per"] / _SECOND) for one in options.get("limits") or ()
         )
@@ -118,6 +123,8 @@ class HttpDestination:
 
     async def close(self) -> None:
         await self._channel.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     def _groups(self, messages: Sequence[Message]) -> list[list[int]]:
         """Indexes of the messages that go into a request each, in the order of the requests."""
@@ -169,15 +176,33 @@ class HttpDestination:
         if self._most is not None and composed.length > self._most:
             reason = f"its body has {composed.length:,} bytes, and {self._most:,} are the most"
             return Answer([Outcome(apart, reason)] * count, Exchange(said))
-        reply = await self._channel.ask(composed.request)
+        reply = await self._asked(composed.request)
         if isinstance(reply, Outcome):
             return Answer([reply] * count, Exchange(said))
+        secrets = [*self._secrets, *(self._tokens.kept if self._tokens else ())]
         outcomes = [
-            Outcome(one.verdict, reply_text(one.reason, messages, self._secrets), one.wait)
+            Outcome(one.verdict, reply_text(one.reason, messages, secrets), one.wait)
             for one in self._rules.judge(reply, time.time(), count)
         ]
-        answered = reply_text(reply.body.decode(errors="replace"), messages, self._secrets)
+        answered = reply_text(reply.body.decode(errors="replace"), messages, secrets)
         return Answer(outcomes, Exchange(said, answered, reply.status))
+
+    async def _asked(self, request: Request) -> Reply | Outcome:
+        """The answer to a request, which is made once more with a new token if one is refused."""
+        if self._tokens is None:
+            return await self._channel.ask(request)
+        token = await self._tokens.token()
+        reply = await self._granted(request, token)
+        if isinstance(token, str) and isinstance(reply, Reply) and reply.status == 401:
+            self._tokens.forget(token)
+            reply = await self._granted(request, await self._tokens.token())
+        return reply
+
+    async def _granted(self, request: Request, token: str | Outcome) -> Reply | Outcome:
+        if isinstance(token, Outcome):
+            return token
+        headers = {**request.headers, "authorization": f"Bearer {token}"}
+        return await self._channel.ask(replace(request, headers=headers))
 
     def _text(self, composed: Composed) -> str:
         origin = self._channel.origin

@@ -41,6 +41,9 @@ def flaws(options: Mapping[str, Any]) -> Iterator[Flaw]:
         Rules(options)
     except BadExpression as error:
         yield Flaw(error.path, str(error), "see https://jmespath.org")
+    if "token_url" in (options.get("auth") or {}):
+        token_url = str(options["auth"]["token_url"])
+        yield from connection_flaws(options, token_url, ("auth", "token_url"))
     for name in ("token", "password", "value", "user"):
         if any(one in str((options.get("auth") or {}).get(name, "")) for one in "\r\n\0"):
             yield Flaw(("auth", name), "a secret is one line", "does it end with a line break?")

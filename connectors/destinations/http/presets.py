@@ -59,7 +59,12 @@ class Preset:
         used = "; ".join(f"`{name}`: {what}" for name, what in self.mapping.items())
         doubts = f" Unproven: {'; '.join(self.unproven)}." if self.unproven else ""
         fields = tuple(_field(name, one) for name, one in self.options.items())
-        over = tuple(declaration.OPTIONS.by_name[name] for name in _OVER)
+        # The templates of a preset without a batch are those of a single message.
+        over = [
+            declaration.OPTIONS.by_name[name]
+            for name in _OVER
+            if name != "batch" or "batch" in self.request
+        ]
         doc = f"{self.doc} Of a sync's mapping it takes {used}.{doubts} <{self.documentation}>"
         all_fields = (*fields, *map(self._own, over), *CONNECTION)
         return Record(self.name, doc, all_fields, check=self.flaws)

@@ -79,7 +79,7 @@ class Url:
 
 def encode(value: object) -> str:
     """A value as one segment of a path, or one value of a query."""
-    encoded = quote(shown(value), safe="")
+    encoded = quote(shown(value), safe="", errors="replace")
     # A segment of dots is a step through the path, also where it is encoded.
     return encoded if encoded.strip(".") else encoded.replace(".", "%2E")
 
