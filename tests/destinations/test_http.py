@@ -339,6 +339,24 @@ def test_mistakes_are_told_where_they_stand(options: str, place: str, message: s
     assert "canary" not in one.to_text()
 
 
+def test_all_mistakes_are_told_at_once() -> None:
+    text = """\
+destinations:
+  api:
+    type: http
+    url: https://api.example/{{ usr }}
+    headers: {x: "{{ options.key }}"}
+    body: {a: "{{ user }}", b: [{c: "{{ mapping.plan | lowr }}"}]}
+"""
+    found = compiled(text).diagnostics
+    assert [(one.line, one.message) for one in found] == [
+        (4, "there is no variable 'usr'"),
+        (5, "there is no variable 'options'"),
+        (6, "there is no variable 'user'"),
+        (6, "unknown filter 'lowr'; did you mean 'lower'?"),
+    ]
+
+
 @pytest.mark.parametrize(
     "url",
     [

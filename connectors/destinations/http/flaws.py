@@ -12,19 +12,25 @@ from connectors.destinations.http.options import connection_flaws
 from connectors.destinations.http.rules import BadExpression, Rules
 from connectors.destinations.http.target import BadUrl, Url
 
-RECORD_VARIABLES = (
-    "id", "type", "audience", "audience_version", "parent_model", "user_id", "effective_at",
-    "sequence", "cause", "emitted_at", "entered", "mapping",
+Path = tuple[str | int, ...]
+
+# The variables of one message, and of all messages of a request.
+_OF_ONE = frozenset(
+    {
+        "id", "type", "audience", "audience_version", "parent_model", "user_id", "effective_at",
+        "sequence", "cause", "emitted_at", "entered", "mapping",
+    }
 )  # fmt: skip
+_OF_ALL = frozenset({"items", "records"})
 
 
-def flaws(options: Mapping[str, Any]) -> Iterator[Flaw]:
-    """What is wrong with options that have the right shapes."""
+def flaws(options: Mapping[str, Any], more: frozenset[str] = frozenset()) -> Iterator[Flaw]:
+    """What is wrong with options that have the right shapes; templates may name `more` as well."""
     batch = options.get("batch", 1)
     origins = set()
     for action in ((), ("entered",), ("exited",)):
         declared = options.get(action[0]) or {} if action else options
-        yield from _action_flaws(declared, action, batch)
+        yield from _action_flaws(declared, action, batch, more)
         if "url" in declared:
             url = str(declared["url"])
             try:
@@ -50,42 +56,52 @@ def flaws(options: Mapping[str, Any]) -> Iterator[Flaw]:
 
 
 def _action_flaws(
-    declared: Mapping[str, Any], action: tuple[str, ...], batch: int
+    declared: Mapping[str, Any], action: Path, batch: int, more: frozenset[str]
 ) -> Iterator[Flaw]:
+    single = batch == 1
     for name in ("headers", "query", "item", "body"):
-        if name not in declared:
-            continue
-        try:
-            template = compile_template(declared[name])
-        except TemplateError as error:
-            yield Flaw((*action, name, *error.path), error.what)
-        else:
-            yield from _unknown(template, (*action, name), single=name == "item" or batch == 1)
+        known = more | (_OF_ONE if single or name == "item" else frozenset())
+        if name != "item":
+            known |= _OF_ALL | ({"item"} if single else frozenset())
+        # One by one, so that all mistakes are told at once.
+        for path, text in _texts(declared.get(name), (*action, name)):
+            try:
+                template = compile_template(text)
+            except TemplateError as error:
+                yield Flaw(path, error.what)
+            else:
+                yield from _unknown(template, path, known)
     try:
         url = Url.read(str(declared.get("url", "https://x/")))
     except (BadUrl, TemplateError):
         return
     for template in url.templates:
-        yield from _unknown(template, (*action, "url"), single=batch == 1)
+        known = more | _OF_ALL | (_OF_ONE | {"item"} if single else frozenset())
+        yield from _unknown(template, (*action, "url"), known)
 
 
-def _unknown(template: Template, path: tuple[str, ...], *, single: bool) -> Iterator[Flaw]:
+def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    match value:
+        case Mapping():
+            for key, inner in value.items():
+                yield from _texts(inner, (*path, key))
+        case list():
+            for index, inner in enumerate(value):
+                yield from _texts(inner, (*path, index))
+        case str():
+            yield path, value
+
+
+def _unknown(template: Template, path: Path, known: frozenset[str]) -> Iterator[Flaw]:
     """Variables that a template names and that will not be there."""
-    known = {"options"}
-    if single:
-        known |= {*RECORD_VARIABLES, *(("item",) if path[-1] != "item" else ())}
-    if path[-1] != "item":
-        known |= {"items", "records"}
-    for use in template.uses:
-        name = use.name[0]
+    for name in dict.fromkeys(use.name[0] for use in template.uses):
         if name in known:
             continue
-        place = path if path[-1] == "url" else (*path, *use.path)
-        if name in RECORD_VARIABLES:
+        if name in _OF_ONE:
             what = f"a request has several messages, so there is no '{name}' for all of it"
-            yield Flaw(place, what, "name it in item:, or write batch: 1")
+            yield Flaw(path, what, "name it in item:, or write batch: 1")
         else:
             close = Suggestions().closest(name, sorted(known))
-            listed = ", ".join(sorted(known - {"options"}))
+            listed = ", ".join(sorted(known))
             advice = f"did you mean '{close}'?" if close else f"there are {listed}"
-            yield Flaw(place, f"there is no variable '{name}'", advice)
+            yield Flaw(path, f"there is no variable '{name}'", advice)
