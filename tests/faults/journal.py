@@ -169,8 +169,9 @@ def _unexplained(
     """The entries that no exception excuses.
 
     A first population happens when a life begins; what an event causes, at its arrival, or later if
-    it was tardy; what ages out, at an instant at which an event of the user does.  A correction
-    makes the user at its instant what the oracle says, and is needed.
+    it was tardy; what ages out, at an instant at which an event of the user does; what a pull
+    causes, when it takes force.  A correction makes the user at its instant what the oracle says,
+    and is needed.
     """
     arrivals, receptions, ageings = story.arrivals(), story.receptions(), story.ageings()
     changes: dict[Member, list[tuple[int, str]]] = {}
@@ -189,6 +190,8 @@ def _unexplained(
                 return instant in arrivals[event]
             case "window_expired":
                 return (user, one["effective_at"]) in ageings
+            case "warehouse_pull":
+                return story.has_pulled(one["cause"]["pull"])
             case "reconciled":
                 known = changes.get((user, one["audience"]), [])
                 last = bisect_right(known, instant, key=lambda change: change[0])

@@ -72,6 +72,10 @@ class PulledStory(Story):
         self.pulled[version] = Contents(dict(self._rows))
         return version
 
+    @override
+    def has_pulled(self, version: str) -> bool:
+        return version in self.pulled
+
     def instants(self) -> dict[str, int]:
         """When the versions took force that have moved anybody."""
         found: dict[str, set[int]] = {}

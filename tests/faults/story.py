@@ -167,6 +167,10 @@ class Story:
             found.setdefault((record["userId"], record["messageId"]), []).append(of(event))
         return found
 
+    def has_pulled(self, _version: str) -> bool:
+        """Whether there was such a pull; in stories that begin with all that they know, never."""
+        return False
+
     def ageings(self) -> set[tuple[str, str]]:
         """Each user, and the instants at which an event of theirs can age out."""
         return {

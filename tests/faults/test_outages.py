@@ -25,8 +25,8 @@ SECOND = 1_000_000
 MINUTE, HOUR = 60, 60 * 60
 
 _OUTAGES = {
-    "it is gone": (PostgresServer.stopped, "connection to server .* failed: No such file"),
-    "it hangs": (PostgresServer.frozen, "it took longer than 2s"),
+    "it is gone": (PostgresServer.stopped, {}, "connection to server .* failed: No such file"),
+    "it hangs": (PostgresServer.frozen, {"timeout": "5s"}, "it took longer than 5s"),
 }
 
 
@@ -35,9 +35,8 @@ def test_the_warehouse_is_down_for_an_hour(
     tmp_path: Path, server: PostgresServer, outage: str
 ) -> None:
     clock = WallClock(tmp_path)
-    options = {"timeout": "2s"}
+    break_off, options, reason = _OUTAGES[outage]
     story = ShopStory(tmp_path / "project", 50, server, pull={"every": "4h"}, options=options)
-    break_off, reason = _OUTAGES[outage]
     with running(story.root, command=clock.command(story.root)) as one:
         story.go_on(0.5)
         eventually(lambda: "initial" in _causes(story), one)
