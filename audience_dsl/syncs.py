@@ -13,6 +13,7 @@ from audience_dsl.definitions import (
     EventModel,
     Filter,
     Negation,
+    Project,
     Sync,
 )
 from audience_dsl.diagnostics import Span, listed, quoted
@@ -164,6 +165,15 @@ def columns_of(where: Filter | None) -> Iterable[str]:
                 yield from columns_of(one)
         case Negation(inner):
             yield from columns_of(inner)
+
+
+def carried_properties(project: Project) -> dict[str, frozenset[str]]:
+    """By parent model, what the syncs' mappings name of events."""
+    carried: dict[str, frozenset[str]] = {}
+    for sync in project.syncs.values():
+        parent = project.audiences[sync.audience].parent_model
+        carried[parent] = carried.get(parent, frozenset()) | {*sync.event_properties}
+    return carried
 
 
 def sync_collection(parent: str, syncs: Iterable[Sync]) -> Collection | None:

@@ -29,6 +29,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.operators import StatefulBatchLogic
 from typing_extensions import override
 
+from audience_dsl.syncs import carried_properties
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.errors import SourceError
@@ -140,7 +141,9 @@ class Readers:
         for key in job.sources:
             named = project.sources[key].options.get("format")
             form = None if named is None else str(named)
-            self._readers[key] = EventReader(project.events, project.plans, key, form)
+            self._readers[key] = EventReader(
+                project.events, project.plans, key, form, carried=carried_properties(project)
+            )
             if job.recall is not None:
                 self._rereaders[key] = EventReader(
                     project.events, project.plans, key, form, job.recall.counted

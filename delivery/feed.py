@@ -91,7 +91,7 @@ def whole_records(sync: Sync) -> Make:
                 Message(record.id, record.user_id, record.type == ENTERED, asdict(record)),
                 record.cause["kind"] in _INITIAL,
             )
-            for position, record in entries
+            for position, record, _ in entries
             if is_wanted(sync, position, record.audience, record.type, record.cause["kind"])
         ]
 

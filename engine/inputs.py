@@ -24,8 +24,8 @@ class Inputs(NamedTuple):
     user_hashes: Int64s  # stable_hashes(users)
     timestamps: Int64s  # as recorded, not yet limited by the arrival
     arrivals: Int64s
-    message_ids: Texts  # a hash of the content where the event has none
-    message_hashes: Int64s  # stable_hashes(message_ids)
+    message_ids: Texts  # a hash of the content where the event has none; see `cargo`
+    message_hashes: Int64s  # stable_hashes of the bare ids
     condition_sets: Int32s  # which conditions count the event: a list of `sets`; may be empty
     sets: Lists
     tallied: Booleans  # whether the event appears in the counts of matched, duplicate and late

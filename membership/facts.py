@@ -50,10 +50,15 @@ class RecordedHead(NamedTuple):
 
 
 class JournalEntry(NamedTuple):
-    """`position` orders the whole journal: 1, 2, 3 … without gaps."""
+    """`position` orders the whole journal: 1, 2, 3 … without gaps.
+
+    `event` are properties of the event that was the cause, as a JSON object: those that mappings
+    named when it was recorded.
+    """
 
     position: int
     record: TransitionRecord
+    event: str | None = None
 
 
 class JournalPage(NamedTuple):
@@ -126,10 +131,11 @@ def journal_entries(
                 shown_cause(cause, detail),
                 written,
             ),
+            event,
         )
         for (
             position,
-            (_, version, user_id, sequence, instant, cause, detail),
+            (_, version, user_id, sequence, instant, cause, detail, event),
             name,
             effective_at,
             written,

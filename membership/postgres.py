@@ -116,7 +116,8 @@ class PostgresDatabase:
         if not rows:
             return
         source = _unnested(table, tuple(table.columns))
-        statement = f"INSERT INTO {table.name} SELECT {table.listed} FROM {source} {conflict}"
+        names = table.listed
+        statement = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source} {conflict}"
         with self._connected() as connection:
             connection.execute(statement, _columns(rows))
 

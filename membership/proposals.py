@@ -20,7 +20,8 @@ class Proposals:
 
     `audiences` are numbers of `keys` and `versions`.  `sequences` are the proposer's own: their
     parity is the kind (odd: entered), and at one instant the larger one is the later transition.
-    `details` are the message id, the condition or the pull that the cause speaks of, or "".
+    `details` are the message id with what it brings along, the condition or the pull that the cause
+    speaks of, or "".
     """
 
     parent_model: str

@@ -85,7 +85,7 @@ class MembershipReader:
         )
         return journal_entries(
             [0] * len(rows),
-            [(row[0], version, *row[1:]) for row in rows],
+            [(row[0], version, *row[1:], None) for row in rows],
             [AudienceName(parent_model, audience)] * len(rows),
             [emitted_at] * len(rows),
         )

@@ -58,6 +58,7 @@ JOURNAL = Table(
         "effective_at": "bigint",
         "cause": "integer",
         "detail": "text",
+        "event": "text",
         "emitted_at": "bigint",
     },
     ("position",),
@@ -255,6 +256,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             user_id {text} NOT NULL,
             PRIMARY KEY (sync, user_id)) {clustered}""",
     ),
+    ("ALTER TABLE journal ADD COLUMN event {text}",),
 )
 
 _VERSION = "store_version"

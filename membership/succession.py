@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from engine.cargo import unloaded
 from engine.transitions import Cause
 from membership.proposals import Proposals
 
@@ -31,7 +32,7 @@ _NOBODY = (0, -(1 << 63), 0)
 # tuples: by the hundred thousand, named ones would take as long to make as the database takes,
 # and then longer still, as the garbage collector goes through them again and again.
 HeadRow = tuple[int, str, int, int, int, int, int, str]
-EntryRow = tuple[int, str, str, int, int, int, str]
+EntryRow = tuple[int, str, str, int, int, int, str, str | None]
 
 
 class Succession:
@@ -55,7 +56,7 @@ class Succession:
         heads, changed = self._heads, self._changed
         versions, key_group = proposals.versions, proposals.key_group
         accepted: list[EntryRow] = []
-        for user_id, own_audience, effective_at, proposed, cause, detail in zip(
+        for user_id, own_audience, effective_at, proposed, cause, loaded in zip(
             proposals.user_ids,
             proposals.audiences,
             proposals.effective_at,
@@ -75,12 +76,13 @@ class Succession:
                 instant = max(instant, since)
             elif instant < since or (instant == since and proposed <= last_proposed):
                 continue
+            detail, event = unloaded(loaded)
             heads[key] = (sequence, instant, proposed)
             changed[key] = (
                 key_group, user_id, audience, sequence, instant, proposed, cause, detail,
             )  # fmt: skip
             accepted.append(
-                (audience, versions[own_audience], user_id, sequence, instant, cause, detail)
+                (audience, versions[own_audience], user_id, sequence, instant, cause, detail, event)
             )
         return accepted
 

@@ -46,7 +46,7 @@ class CollectionReader:
         }
         self._versions = Versions(store or default_store(root), model.key)
         self._seen: object = None
-        self._files: _Files | None = None
+        self._files: CollectionFiles | None = None
 
     @property
     def version(self) -> str:
@@ -67,20 +67,20 @@ class CollectionReader:
         """The records as they are stored, each a JSON object."""
         return self._current().find(self._numbers[index], _bytes(value))
 
-    def _current(self) -> _Files:
+    def _current(self) -> CollectionFiles:
         seen = self._versions.stamp()
         if self._files is None or seen != self._seen:
             self._files = self._open()
             self._seen = seen
         return self._files
 
-    def _open(self) -> _Files:
+    def _open(self) -> CollectionFiles:
         for _ in range(_ATTEMPTS):
             folder = self._versions.current()
             if folder is None:
                 break
             try:
-                return _Files(folder, self._collection)
+                return CollectionFiles(folder, self._collection)
             except FileNotFoundError:
                 continue
         raise WarehouseError(
@@ -89,13 +89,19 @@ class CollectionReader:
         )
 
 
-class _Files:
-    """The files of one version."""
+class CollectionFiles:
+    """The files of one version in a folder; `taken_at` is when it was pulled.
+
+    Raises:
+        WarehouseError: the collection is not in it, or it is damaged.
+        FileNotFoundError: it is not there any more.
+    """
 
     def __init__(self, folder: Path, collection: Collection) -> None:
         try:
             manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
             self.version = manifest.version
+            self.taken_at = manifest.taken_at
             if manifest.collections.get(collection.key) != collection_digest(collection):
                 raise WarehouseError(
                     f"collection {collection.key} is not in snapshot {self.version} as it is "

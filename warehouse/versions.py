@@ -4,6 +4,7 @@
                           /20260301T…/          a version: complete, and never changed again
                           /.pulling-20260301T…/ what a pull is writing, or a crashed one has left
                           /in-use               the versions that a job has let take force of late
+                          /pinned               the versions that deliveries still look at
 
 A version appears by renaming its finished folder, and takes force by renaming the pointer: a
 reader sees the old one or the new one, never a part.  One pull at a time holds the lock; beside it
@@ -16,7 +17,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +53,7 @@ class Versions:
         self._parent_model = parent_model
         self._pointer = self.folder / "current"
         self._used = self.folder / "in-use"
+        self._pinned = self.folder / "pinned"
 
     def current(self) -> Path | None:
         """The folder of the version in force, if any has been published."""
@@ -73,11 +75,15 @@ class Versions:
         used = [*(one for one in self._in_use() if one != version), version]
         write_durably(self._used, "".join(f"{one}\n" for one in used[-_IN_USE:]).encode())
 
+    def pin(self, versions: Iterable[str]) -> None:
+        """Keep these versions, whatever is pulled or used, until others are pinned instead.
+
+        To be called by whoever delivers; there is one.
+        """
+        write_durably(self._pinned, "".join(f"{one}\n" for one in sorted({*versions})).encode())
+
     def _in_use(self) -> list[str]:
-        try:
-            return self._used.read_text().split()
-        except FileNotFoundError:
-            return []
+        return _names_in(self._used)
 
     @property
     def is_locked(self) -> bool:
@@ -175,7 +181,7 @@ class Versions:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _prune(self, version: str) -> None:
-        used = self._in_use()
+        used = {*self._in_use(), *_names_in(self._pinned)}
         older = [name for name in self.names() if name != version]
         for name in older[: -(_KEPT - 1)]:
             if name in used:
@@ -190,6 +196,13 @@ def write_durably(path: Path, content: bytes) -> None:
     sync(written)
     written.rename(path)
     sync(path.parent)
+
+
+def _names_in(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except FileNotFoundError:
+        return []
 
 
 def _taken(lock: TextIO, how: int) -> bool:

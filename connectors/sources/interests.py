@@ -34,11 +34,15 @@ class Reading:
 
 @dataclass(slots=True)
 class Interest:
-    """An event model, and the numbers and filters of the conditions that count it."""
+    """An event model, and the numbers and filters of the conditions that count it.
+
+    `carried` are the properties that are brought along to deliveries.
+    """
 
     model: EventModel
     reading: Reading
     conditions: list[tuple[int, Filter | None]] = field(default_factory=list)
+    carried: frozenset[str] = frozenset()
 
     def path_of(self, comparison: Comparison) -> Path:
         return parse_path(self.model.properties[comparison.column].path)
@@ -47,10 +51,15 @@ class Interest:
         yield from (self.reading.key, self.reading.timestamp, self.reading.message_id)
         for _, where in self.conditions:
             yield from map(self.path_of, comparisons_of(where))
+        for alias in self.carried:
+            yield parse_path(self.model.properties[alias].path)
 
 
 # By parent model, the numbers of conditions.
 Only = Mapping[str, Collection[int]]
+
+# By parent model, the properties of events that deliveries want to know.
+Carried = Mapping[str, Collection[str]]
 
 
 def interests(
@@ -58,6 +67,7 @@ def interests(
     plans: Mapping[str, ParentPlan],
     format: Format,
     only: Only | None = None,
+    carried: Carried | None = None,
 ) -> list[Interest]:
     """The event models that matter to the plans, or to some conditions `only`.
 
@@ -82,6 +92,7 @@ def interests(
                 for n, one in enumerate(plan.conditions)
                 if model.key in one.events and (only is None or n in only[model.parent_model])
             ],
+            frozenset((carried or {}).get(model.parent_model, ())) & model.properties.keys(),
         )
         if interest.conditions or (only is None and plan.plan.audiences):
             found.append(interest)

@@ -85,6 +85,17 @@ class Listening:
             heard.append(Heard(reading, rows, users, has_user, instants, sets))
         return heard
 
+    def cargo(self, records: Records, parent: str, rows: Int64s) -> list[str | None]:
+        """What the events of some records bring along to deliveries of a parent model."""
+        carriers = self._router.carriers(parent)
+        return [
+            None if carrier is None else carrier.of(records, row)
+            for row, route in zip(
+                rows.tolist(), self._router.of(records)[rows].tolist(), strict=True
+            )
+            for carrier in (carriers[route],)
+        ]
+
 
 def _grouped(routes: Int32s) -> list[tuple[int, Int64s]]:
     """Each route that occurs, with its places."""

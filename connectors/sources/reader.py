@@ -10,15 +10,16 @@ import numpy as np
 from audience_dsl.definitions import EventModel, ParentPlan
 from connectors.sources.arrivals import ArrivalPolicy, Arrivals
 from connectors.sources.chunks import Chunk, DeadLetter
-from connectors.sources.decoding import Decoded
+from connectors.sources.decoding import Decoded, Records
 from connectors.sources.detect import detect
 from connectors.sources.formats import FORMATS
 from connectors.sources.instants import NO_INSTANT
-from connectors.sources.interests import Only, interests
+from connectors.sources.interests import Carried, Only, interests
 from connectors.sources.listening import Heard, Listening
 from connectors.sources.matching import ConditionSets
 from connectors.sources.merging import Events, merge
 from connectors.sources.texts import read_ids
+from engine.cargo import loaded
 from engine.hashing import stable_hashes
 from engine.inputs import Inputs
 from engine.plan import Booleans, Int64s
@@ -44,7 +45,8 @@ class EventReader:
     `events` are all event models of the project.  Those of `source` apply, or all of them where it
     is `None`.  Without a `format`, that of each file is detected in its first chunk.
 
-    Where `only` is given, nothing is read but what these conditions count.
+    Where `only` is given, nothing is read but what these conditions count.  Where `carried` is,
+    message ids bring these properties along (`engine.cargo`).
 
     Raises:
         ValueError: the format is unknown, or a path of an event model is malformed.
@@ -57,6 +59,7 @@ class EventReader:
         source: str | None = None,
         format: str | None = None,
         only: Only | None = None,
+        carried: Carried | None = None,
     ) -> None:
         if format is not None and format not in FORMATS:
             known = ", ".join(FORMATS)
@@ -64,6 +67,7 @@ class EventReader:
         self._models = [one for one in events.values() if source is None or one.source == source]
         self._plans = plans
         self._only = only
+        self._carried = carried
         self._sets = {
             parent: ConditionSets(plan, emits_empty=only is None) for parent, plan in plans.items()
         }
@@ -121,7 +125,7 @@ class EventReader:
                 user_hashes=stable_hashes(events.users),
                 timestamps=events.instants,
                 arrivals=arrived,
-                message_ids=events.message_ids,
+                message_ids=self._message_ids(parent, events, listening, records),
                 message_hashes=stable_hashes(events.message_ids),
                 condition_sets=events.sets,
                 sets=sets.lists,
@@ -131,6 +135,16 @@ class EventReader:
         received_count = chunk.count
         ignored = received_count - int(is_tallied.sum()) - len(dead_letters)
         return Batch(inputs, received_count, ignored, dead_letters, max(latest, default=None))
+
+    def _message_ids(
+        self, parent: str, events: Events, listening: Listening, records: Records
+    ) -> Texts:
+        """The ids, with what they bring along."""
+        if self._carried is None:
+            return events.message_ids
+        if not self._carried.get(parent):
+            return loaded(events.message_ids)
+        return loaded(events.message_ids, listening.cargo(records, parent, events.rows))
 
     def _format_of(self, chunk: Chunk) -> str:
         if self._format is not None:
@@ -142,7 +156,7 @@ class EventReader:
     def _listening_to(self, name: str, with_arrivals: bool) -> Listening:
         if (name, with_arrivals) not in self._listening:
             format = FORMATS[name]
-            found = interests(self._models, self._plans, format, self._only)
+            found = interests(self._models, self._plans, format, self._only, self._carried)
             self._listening[name, with_arrivals] = Listening(
                 format, found, self._sets, with_arrivals
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from connectors.sources.carrying import Carrier
 from connectors.sources.combinations import Combinations
 from connectors.sources.decoding import Records
 from connectors.sources.format import Format
@@ -36,6 +37,7 @@ class Router:
         self._numbers: dict[tuple[str, ...], int] = {(): 0}
         self.readings = list(dict.fromkeys(interest.reading for interest in interests))
         self._routes: list[dict[Reading, Listener]] = [{}]
+        self._carriers: list[dict[str, Carrier]] = [{}]
 
     def of(self, records: Records) -> Int32s:
         """The number of each record's route."""
@@ -50,23 +52,37 @@ class Router:
         """For each route the listener of a reading, if it has one."""
         return [route.get(reading) for route in self._routes]
 
+    def carriers(self, parent: str) -> list[Carrier | None]:
+        """For each route what its records bring along to deliveries of a parent model."""
+        return [route.get(parent) for route in self._carriers]
+
     def _route_of(self, numbers: tuple[int, ...]) -> int:
         known = zip(self._naming.values(), numbers, strict=True)
         values = tuple(names.values[number] for names, number in known)
         names = tuple(name for name in self._format.names_of(values) if name in self._by_type)
         if names not in self._numbers:
             self._numbers[names] = len(self._routes)
-            self._routes.append(self._listeners(names))
+            interests = [one for name in names for one in self._by_type[name]]
+            self._routes.append(self._listeners(interests))
+            self._carriers.append(_carriers(interests))
         return self._numbers[names]
 
-    def _listeners(self, names: Iterable[str]) -> dict[Reading, Listener]:
+    def _listeners(self, interests: Iterable[Interest]) -> dict[Reading, Listener]:
         by_reading: dict[Reading, list[Interest]] = {}
-        for interest in (one for name in names for one in self._by_type[name]):
+        for interest in interests:
             by_reading.setdefault(interest.reading, []).append(interest)
         return {
             reading: Listener(interested, self._sets[reading.parent])
             for reading, interested in by_reading.items()
         }
+
+
+def _carriers(interests: Iterable[Interest]) -> dict[str, Carrier]:
+    by_parent: dict[str, list[Interest]] = {}
+    for interest in interests:
+        if interest.carried:
+            by_parent.setdefault(interest.reading.parent, []).append(interest)
+    return {parent: Carrier(interested) for parent, interested in by_parent.items()}
 
 
 # By kind: nothing, texts, and what is no text.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audience_dsl.template_filters import FILTERS
 from audience_dsl.templates import RenderError, TemplateError, Use, compile_template
 
 VARIABLES: dict[str, Any] = {
@@ -103,6 +106,12 @@ def test_a_text_is_data_and_no_template() -> None:
 def test_values_that_json_does_not_have(value: object, json: object) -> None:
     assert rendered("{{ x }}", x=value) == json
     assert rendered(["{{ x if true }}"], x=value) == [json]
+
+
+def test_the_page_about_syncs_has_all_filters() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "syncs.md").read_text()
+    for name in FILTERS:
+        assert re.search(rf"`{name}[`(]", page), name
 
 
 def test_names() -> None:

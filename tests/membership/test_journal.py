@@ -32,6 +32,24 @@ def test_a_reader_sees_what_recording_returned(place: Place) -> None:
     assert first.emitted_at == "1970-01-01T00:16:40.000000Z"
 
 
+def test_what_an_event_brings_along_is_recorded_with_its_transition(place: Place) -> None:
+    store = place.owner()
+    given = replace(proposals("ann+1 ann-2"), details=['m1\x1f{"path":"/a\\u0000"}', "m2"])
+    entries = store.record([given], NOW).journal_entries()
+    assert [one.event for one in entries] == ['{"path":"/a\\u0000"}', None]
+    assert entries[0].record.cause == {"kind": "event", "message_id": "m1"}
+    assert place.reader().transitions().entries == entries
+    assert place.reader().memberships("ann") == []
+
+
+def test_the_first_recorded_wins(place: Place) -> None:
+    store = place.owner()
+    for path in "ab":
+        store.record([replace(proposals("ann+1"), details=[f'm\x1f{{"path":"{path}"}}'])], NOW)
+    (entry,) = place.reader().transitions().entries
+    assert entry.event == '{"path":"a"}'
+
+
 def test_nothing_proposed_is_nothing_recorded(place: Place) -> None:
     store = place.owner()
     assert len(store.record([], NOW)) == 0
