@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
 
 from connectors.destinations.destination import Answer, Destination, Exchange, Outcome, Verdict
 from delivery.feed import Feed
 from delivery.lane import Batch, Lane
 from membership.errors import StoreUnavailable
 
+_X = TypeVar("_X")
+
 # Seconds until the store is asked again that could not be read.
 _PAUSE = 1.0
 
 # Seconds that a destination may take to let go.
 _CLOSING = 2.0
+
+
+class Apart(Protocol):
+    """Carries out a call that may block, in another thread."""
+
+    async def __call__(self, call: Callable[[], _X]) -> _X: ...
 
 
 class Courier:
@@ -31,6 +41,7 @@ class Courier:
         lane: Lane,
         destination: Destination,
         feed: Feed,
+        apart: Apart,
         clock: Callable[[], int],
         draw: Callable[[], float],
         tell: Callable[[str], None],
@@ -38,6 +49,7 @@ class Courier:
         self.lane = lane
         self._destination = destination
         self._feed = feed
+        self._apart = apart
         self._clock = clock
         self._draw = draw
         self._tell = tell
@@ -82,12 +94,12 @@ class Courier:
         lane, feed = self.lane, self._feed
         fed = False
         if feed.end > lane.position and lane.wants_journal:
-            entries, position = await asyncio.to_thread(feed.page, lane.position)
+            entries, position = await self._apart(partial(feed.page, lane.position))
             lane.read(entries, position, self._clock())
             fed = True
         population = lane.population
         if population is not None and lane.wants_members:
-            entries, after = await asyncio.to_thread(feed.members, population)
+            entries, after = await self._apart(partial(feed.members, population))
             # It may have been begun anew meanwhile.
             if lane.population == population:
                 lane.read_members(entries, after, self._clock())

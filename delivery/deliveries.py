@@ -11,10 +11,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from audience_dsl.definitions import Sync
 from connectors.destinations.destination import Destination
+from connectors.destinations.threads import Threads
 from delivery.courier import Courier
 from delivery.feed import Feed, Work
 from delivery.lane import PARKED, Lane
@@ -62,6 +64,9 @@ class Deliveries:
         self._destinations: dict[str, Destination] = {}
         self._is_news = False
         self._writing = asyncio.Lock()
+        # Not the loop's own threads: those are gone when an interpreter that ends says goodbye.
+        self._store = Threads("usher-ledger")
+        self._journal = Threads("usher-journal", 2)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="usher-delivery", daemon=True
@@ -129,11 +134,15 @@ class Deliveries:
         draw, clock = random.SystemRandom().random, _steady_clock()
         for work in self._works:
             sync = work.sync
-            remembered = await asyncio.to_thread(ledger.open, sync.key, _members(work, clock()))
+            remembered = await self._store.run(
+                partial(ledger.open, sync.key, _members(work, clock()))
+            )
             destination = self._destinations[sync.key]
             lane = Lane(sync.key, destination.capacity, remembered, sync.initial_rate)
             feed = Feed(work, tail, reader)
-            self._couriers[sync.key] = Courier(lane, destination, feed, clock, draw, self._tell)
+            self._couriers[sync.key] = Courier(
+                lane, destination, feed, self._journal.run, clock, draw, self._tell
+            )
             if lane.state.status in {SyncStatus.PAUSED, SyncStatus.DISABLED}:
                 self._tell(f"sync '{sync.key}' is {lane.state.status}: {lane.state.reason}")
         for courier in self._couriers.values():
@@ -183,7 +192,8 @@ class Deliveries:
             if not taken and not done:
                 return
             try:
-                await asyncio.to_thread(self._ledger.write, [one for _, one in taken], done)
+                write = partial(self._ledger.write, [one for _, one in taken], done)
+                await self._store.run(write)
             except StoreError as error:
                 for lane, _ in taken:
                     lane.unsaved()
@@ -198,7 +208,7 @@ class Deliveries:
     async def _asked(self) -> list[Request]:
         assert self._ledger is not None
         try:
-            return await asyncio.to_thread(self._ledger.requests)
+            return await self._store.run(self._ledger.requests)
         except StoreUnavailable:
             return []
 
@@ -219,8 +229,8 @@ class Deliveries:
                 room = PARKED - lane.parked
                 if room <= 0:
                     return False
-                letters = await asyncio.to_thread(
-                    self._ledger.dead_letters, lane.key, limit=room, until=request.asked_at
+                letters = await self._store.run(
+                    partial(self._ledger.dead_letters, lane.key, limit=room, until=request.asked_at)
                 )
                 for letter in letters:
                     lane.revive(letter)
@@ -260,6 +270,12 @@ class Deliveries:
         for key, destination in self._destinations.items():
             if key not in self._couriers:
                 await destination.close()
+        await self._journal.close(_nothing)
+        await self._store.close(_nothing)
+
+
+def _nothing() -> None:
+    """Threads that read leave nothing behind."""
 
 
 def _members(work: Work, now: int) -> Callable[[int], Population | None]:

@@ -357,14 +357,17 @@ def test_bytewaxs_own_runner_works_as_well(project: Path) -> None:
 
 
 def test_deliveries_may_be_the_work_of_a_process_of_their_own(project: Path) -> None:
-    with running(project, "--only", "evaluate") as evaluating:
+    with (
+        running(project, "--only", "evaluate") as evaluating,
+        job(project, "--only", "deliver") as delivering,
+    ):
+        eventually(lambda: "usher: delivering" in delivering.errors(), delivering)
         append(project, page("u1", 1, now()), page("u1", 2, now()))
-        evaluating.await_told(("u1", "entered", "keen", "event"))
-        with job(project, "--only", "deliver") as delivering:
-            eventually(lambda: len(archived(project)) == 2, delivering)
-            assert delivering.stop() == 0
-            assert delivering.lines() == []
+        eventually(lambda: len(archived(project)) == 2, delivering)
+        assert delivering.stop() == 0
+        assert delivering.lines() == []
         assert evaluating.stop() == 0
+        assert ("u1", "entered", "keen", "event") in evaluating.told()
 
 
 def test_of_two_that_deliver_the_later_one_does(project: Path) -> None:

@@ -1,0 +1,234 @@
+"""Deliveries: how many a second reach a webhook, how soon, and whether a dead one costs others.
+
+A server in a process of its own answers every request at once.  The lanes of this process bring it
+signed transitions, one a request, from the journal of a real store; beside it, a loop over one
+`requests.Session` posts the same bodies with the same signatures, as a script would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+import requests
+from standardwebhooks import Webhook as Signer
+
+from audience_dsl.definitions import Settings, Sync
+from connectors.destinations.destination import Answer, Destination, Message
+from connectors.destinations.place import Place
+from connectors.destinations.webhook import Webhook
+from delivery.deliveries import Deliveries
+from delivery.feed import Work, whole_records
+from engine.records import TransitionRecord
+from engine.transitions import EVENT_CAUSE
+from membership.proposals import Proposals
+from membership.reader import MembershipReader
+from membership.sqlite import SqliteDatabase
+from membership.store import MembershipStore
+from membership.tail import JournalTail
+
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+_START = 1_772_323_200_000_000
+_HOST = "127.0.0.1"
+_RESPONSE = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class DeliveryCosts:
+    """Deliveries a second; milliseconds from the journal's commit to the answer at 500 a second."""
+
+    rate: float
+    bare: float
+    p99: float
+    p99_beside_dead: float
+
+
+def delivery_costs(messages: int, seconds: float) -> DeliveryCosts:
+    """Measure; `messages` are sent as fast as can be, then some at a steady pace."""
+    with _server() as port:
+        bare = _posted(port, messages // 4)
+        with _office(port) as office:
+            rate = office.rate(messages)
+        with _office(port) as office:
+            p99 = office.p99(seconds)
+        with _office(port, dead=_free_port()) as office:
+            beside = office.p99(seconds)
+    return DeliveryCosts(rate, bare, p99, beside)
+
+
+class _Answers(asyncio.Protocol):
+    """As little as a server can do: it counts the headers' ends and lengths."""
+
+    def __init__(self) -> None:
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := self._data.find(b"\r\n\r\n")) >= 0:
+            head = self._data[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self._data) < end + 4 + length:
+                return
+            self._data = self._data[end + 4 + length :]
+            self._transport.write(_RESPONSE)
+
+
+def _serve(told: Connection) -> None:
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(_Answers, _HOST, 0)
+        told.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def _server() -> Iterator[int]:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there,), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _free_port() -> int:
+    with socket.create_server((_HOST, 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _posted(port: int, messages: int) -> float:
+    """What a loop over a session comes to, a second."""
+    record = TransitionRecord(
+        "0" * 32, "entered", "keen", "v", "users", "user-0000001", "2026-03-01T10:00:00.000000Z", 1,
+        {"kind": "event", "message_id": "ajs-next-1772323200000-1"}, "2026-03-01T10:00:00.000000Z",
+    )  # fmt: skip
+    from datetime import UTC, datetime
+
+    body = msgspec.json.encode(record).decode()
+    signer = Signer(_SECRET)
+    with requests.Session() as session:
+        began = time.perf_counter()
+        for number in range(messages):
+            now = datetime.now(UTC)
+            headers = {
+                "webhook-id": f"{number}",
+                "webhook-timestamp": str(int(now.timestamp())),
+                "webhook-signature": signer.sign(f"{number}", now, body),
+                "content-type": "application/json",
+            }
+            session.post(f"http://{_HOST}:{port}/", data=body, headers=headers, timeout=10)
+        return messages / (time.perf_counter() - began)
+
+
+class _Timed:
+    """A destination that notes when each message was answered."""
+
+    def __init__(self, destination: Destination, answered: dict[str, float]) -> None:
+        self._destination = destination
+        self._answered = answered
+        self.capacity = destination.capacity
+
+    async def send(self, messages: Sequence[Message]) -> Answer:
+        answer = await self._destination.send(messages)
+        now = time.perf_counter()
+        for one in messages:
+            self._answered.setdefault(one.user_id, now)
+        return answer
+
+    async def test(self) -> None:
+        await self._destination.test()
+
+    async def close(self) -> None:
+        await self._destination.close()
+
+
+class _Office:
+    def __init__(self, store: MembershipStore, tail: JournalTail, answered: dict[str, float]):
+        self._store = store
+        self._tail = tail
+        self._answered = answered
+        self._users = 0
+
+    def rate(self, messages: int) -> float:
+        """Deliveries a second, of what the journal has all at once."""
+        began = time.perf_counter()
+        for _ in range(messages // 1_000):
+            self._record(1_000)
+        self._await(messages)
+        return messages / (max(self._answered.values()) - began)
+
+    def p99(self, seconds: float) -> float:
+        """Milliseconds from the journal to the answer, of 500 a second, ten at a time."""
+        written: dict[str, float] = {}
+        begin = time.perf_counter()
+        for step in range(int(seconds * 50)):
+            time.sleep(max(0.0, begin + step / 50 - time.perf_counter()))
+            users = self._record(10)
+            written |= dict.fromkeys(users, time.perf_counter())
+        self._await(len(written))
+        taken = sorted(self._answered[user] - at for user, at in written.items())
+        return taken[len(taken) * 99 // 100] * 1e3
+
+    def _record(self, count: int) -> list[str]:
+        users = [f"user-{number:07d}" for number in range(self._users, self._users + count)]
+        self._users += count
+        proposals = Proposals(
+            "users", 0, ("keen",), ("v",), users, [0] * count, [_START] * count, [1] * count,
+            [EVENT_CAUSE] * count, [f"ajs-next-{user}" for user in users],
+        )  # fmt: skip
+        self._tail.announce(self._store.record([proposals], time.time_ns() // 1_000))
+        return users
+
+    def _await(self, messages: int) -> None:
+        deadline = time.monotonic() + 120
+        while len(self._answered) < messages and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+@contextmanager
+def _office(port: int, dead: int | None = None) -> Iterator[_Office]:
+    answered: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as held:
+        path = Path(folder) / "store.db"
+        store = held.enter_context(closing(MembershipStore(SqliteDatabase(path, writable=True))))
+        store.claim([("users", 0)])
+        reader = held.enter_context(
+            closing(MembershipReader(SqliteDatabase(path, writable=False)))
+        )
+        tail = JournalTail(reader)
+        place = Place(Path(folder), lambda _: None)
+        ports = {"live": port} | ({} if dead is None else {"dead": dead})
+
+        def opened(sync: Sync) -> Destination:
+            options = {
+                "url": f"http://{_HOST}:{ports[sync.key]}/",
+                "secret": _SECRET,
+                "allow_http": True,
+                "allow_private_hosts": [_HOST],
+            }
+            webhook = Webhook(Settings(sync.key, "webhook", options), place)
+            return _Timed(webhook, answered if sync.key == "live" else {})
+
+        syncs = [Sync(key, "keen", key) for key in ports]
+        works = [Work(sync, "users", "v", whole_records(sync)) for sync in syncs]
+        deliveries = held.enter_context(closing(Deliveries(works, opened, lambda _: None)))
+        deliveries.begin(store.ledger, reader, tail, lambda: None)
+        yield _Office(store, tail, answered)
