@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from benchmarks import results
 from benchmarks.backtest import backtests, peak_bytes
 from benchmarks.core import core_seconds
+from benchmarks.deliveries import delivery_costs
 from benchmarks.live import latencies
 from benchmarks.lookups import lookup_costs
 from benchmarks.memory import bytes_a_user
@@ -53,6 +54,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     # Fifty thousand a second are 20 µs each.
     yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
     yield Result("store: to a bare executemany", store.recording / store.bare, "×")
+    yield from _deliveries(4_000 if quick else 20_000, 3.0 if quick else 15.0)
     users = 100_000 if quick else 1_000_000
     _tell(f"looking up {users:,} users")
     found = lookup_costs(users)
@@ -68,6 +70,19 @@ def _measured(*, quick: bool) -> Iterator[Result]:
         _tell("peak memory of the long backtest")
         peak = peak_bytes(long) / 1e9
         yield Result("backtest of 5,000,000 lines: peak memory", peak, "GB", 1.5)
+
+
+def _deliveries(messages: int, seconds: float) -> Iterator[Result]:
+    _tell(f"{messages:,} deliveries to a webhook")
+    cost = delivery_costs(messages, seconds)
+    yield Result("webhook: a delivery, signed, one a request", cost.cpu, "µs")
+    yield Result("webhook: to a loop over requests.Session", cost.cpu / cost.bare_cpu, "×", 1 / 3)
+    yield Result(
+        "webhook: deliveries a second, to those of that loop", cost.rate / cost.bare_rate, "×"
+    )
+    yield Result("webhook: journal to answer at 500 a second, p99", cost.p99, "ms", 100)
+    beside = cost.p99_beside_dead / cost.p99
+    yield Result("webhook: the same beside a dead destination", beside, "×", 1.1)
 
 
 def _recovery(day: Workload, *, quick: bool) -> Iterator[Result]:

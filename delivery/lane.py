@@ -105,7 +105,7 @@ class Lane:
         self._windows = Windows(capacity.windows)
         self._initial = Windows([] if initial_rate is None else [Window(initial_rate, 1.0)])
         state, population = remembered.state, remembered.population
-        self._state = state
+        self._counts = _Counts(state)
         self._gate = Gate(state.status, state.since, state.reason)
         self._queues = Queues()
         self._flying = 0
@@ -283,7 +283,7 @@ class Lane:
         if worst.verdict is Verdict.ACCEPTED:
             self._most = min(self._most + 1, self._capacity.messages)
         else:
-            self._state = replace(self._state, reason=worst.reason, failed_at=now)
+            self._counts.reason, self._counts.failed_at = worst.reason, now
         self._notes.attempted(_attempt(batch, worst, answer.exchange, now))
 
     def _judge(
@@ -336,11 +336,8 @@ class Lane:
                 self._repeat(item, outcome, exchange, now, jitter)
 
     def _accept(self, item: Item) -> None:
-        self._state = replace(
-            self._state,
-            sent=self._state.sent + 1,
-            retried=self._state.retried + (item.attempts > 0),
-        )
+        self._counts.sent += 1
+        self._counts.retried += item.attempts > 0
         self._queues.remove(item)
         if item.is_parked:
             self._parked -= 1
@@ -349,7 +346,7 @@ class Lane:
     def _repeat(
         self, item: Item, outcome: Outcome, exchange: Exchange, now: int, jitter: float
     ) -> None:
-        self._state = replace(self._state, failed=self._state.failed + 1)
+        self._counts.failed += 1
         item.attempts += 1
         item.first_attempt = item.first_attempt or now
         item.reason = outcome.reason
@@ -374,7 +371,7 @@ class Lane:
     def _give_up(self, item: Item, reason: str, exchange: Exchange, now: int) -> None:
         """Its user waits until that is durable: else, after a crash, it might go behind others."""
         item.place = Place.GIVEN_UP
-        self._state = replace(self._state, dead=self._state.dead + 1)
+        self._counts.dead += 1
         self._notes.given_up(item, letter_of(item, reason, exchange, now))
 
     def _tell(self, what: str) -> None:
@@ -384,9 +381,17 @@ class Lane:
 
     @property
     def state(self) -> SyncState:
-        gate = self._gate
-        reason = self._state.reason if gate.is_running else gate.reason
-        return replace(self._state, status=gate.status, since=gate.since, reason=reason)
+        gate, counts = self._gate, self._counts
+        return SyncState(
+            gate.status,
+            gate.since,
+            counts.reason if gate.is_running else gate.reason,
+            counts.failed_at,
+            counts.sent,
+            counts.failed,
+            counts.retried,
+            counts.dead,
+        )
 
     def changes(self) -> Changes | None:
         """What is to be written down, `None` if nothing is; then `saved` or `unsaved` is called."""
@@ -405,6 +410,17 @@ class Lane:
     def unsaved(self) -> None:
         """It is not; it comes with the next changes."""
         self._notes.unsaved()
+
+
+class _Counts:
+    """What a state counts, while it does."""
+
+    __slots__ = ("dead", "failed", "failed_at", "reason", "retried", "sent")
+
+    def __init__(self, state: SyncState) -> None:
+        self.sent, self.failed = state.sent, state.failed
+        self.retried, self.dead = state.retried, state.dead
+        self.reason, self.failed_at = state.reason, state.failed_at
 
 
 def _attempt(batch: Batch, worst: Outcome, exchange: Exchange, now: int) -> Attempt:

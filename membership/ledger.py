@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from membership.database import Database
+from membership.database import Database, Table
 from membership.deliveries import Ask, Changes, Population, Remembered, Request, SyncState, Who
 from membership.delivery_log import DeliveryLog, cursor_name
 from membership.errors import OwnerChanged
@@ -17,6 +17,10 @@ from membership.schema import ATTEMPTS, DEAD_LETTERS, POPULATIONS, SYNC_STATES, 
 
 # How many attempts are kept of each sync.
 KEPT_ATTEMPTS = 10_000
+
+# Rows in a statement.  SQLite's module gives up the interpreter at each statement, and may wait
+# milliseconds for it while others wait for the store.
+_TOGETHER = 100
 
 # Its owner's place among those of key groups; no parent model has such a name.
 _OWNED = ("/deliveries", 0)
@@ -167,7 +171,7 @@ class Ledger(DeliveryLog):
         )
         if changes.population is not None:
             database.upsert(POPULATIONS, [_population(sync, changes.population)])
-        database.upsert(
+        self._put(
             WAITING,
             [
                 (
@@ -179,7 +183,7 @@ class Ledger(DeliveryLog):
         )  # fmt: skip
         self._remove("waiting", sync, changes.settled)
         self._remove("dead_letters", sync, changes.revived)
-        database.upsert(
+        self._put(
             DEAD_LETTERS,
             [
                 (
@@ -202,11 +206,25 @@ class Ledger(DeliveryLog):
                 ],
             )  # fmt: skip
 
-    def _remove(self, table: str, sync: str, who: Sequence[Who]) -> None:
-        for user_id, sequence in who:
+    def _put(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert, or replace what has the same key."""
+        places = f"({', '.join('?' * len(table.columns))})"
+        for first in range(0, len(rows), _TOGETHER):
+            some = rows[first : first + _TOGETHER]
             self._database.execute(
-                f"DELETE FROM {table} WHERE sync = ? AND user_id = ? AND sequence = ?",
-                (sync, user_id, sequence),
+                f"INSERT INTO {table.name} ({table.listed}) "
+                f"VALUES {', '.join([places] * len(some))} "
+                f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {table.updates}",
+                [value for row in some for value in row],
+            )
+
+    def _remove(self, table: str, sync: str, who: Sequence[Who]) -> None:
+        for first in range(0, len(who), _TOGETHER):
+            some = who[first : first + _TOGETHER]
+            any_of = " OR ".join(["user_id = ? AND sequence = ?"] * len(some))
+            self._database.execute(
+                f"DELETE FROM {table} WHERE sync = ? AND ({any_of})",
+                (sync, *(value for one in some for value in one)),
             )
 
     def _log(self, changes: Changes) -> None:
@@ -215,7 +233,7 @@ class Ledger(DeliveryLog):
         ((last,),) = self._database.query(
             "SELECT coalesce(max(number), 0) FROM attempts WHERE sync = ?", (changes.sync,)
         )
-        self._database.insert(
+        self._put(
             ATTEMPTS,
             [
                 (
