@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from audience_dsl.definitions import Sync
-from audience_dsl.syncs import SYNC_COLLECTION
-from cli.failures import ENVIRONMENT, MISTAKE, environment_failures, fail
+from cli.deliveries import sync_or_exit
+from cli.failures import ENVIRONMENT, environment_failures, fail
+from cli.sync_samples import entries_of, messages_of, reader_of
 from cli.validate import load_or_exit
 from connectors.destinations.destination import Message
-from dataflows.following import wall_clock
-from delivery.messages import Messages, Unsendable
-from delivery.samples import first_member, sample_entries
-from membership.errors import StoreMissing
+from delivery.messages import Unsendable
+from delivery.samples import first_member
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
 from project.folder import LoadedProject
-from project.stores import open_reader
-from warehouse.profiles import Profiles, ProfileVersions
 from warehouse.snapshot import current
 
 
@@ -44,29 +40,19 @@ def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
       usher sync preview pricing_to_archive --user u000008
     """
     loaded = load_or_exit(root)
-    sync = loaded.project.syncs.get(name)
-    if sync is None:
-        known = ", ".join(sorted(loaded.project.syncs)) or "no sync"
-        fail(f"unknown sync '{name}'; the project has {known}", MISTAKE)
+    sync = sync_or_exit(loaded, name)
     with environment_failures(), ExitStack() as held:
-        reader = _reader(loaded, held)
+        reader = reader_of(loaded, held)
         chosen = user_id or _somebody(loaded, sync, reader)
         if chosen is None:
             parent = loaded.project.audiences[sync.audience].parent_model
             advice = f"name one with --user, or run: usher pull {parent}"
             fail(f"no user of {parent} is known yet; {advice}", ENVIRONMENT)
-        entries = _entries(loaded, sync, reader, chosen)
-        messages = Messages(sync, _Withheld()).of(entries, _profiles(loaded, sync))
+        entries = entries_of(loaded, sync, reader, chosen)
+        messages = messages_of(loaded, sync, entries)
     for entry, message in zip(entries, messages, strict=True):
         if entry.record.type in sync.on:
             _show(sync, entry, message, form)
-
-
-def _reader(loaded: LoadedProject, held: ExitStack) -> MembershipReader | None:
-    try:
-        return held.enter_context(closing(open_reader(loaded)))
-    except StoreMissing:
-        return None
 
 
 def _somebody(loaded: LoadedProject, sync: Sync, reader: MembershipReader | None) -> str | None:
@@ -79,23 +65,6 @@ def _somebody(loaded: LoadedProject, sync: Sync, reader: MembershipReader | None
     if snapshot is None or not snapshot.rows:
         return None
     return snapshot.snapshot.users.text(0)
-
-
-def _entries(
-    loaded: LoadedProject, sync: Sync, reader: MembershipReader | None, user_id: str
-) -> Sequence[JournalEntry]:
-    audience = loaded.project.audiences[sync.audience]
-    plan = loaded.project.plans[audience.parent_model].plan
-    (version,) = (one.version for one in plan.audiences if one.key == sync.audience)
-    return sample_entries(reader, audience, version, user_id, wall_clock())
-
-
-def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
-    parent = loaded.project.audiences[sync.audience].parent_model
-    collections = loaded.project.plans[parent].collections if sync.properties else ()
-    needed = next((one for one in collections if one.key == SYNC_COLLECTION), None)
-    versions = ProfileVersions(loaded.root, parent, needed)
-    return versions.at(versions.current())
 
 
 def _show(sync: Sync, entry: JournalEntry, message: Message | Unsendable | None, form: str) -> None:
@@ -117,19 +86,3 @@ def _show(sync: Sync, entry: JournalEntry, message: Message | Unsendable | None,
             click.echo(f"  {kind}: {facts[kind]}")
     if isinstance(message, Message):
         click.echo(json.dumps(message.body, ensure_ascii=False, indent=2))
-
-
-class _Withheld:
-    """Who is withheld in this preview."""
-
-    def __init__(self) -> None:
-        self._entries: set[tuple[str, int]] = set()
-
-    def has(self, user_id: str, sequence: int) -> bool:
-        return (user_id, sequence) in self._entries
-
-    def add(self, user_id: str, sequence: int) -> None:
-        self._entries.add((user_id, sequence))
-
-    def remove(self, user_id: str, sequence: int) -> None:
-        self._entries.discard((user_id, sequence))

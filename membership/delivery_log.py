@@ -1,6 +1,6 @@
 """What became of deliveries, for whoever asks: the command line and the HTTP API.
 
-Rows come in pages, the newest first, by numbers or places that do not shift while one reads.
+Rows come in pages, by numbers or places that do not shift while one reads.
 """
 
 from __future__ import annotations
@@ -113,7 +113,13 @@ class DeliveryLog:
         rows = self._database.query(
             f"SELECT {DEAD_LETTERS.listed} FROM dead_letters WHERE sync = ? "
             f"{further}{earlier}{one}ORDER BY user_id, sequence LIMIT ?",
-            (sync, *(after or ()), *([] if until is None else [until]), *([id] if id else []), limit),
+            (
+                sync,
+                *(after or ()),
+                *([] if until is None else [until]),
+                *([id] if id else []),
+                limit,
+            ),
         )
         return [_letter(row) for row in rows]
 
@@ -129,19 +135,29 @@ class DeliveryLog:
         return dict(self._database.query("SELECT sync, count(*) FROM dead_letters GROUP BY sync"))
 
     def attempts(
-        self, sync: str, before: int | None = None, limit: int = PAGE, *, after: int = 0
+        self, sync: str, before: int | None = None, limit: int = PAGE
     ) -> list[tuple[int, Attempt]]:
         """The last ones with their numbers, the newest first.
 
         Args:
             before: The number that the page before ended with.
-            after: Only those with greater numbers.
         """
         older = "" if before is None else "AND number < ? "
         rows = self._database.query(
-            f"SELECT {ATTEMPTS.listed} FROM attempts WHERE sync = ? AND number > ? {older}"
+            f"SELECT {ATTEMPTS.listed} FROM attempts WHERE sync = ? {older}"
             "ORDER BY number DESC LIMIT ?",
-            (sync, after, *([] if before is None else [before]), limit),
+            (sync, *([] if before is None else [before]), limit),
+        )
+        return [(row[1], Attempt(*row[2:])) for row in rows]
+
+    def attempts_after(
+        self, sync: str, number: int, limit: int = PAGE
+    ) -> list[tuple[int, Attempt]]:
+        """The next ones after a number, the oldest first."""
+        rows = self._database.query(
+            f"SELECT {ATTEMPTS.listed} FROM attempts WHERE sync = ? AND number > ? "
+            "ORDER BY number LIMIT ?",
+            (sync, number, limit),
         )
         return [(row[1], Attempt(*row[2:])) for row in rows]
 

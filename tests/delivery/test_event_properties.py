@@ -55,7 +55,7 @@ EVENTS = [
 @pytest.mark.parametrize("restarted", [False, True])
 def test_from_the_record_to_the_message(tmp_path: Path, restarted: bool) -> None:
     text = json.dumps(PROJECT)
-    project = compile_project({"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None).project
+    project = compile_project({"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None, {}).project
     assert project is not None
     reader = EventReader(
         project.events, project.plans, format="segment", carried=carried_properties(project)
