@@ -12,6 +12,7 @@ import pytest
 from audience_dsl import compile_project
 from audience_dsl.syncs import carried_properties
 from connectors.destinations.destination import Message
+from connectors.destinations.registry import OPTIONS
 from connectors.sources.reader import EventReader
 from dataflows.wire import packed, unpacked
 from delivery.messages import Messages
@@ -55,7 +56,7 @@ EVENTS = [
 @pytest.mark.parametrize("restarted", [False, True])
 def test_from_the_record_to_the_message(tmp_path: Path, restarted: bool) -> None:
     text = json.dumps(PROJECT)
-    project = compile_project({"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None, {}).project
+    project = compile_project({"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None, OPTIONS).project
     assert project is not None
     reader = EventReader(
         project.events, project.plans, format="segment", carried=carried_properties(project)
