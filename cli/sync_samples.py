@@ -16,6 +16,7 @@ from membership.facts import JournalEntry
 from membership.reader import MembershipReader
 from project.folder import LoadedProject
 from project.stores import open_reader
+from warehouse.errors import WarehouseError
 from warehouse.profiles import Profiles, ProfileVersions
 
 
@@ -40,7 +41,11 @@ def entries_of(
 def messages_of(
     loaded: LoadedProject, sync: Sync, entries: Sequence[JournalEntry]
 ) -> list[Message | Unsendable | None]:
-    """What the sync makes of these transitions, with the columns of the snapshot in force."""
+    """What the sync makes of these transitions, with the columns of the snapshot in force.
+
+    Raises:
+        WarehouseError: there is none, or it cannot be read.
+    """
     return Messages(sync, _Withheld()).of(entries, _profiles(loaded, sync))
 
 
@@ -49,7 +54,13 @@ def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
     collections = loaded.project.plans[parent].collections if sync.properties else ()
     needed = next((one for one in collections if one.key == SYNC_COLLECTION), None)
     versions = ProfileVersions(loaded.root, parent, needed)
-    return versions.at(versions.current())
+    version = versions.current()
+    if needed is not None and not version:
+        raise WarehouseError(
+            f"the sync looks at columns of {parent}, of which there is no snapshot yet; "
+            f"run: usher pull {parent}"
+        )
+    return versions.at(version)
 
 
 class _Withheld:

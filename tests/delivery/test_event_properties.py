@@ -56,7 +56,9 @@ EVENTS = [
 @pytest.mark.parametrize("restarted", [False, True])
 def test_from_the_record_to_the_message(tmp_path: Path, restarted: bool) -> None:
     text = json.dumps(PROJECT)
-    project = compile_project({"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None, OPTIONS).project
+    project = compile_project(
+        {"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None, OPTIONS
+    ).project
     assert project is not None
     reader = EventReader(
         project.events, project.plans, format="segment", carried=carried_properties(project)
