@@ -14,7 +14,8 @@ from standardwebhooks import Webhook
 import cli.sync_requests
 from cli.main import usher
 from tests.cli.hooks import Hooks, hooks
-from tests.cli.jobs import Job, eventually, now, running
+from tests.cli.jobs import USHER, Job, eventually, now, running
+from tests.cli.jobs import job as job_of
 from tests.cli.projects import changed, page, write_project
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS1ob29rLWZvci10ZXN0cy0x"
@@ -92,6 +93,10 @@ def in_order(sent: list[str]) -> bool:
     return all(sent.index(one.replace("-", "+")) <= sent.index(one) for one in sent)
 
 
+def ids(server: Hooks, path: str) -> set[str]:
+    return {one.id for one in server.at(path)}
+
+
 def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) -> None:
     failures = iter([500, 503, 500])
     server.says = {
@@ -148,8 +153,12 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
         assert "mend it" in op.run("dead-letters", "replay", event["id"], code=2).output
         assert "no dead letter" in op.run("dead-letters", "replay", "0815", code=2).output
         del server.says["picky"]
-        op.run("dead-letters", "replay", first["id"])
-        eventually(lambda: server.accepted("picky")[-1] == "bad+", job)
+        follow = [USHER, "-C", str(root), "deliveries", "picky", "--log", "0", "--follow"]
+        with job_of(root, command=follow) as follower:
+            eventually(lambda: "picky  running" in follower.lines(), follower)
+            op.run("dead-letters", "replay", first["id"])
+            eventually(lambda: server.accepted("picky")[-1] == "bad+", job)
+            eventually(lambda: f'"id":"{first["id"]}"' in "".join(follower.lines()), follower)
         eventually(lambda: op.standing("picky")["dead_letters"] == 1, job)
         op.run("dead-letters", "replay")
         eventually(lambda: set(server.accepted("picky")) == everybody, job)
@@ -180,7 +189,7 @@ def test_a_job_that_is_killed_a_resync_and_syncs_that_come_later(
     users = {f"u{number}" for number in range(300)}
     root = write_project(tmp_path / "shop", definition(server, "hook"))
     op = Operator(root)
-    server.delay = 0.02
+    server.delay = 0.05
     with running(root) as killed:
         write(root, *(page(user, user, now()) for user in sorted(users)))
         eventually(lambda: len(server.at("hook")) > 100, killed)
@@ -198,7 +207,7 @@ def test_a_job_that_is_killed_a_resync_and_syncs_that_come_later(
 
         server.received.clear()
         op.run("sync", "resync", "hook")
-        eventually(lambda: {one.id for one in server.at("hook")} == set(bodies), second)
+        eventually(lambda: ids(server, "hook") == set(bodies), second)
         assert second.stop() == 0
 
     # Asked for while nobody delivers, it waits for the next job; new syncs begin as they say.
@@ -211,11 +220,9 @@ def test_a_job_that_is_killed_a_resync_and_syncs_that_come_later(
     assert op.standing("hook")["asked"] == ["resync"]
     assert op.standing("later")["state"] == "new"
     with running(root) as third:
-        for key in ("hook", "later"):
-            eventually(lambda key=key: {one.id for one in server.at(key)} == set(bodies), third)
+        eventually(lambda: all(ids(server, one) == set(bodies) for one in ("hook", "later")), third)
         write(root, page("new", "new", now()))
-        for key in ("hook", "later", "held"):
-            eventually(lambda key=key: "new+" in server.accepted(key), third)
+        eventually(lambda: all("new+" in server.accepted(one) for one in syncs["syncs"]), third)
         assert server.accepted("held") == ["new+"]
         assert third.stop() == 0
     assert [one["members"] for one in op.facts("deliveries")] == [None, "sent", "sent"]
