@@ -244,6 +244,8 @@ class World:
             return Outcome(self.poison[one.id], "never")
         if self.mood == "flaky" and self.draw.random() < 0.4:
             return Outcome(Verdict.RETRY, "not this one")
+        if self.mood == "flaky" and self.draw.random() < 0.1:  # it may be taken when sent again
+            return Outcome(Verdict.REJECTED, "not today")
         self.accept(one)
         return ACCEPTED
 

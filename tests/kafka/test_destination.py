@@ -169,11 +169,9 @@ def test_a_job_delivers_to_a_topic(tmp_path: Path, new_topic: NewTopic) -> None:
         assert one.stop() == 0
         printed = {line["id"]: line for line in one.transitions()}
     sent = [json.loads(message.value() or b"") for message in bus.messages()]
-    assert [(each["audience"], each["type"]) for each in sent] == [
-        ("quiet", "exited"),
-        ("keen", "entered"),
-        ("keen", "exited"),
-    ]
+    # Each sync has its own order.
+    assert [each["type"] for each in sent if each["audience"] == "keen"] == ["entered", "exited"]
+    assert [each["type"] for each in sent if each["audience"] == "quiet"] == ["exited"]
     assert all(each == printed[each["id"]] for each in sent)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.pruning import Pruning, forget_removed
+from dataflows.pruning import Pruning
 from membership.retention import Retention
 from membership.store import MembershipStore
 from tests.cli.jobs import eventually
@@ -59,10 +59,7 @@ def test_pruning_waits_for_what_is_not_delivered(
     store.cursors.open(["sync/slow", "sync/gone"])
     store.record([proposals(STORY)], NOW)
     store.cursors.advance({"sync/slow": 1})
-    forget_removed(store, "sync/", {"slow"}, said.append)
-    assert said == [
-        "sync 'gone' is not defined any more; its place in the journal is forgotten",
-    ]
+    assert store.ledger.forget_others({"slow"}) == ["gone"]
     with pruning(store, said, 0.01):
         eventually(lambda: journal(reader) == "ann-2#2 ann+3#3")
         store.cursors.advance({"sync/slow": 3})
