@@ -35,10 +35,13 @@ def ask(ledger: Ledger, wanted: Sequence[tuple[str, Ask, str]], form: str) -> No
         elif is_taken:
             click.echo(f"{one.sync}: {one.kind} is under way")
         else:
-            click.echo(
-                f"{one.sync}: {one.kind} is asked for; nobody has completed that in "
-                f"{PATIENCE:.0f} s, so it goes on, or begins with the next start of a job"
-            )
+            click.echo(f"{one.sync}: {one.kind} is asked for; {_not_taken(one)}")
+
+
+def _not_taken(one: Request) -> str:
+    if one.kind is Ask.REPLAY and not one.letter:
+        return f"not all of it was taken up in {PATIENCE:.0f} s: the rest is, as long as a job runs"
+    return f"no job has taken it up in {PATIENCE:.0f} s: the next one that delivers will"
 
 
 def _open(ledger: Ledger, asked: Sequence[Request]) -> list[Request]:

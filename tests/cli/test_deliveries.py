@@ -254,6 +254,13 @@ def test_a_sample_is_marked(tmp_path: Path, server: Hooks) -> None:
     (sample,) = server.at("some")
     assert (sample.record["user_id"], sample.record["type"]) == ("u2", "exited")
 
+    (previewed,) = op.facts("sync", "preview", "some", "--user", "u1")
+    assert previewed["request"].startswith(f"POST {server.url('some')}?***\n")
+    assert "webhook-signature: ***" in previewed["request"]
+    assert '"user_id":"u1"' in previewed["request"]
+    assert '"who":"u1"' in op.run("sync", "preview", "mapped", "--user", "u1").stdout
+    assert len(server.received) == 3, "nothing was sent by that"
+
     server.says["plain"] = lambda _: 401
     refused = op.run("sync", "test", "plain", code=3).stdout
     assert "POST" in refused
