@@ -114,6 +114,9 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
         eventually(lambda: len(job.lines()) == 6, job)
         eventually(lambda: set(server.accepted("flaky")) == everybody, job)
         assert in_order(server.accepted("flaky"))
+        assert ids(server, "flaky") == {one["id"] for one in job.transitions()}
+        sent = {(one.id, one.body) for one in server.at("flaky")}
+        assert len(sent) == 6, "what is sent again is the same"
         Webhook(SECRET).verify(server.at("flaky")[0].body, server.at("flaky")[0].headers)
 
         # Credentials that are refused: nothing is dropped, and it goes on where it was.
