@@ -28,7 +28,8 @@ from connectors.destinations.destination import Answer, Destination, Message
 from connectors.destinations.place import Place
 from connectors.destinations.webhook import Webhook
 from delivery.deliveries import Deliveries
-from delivery.feed import Work, whole_records
+from delivery.feed import Work
+from delivery.pins import PinnedProfiles
 from engine.records import TransitionRecord
 from engine.transitions import EVENT_CAUSE
 from membership.proposals import Proposals
@@ -36,6 +37,7 @@ from membership.reader import MembershipReader
 from membership.sqlite import SqliteDatabase
 from membership.store import MembershipStore
 from membership.tail import JournalTail
+from warehouse.profiles import ProfileVersions
 
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _START = 1_772_323_200_000_000
@@ -235,7 +237,9 @@ def _office(port: int, dead: int | None = None) -> Iterator[_Office]:
             return _Timed(webhook, answered if sync.key == "live" else {})
 
         syncs = [Sync(key, "keen", key) for key in ports]
-        works = [Work(sync, "users", "v", whole_records(sync)) for sync in syncs]
+        versions = ProfileVersions(Path(), "users", None)
+        profiles = PinnedProfiles("users", list(ports), versions, lambda _: None)
+        works = [Work(sync, "users", "v", profiles) for sync in syncs]
         deliveries = held.enter_context(closing(Deliveries(works, opened, lambda _: None)))
         deliveries.begin(store.ledger, reader, tail, lambda: None)
         yield _Office(store, tail, answered)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol, cast
 
 import click
 
@@ -16,17 +17,15 @@ from cli.failures import ENVIRONMENT, environment_failures, fail
 from cli.sync_samples import entries_of, messages_of, reader_of
 from cli.validate import load_or_exit
 from connectors.destinations.destination import Message
-from connectors.destinations.errors import DestinationError
+from connectors.destinations.http.presets import presets
 from dataflows.destinations import opener_of
 from dataflows.lines import visible
-from delivery.messages import Unsendable
+from delivery.entries import Unsendable
 from delivery.samples import first_member
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
 from project.folder import LoadedProject
 from warehouse.snapshot import current
-
-Describe = Callable[[Sequence[Message]], str]
 
 
 @click.command()
@@ -39,7 +38,8 @@ Describe = Callable[[Sequence[Message]], str]
 def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
     """Print what the sync NAME sends for one user, and send nothing.
 
-    Of a destination that speaks HTTP it is the whole request, but for secrets; of others the body.
+    For destinations that speak HTTP it is the request, without secrets; else the message.
+
     Transitions that were recorded of late are shown as they were; others are made up. The user's
     columns are those of the snapshot in force.
 
@@ -57,11 +57,9 @@ def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
             advice = f"name one with --user, or run: usher pull {parent}"
             fail(f"no user of {parent} is known yet; {advice}", ENVIRONMENT)
         entries = entries_of(loaded, sync, reader, chosen)
-        messages = messages_of(loaded, sync, entries)
-        describe = asyncio.run(_describer(loaded, sync))
-    for entry, message in zip(entries, messages, strict=True):
-        if entry.record.type in sync.on:
-            _show(sync, entry, message, describe, form)
+        for entry, message in zip(entries, messages_of(loaded, sync, entries), strict=True):
+            if entry.record.type in sync.on:
+                _show(loaded, sync, entry, message, form)
 
 
 def _somebody(loaded: LoadedProject, sync: Sync, reader: MembershipReader | None) -> str | None:
@@ -76,23 +74,11 @@ def _somebody(loaded: LoadedProject, sync: Sync, reader: MembershipReader | None
     return snapshot.snapshot.users.text(0)
 
 
-async def _describer(loaded: LoadedProject, sync: Sync) -> Describe | None:
-    """What makes whole requests of messages; `None` where the destination has no such thing."""
-    try:
-        destination = opener_of(loaded)(sync)
-    except DestinationError as error:
-        click.echo(f"usher: {error}; only the body is shown", err=True)
-        return None
-    await destination.close()
-    describe: Describe | None = getattr(destination, "describe", None)
-    return describe
-
-
 def _show(
+    loaded: LoadedProject,
     sync: Sync,
     entry: JournalEntry,
     message: Message | Unsendable | None,
-    describe: Describe | None,
     form: str,
 ) -> None:
     record = entry.record
@@ -104,7 +90,8 @@ def _show(
             facts["unsendable"] = reason
         case Message():
             facts |= {"id": message.id, "body": message.body}
-            facts |= {} if describe is None else {"request": describe([message])}
+            request = _request(loaded, sync, message)
+            facts |= {"request": request} if request is not None else {}
     if form == "json":
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
@@ -114,5 +101,26 @@ def _show(
             click.echo(f"  {kind}: {facts[kind]}")
     if "request" in facts:
         click.echo("\n".join(visible(line) for line in str(facts["request"]).splitlines()))
-    elif isinstance(message, Message):
-        click.echo(json.dumps(message.body, ensure_ascii=False, indent=2))
+    elif "body" in facts:
+        click.echo(json.dumps(facts["body"], ensure_ascii=False, indent=2))
+
+
+class _Describes(Protocol):
+    """A destination that can say what it would send."""
+
+    def describe(self, messages: Sequence[Message]) -> str: ...
+
+
+def _request(loaded: LoadedProject, sync: Sync, message: Message) -> str | None:
+    """What a destination that speaks HTTP would send; others are not opened for it."""
+    if loaded.project.destinations[sync.destination].type not in {"webhook", "http", *presets()}:
+        return None
+
+    async def described() -> str:
+        destination = opener_of(loaded)(sync)
+        try:
+            return cast(_Describes, destination).describe([message])
+        finally:
+            await destination.close()
+
+    return asyncio.run(described())

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
 from audience_dsl.definitions import Sync
-from audience_dsl.syncs import SYNC_COLLECTION
 from connectors.destinations.destination import Message
+from dataflows.destinations import profiles_of
 from dataflows.following import wall_clock
-from delivery.messages import Messages, Unsendable
+from delivery.entries import Unsendable
+from delivery.messages import Messages
 from delivery.samples import sample_entries
 from membership.errors import StoreMissing
 from membership.facts import JournalEntry
@@ -17,7 +18,7 @@ from membership.reader import MembershipReader
 from project.folder import LoadedProject
 from project.stores import open_reader
 from warehouse.errors import WarehouseError
-from warehouse.profiles import Profiles, ProfileVersions
+from warehouse.profiles import Profiles
 
 
 def reader_of(loaded: LoadedProject, held: ExitStack) -> MembershipReader | None:
@@ -46,16 +47,17 @@ def messages_of(
     Raises:
         WarehouseError: there is none, or it cannot be read.
     """
-    return Messages(sync, _Withheld()).of(entries, _profiles(loaded, sync))
+    profiles, messages = _profiles(loaded, sync), Messages(sync, _Withheld())
+    return [messages.of(entry, profiles) for entry in entries]
 
 
 def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
+    if not sync.properties:
+        return Profiles("", (), None)
     parent = loaded.project.audiences[sync.audience].parent_model
-    collections = loaded.project.plans[parent].collections if sync.properties else ()
-    needed = next((one for one in collections if one.key == SYNC_COLLECTION), None)
-    versions = ProfileVersions(loaded.root, parent, needed)
+    versions = profiles_of(loaded, parent)
     version = versions.current()
-    if needed is not None and not version:
+    if not version:
         raise WarehouseError(
             f"the sync looks at columns of {parent}, of which there is no snapshot yet; "
             f"run: usher pull {parent}"

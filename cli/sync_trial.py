@@ -29,7 +29,7 @@ from connectors.destinations.destination import (
 )
 from dataflows.destinations import opener_of
 from dataflows.lines import visible
-from delivery.messages import Unsendable
+from delivery.entries import Unsendable
 from engine.records import ENTERED, EXITED
 from project.folder import LoadedProject
 

@@ -20,6 +20,7 @@ from connectors.destinations.threads import Threads
 from delivery.courier import Courier
 from delivery.feed import Feed, Work
 from delivery.lane import PARKED, Lane
+from delivery.making import Making
 from membership.deliveries import Ask, Population, Request, SyncStatus
 from membership.errors import StoreError, StoreUnavailable
 from membership.ledger import Ledger
@@ -139,7 +140,7 @@ class Deliveries:
             )
             destination = self._destinations[sync.key]
             lane = Lane(sync.key, destination.capacity, remembered, sync.initial_rate)
-            feed = Feed(work, tail, reader)
+            feed = Feed(work, Making(sync, work.profiles, ledger), tail, reader)
             self._couriers[sync.key] = Courier(
                 lane, destination, feed, self._journal.run, clock, draw, self._tell
             )

@@ -10,8 +10,7 @@ destination.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -20,17 +19,10 @@ from audience_dsl.closures import compile_filter
 from audience_dsl.definitions import Sync
 from audience_dsl.templates import RenderError, compile_template
 from connectors.destinations.destination import Message, Record
+from delivery.entries import Unsendable
 from engine.records import ENTERED, TransitionRecord
 from membership.facts import JournalEntry
 from warehouse.profiles import Profiles
-
-
-@dataclass(frozen=True, slots=True)
-class Unsendable:
-    """A transition that no message could be made of, and why."""
-
-    record: Record
-    reason: str
 
 
 class Withheld(Protocol):
@@ -58,17 +50,12 @@ class Messages:
         self._only_if = None if sync.only_if is None else compile_filter(sync.only_if)
         self._nothing = dict.fromkeys(sync.event_properties)
 
-    def of(
-        self, entries: Sequence[JournalEntry], profiles: Profiles
-    ) -> list[Message | Unsendable | None]:
-        """One for each transition, in their order; `None` is nothing to send.
+    def of(self, entry: JournalEntry, profiles: Profiles) -> Message | Unsendable | None:
+        """`None` is nothing to send.
 
         Transitions of other audiences are not for the sync; those of its own come in the journal's
         order.  `profiles` are the users of its audience's parent model.
         """
-        return [self._message(entry, profiles) for entry in entries]
-
-    def _message(self, entry: JournalEntry, profiles: Profiles) -> Message | Unsendable | None:
         record = entry.record
         if record.audience != self._sync.audience:
             return None

@@ -17,6 +17,7 @@ from membership.deliveries import (
     SyncState,
     SyncStatus,
     Waiting,
+    Who,
 )
 from membership.schema import ATTEMPTS, DEAD_LETTERS, POPULATIONS, SYNC_STATES, WAITING
 
@@ -170,19 +171,17 @@ class DeliveryLog:
         )
         return [(position, snapshot) for position, snapshot in rows]
 
-    def withheld(self, sync: str, users: Sequence[str]) -> set[str]:
-        """Which of these users were kept back from a sync."""
-        found: set[str] = set()
+    def withheld(self, sync: str, users: Sequence[str]) -> set[Who]:
+        """Which entries of these users were kept back from a sync."""
+        found: set[Who] = set()
         for first in range(0, len(users), PAGE):
             some = users[first : first + PAGE]
             places = ", ".join("?" * len(some))
-            found.update(
-                user_id
-                for (user_id,) in self._database.query(
-                    f"SELECT user_id FROM withheld WHERE sync = ? AND user_id IN ({places})",
-                    (sync, *some),
-                )
+            rows = self._database.query(
+                f"SELECT user_id, sequence FROM withheld WHERE sync = ? AND user_id IN ({places})",
+                (sync, *some),
             )
+            found.update(Who(*row) for row in rows)
         return found
 
 

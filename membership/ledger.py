@@ -137,22 +137,28 @@ class Ledger(DeliveryLog):
                 (parent_model, parent_model, passed),
             )
 
-    def withhold(self, sync: str, users: Collection[str]) -> None:
-        """Remember that these users' entries were kept back."""
+    def passed(self, syncs: Collection[str]) -> int:
+        """Up to where nothing is made of the journal any more; 0 while members are being sent."""
+        unfinished = {key for key, one in self.populations().items() if not one.is_complete}
+        names = {cursor_name(key) for key in syncs}
+        rows = self._database.query("SELECT name, position FROM cursors")
+        found = [int(position) for name, position in rows if name in names]
+        return 0 if unfinished & {*syncs} else min(found, default=0)
+
+    def withhold(self, sync: str, who: Collection[Who]) -> None:
+        """Remember that these entries were kept back."""
         with self._database.transaction():
-            for user_id in sorted(users):
+            for user_id, sequence in sorted(who):
                 self._database.execute(
-                    "INSERT INTO withheld VALUES (?, ?) ON CONFLICT (sync, user_id) DO NOTHING",
-                    (sync, user_id),
+                    "INSERT INTO withheld VALUES (?, ?, ?) "
+                    "ON CONFLICT (sync, user_id, sequence) DO NOTHING",
+                    (sync, user_id, sequence),
                 )
 
-    def release(self, sync: str, users: Collection[str]) -> None:
+    def release(self, sync: str, who: Sequence[Who]) -> None:
         """Forget it."""
         with self._database.transaction():
-            for user_id in sorted(users):
-                self._database.execute(
-                    "DELETE FROM withheld WHERE sync = ? AND user_id = ?", (sync, user_id)
-                )
+            self._remove("withheld", sync, who)
 
     def _check(self) -> None:
         ((epoch,),) = self._database.query(

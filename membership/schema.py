@@ -18,7 +18,7 @@ What is remembered of deliveries, all of it by sync:
     attempts          the last requests, and what came of them
     sync_requests     what somebody asks of whoever delivers
     pinned_snapshots  from which position on transitions are delivered with which snapshot
-    withheld          users whose entry was kept back from a sync
+    withheld          entries that were kept back from a sync
 
 A user's heads lie together and a key group's users too, which makes the answer about a user and
 the stream of a group one range each; members are found by an index that holds no others.
@@ -182,6 +182,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE progress (name {text} PRIMARY KEY, value {text} NOT NULL)",
         "CREATE TABLE cursors (name {text} PRIMARY KEY, position BIGINT NOT NULL)",
     ),
+    ("ALTER TABLE journal ADD COLUMN event {text}",),
     (
         """CREATE TABLE sync_states (
             sync {text} PRIMARY KEY,
@@ -255,9 +256,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE withheld (
             sync {text} NOT NULL,
             user_id {text} NOT NULL,
-            PRIMARY KEY (sync, user_id)) {clustered}""",
+            sequence INTEGER NOT NULL,
+            PRIMARY KEY (sync, user_id, sequence)) {clustered}""",
     ),
-    ("ALTER TABLE journal ADD COLUMN event {text}",),
 )
 
 _VERSION = "store_version"

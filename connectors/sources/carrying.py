@@ -16,6 +16,8 @@ from audience_dsl.operators import read
 from connectors.sources.decoding import Records
 from connectors.sources.interests import Interest
 from connectors.sources.paths import Path
+from connectors.sources.tokens import MISSING
+from engine.plan import Int64s
 
 # Bytes of one value, as JSON.
 LONGEST = 4_000
@@ -32,14 +34,32 @@ class Carrier:
                 wanted[alias] = json.dumps(alias), interest.path_of(of), of
         self._wanted = list(wanted.values())
 
-    def of(self, records: Records, row: int) -> str | None:
-        """What a record brings along."""
-        written = []
+    def of(self, records: Records, rows: Int64s) -> list[str | None]:
+        """What each of some records brings along; equal values are read once."""
+        found: list[list[str]] = [[] for _ in rows]
         for alias, path, of in self._wanted:
-            text = _written(of, records.column(path).value(row))
-            if text is not None:
-                written.append(f"{alias}:{text}")
-        return f"{{{','.join(written)}}}" if written else None
+            column = records.column(path)
+            data = column.data.data
+            known: dict[tuple[int, bytes], str | None] = {}
+            places = zip(
+                found,
+                rows.tolist(),
+                column.kinds[rows].tolist(),
+                column.begins[rows].tolist(),
+                column.ends[rows].tolist(),
+                strict=True,
+            )
+            for own, row, kind, begin, end in places:
+                if kind == MISSING:
+                    continue
+                value = kind, bytes(data[begin:end])
+                if value not in known:
+                    text = _written(of, column.value(row))
+                    known[value] = None if text is None else f"{alias}:{text}"
+                written = known[value]
+                if written is not None:
+                    own.append(written)
+        return [f"{{{','.join(own)}}}" if own else None for own in found]
 
 
 def _written(of: Comparison, raw: object) -> str | None:

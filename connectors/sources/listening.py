@@ -87,14 +87,16 @@ class Listening:
 
     def cargo(self, records: Records, parent: str, rows: Int64s) -> list[str | None]:
         """What the events of some records bring along to deliveries of a parent model."""
+        cargo: list[str | None] = [None] * len(rows)
+        routes = self._router.of(records)[rows]
         carriers = self._router.carriers(parent)
-        return [
-            None if carrier is None else carrier.of(records, row)
-            for row, route in zip(
-                rows.tolist(), self._router.of(records)[rows].tolist(), strict=True
-            )
-            for carrier in (carriers[route],)
-        ]
+        for route, places in _grouped(routes):
+            carrier = carriers[route]
+            if carrier is not None:
+                found = carrier.of(records, rows[places])
+                for place, one in zip(places.tolist(), found, strict=True):
+                    cargo[place] = one
+        return cargo
 
 
 def _grouped(routes: Int32s) -> list[tuple[int, Int64s]]:

@@ -234,7 +234,8 @@ def test_a_job_that_is_killed_a_resync_and_syncs_that_come_later(
 
 
 def test_a_sample_is_marked(tmp_path: Path, server: Hooks) -> None:
-    mapping = {"mapping": {"who": "{{ user_id }}", "in": "{{ entered }}"}}
+    mail = "{{ user_id }}@example.com"
+    mapping = {"mapping": {"who": "{{ user_id }}", "mail": mail, "in": "{{ entered }}"}}
     only = {"only_if": {"ltv": {"at_least": 10}}, "on": ["exited"]}
     project = definition(server, "plain", "mapped", "some", mapped=mapping, some=only)
     op = Operator(write_project(tmp_path / "shop", project))
@@ -246,9 +247,10 @@ def test_a_sample_is_marked(tmp_path: Path, server: Hooks) -> None:
     assert (sample.record["test"], sample.record["user_id"]) == (True, "test-user")
     assert sample.record["type"] == "entered"
 
-    assert "accepted" in op.run("sync", "test", "mapped", "--type", "exited").stdout
+    (answer,) = op.facts("sync", "test", "mapped", "--type", "exited")
     (sample,) = server.at("mapped")
-    assert sample.record == {"who": "test-user", "in": False}
+    assert sample.record == {"who": "test-user", "mail": "test-user@example.com", "in": False}
+    assert '{"who":"test-user","mail":"***","in":false}' in answer["request"]
     assert sample.id.startswith("test-")
 
     assert "usher pull users" in op.run("sync", "test", "some", code=3).output

@@ -212,8 +212,6 @@ def test_what_is_to_come_is_refused_with_a_sentence(project: Path) -> None:
     assert "source 'web' is of type http, which this release does not follow yet" in refused(
         project, sources={"web": http}, syncs=None
     )
-    mapped = {**DEFINITION["syncs"]["all"], "mapping": {"id": "{{ user_id }}"}}
-    assert "sync 'all' has a mapping" in refused(project, syncs={"all": mapped})
     pipe = {"type": "file", "path": "-"}
     assert "reads standard input, as another source does already" in refused(
         project, sources={"web": pipe, "app": pipe}, syncs=None

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from cli.main import usher
 from tests.cli.projects import changed, write_project
 
-SYNCS = {
+SYNCS: dict[str, dict[str, object]] = {
     "mapped": {
         "audience": "quiet",
         "destination": "archive",
@@ -67,3 +67,16 @@ def test_an_unknown_sync(tmp_path: Path) -> None:
     result = invoke("-C", write_project(tmp_path), "sync", "preview", "al")
     assert result.exit_code == 2
     assert "unknown sync 'al'; the project has all" in result.output
+
+
+def test_the_request_of_a_destination_that_speaks_http(tmp_path: Path) -> None:
+    hook = {"type": "webhook", "url": "https://hooks.example.com/in"}
+    mapped = {**SYNCS["mapped"], "destination": "hook"}
+    root = write_project(tmp_path, changed(destinations={"hook": hook}, syncs={"mapped": mapped}))
+    assert invoke("-C", root, "pull").exit_code == 0
+
+    result = invoke("-C", root, "sync", "preview", "mapped", "--user", "u1")
+    assert result.exit_code == 0, result.output
+    assert "POST" in result.output
+    assert "hooks.example.com" in result.output
+    assert '{"who":"u1","value":20,"in":true}' in result.output

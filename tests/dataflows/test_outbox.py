@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dataflows.outbox import Outbox
+from dataflows.preparation import fresh_snapshots
 from membership.errors import PositionPruned
 from membership.retention import Retention
 from membership.store import MembershipStore
@@ -197,3 +198,29 @@ def test_a_cursor_whose_transitions_are_gone_is_told(
     with pytest.raises(PositionPruned, match="no longer has what follows position 0"):
         outbox.drain(PATIENCE)
     assert failed.is_set()
+
+
+def test_mappings_and_only_if_look_at_the_snapshot(
+    project: LoadedProject, store: MembershipStore, told: Told, begun: Begin
+) -> None:
+    mapped = {
+        **SYNCS["all"],
+        "only_if": {"ltv": {"at_least": 10}},
+        "mapping": {"who": "{{ user_id }}", "value": "{{ properties.ltv }}", "in": "{{ entered }}"},
+    }
+    whole = {"audience": "quiet", "destination": "archive"}  # which looks at nothing
+    asked = loaded(project.root, syncs={"all": mapped, "whole": whole})
+    fresh_snapshots(asked, NOW)
+    begun(asked).close()
+    store.record([proposals("u1+1 u2+1 u2-2")], NOW)
+    outbox = begun(asked)
+    store.record([proposals("u1-3@2 u2+3@3 u2-4@4")], NOW)
+    store.record([proposals("u2+5", audience="quiet")], NOW)
+    outbox.drain(PATIENCE)
+    path = told.root / "out" / "transitions.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [one["user_id"] for one in records if "user_id" in one] == ["u2"]
+    assert [one for one in records if "who" in one] == [
+        {"who": "u1", "value": 20, "in": True},
+        {"who": "u1", "value": 20, "in": False},
+    ]

@@ -21,7 +21,8 @@ from connectors.destinations.destination import (
     Verdict,
 )
 from delivery.deliveries import Deliveries
-from delivery.feed import Work, whole_records
+from delivery.feed import Work
+from delivery.pins import PinnedProfiles
 from membership.deliveries import Ask
 from membership.errors import OwnerChanged
 from membership.reader import MembershipReader
@@ -30,6 +31,7 @@ from membership.store import MembershipStore
 from membership.tail import JournalTail
 from tests.cli.jobs import PATIENCE, eventually
 from tests.membership.stories import NOW, proposals
+from warehouse.profiles import ProfileVersions
 
 
 class Watched:
@@ -79,11 +81,14 @@ class Office:
         )
         self.tail = JournalTail(self.reader)
         self.said: list[str] = []
+        self._root = path.parent
         self._held = held
 
     def begin(self, destinations: dict[str, Watched], **options: Any) -> Deliveries:
         syncs = [Sync(key, "keen", key, **options) for key in destinations]
-        works = [Work(sync, "users", "v1", whole_records(sync)) for sync in syncs]
+        versions = ProfileVersions(self._root, "users", None)
+        profiles = PinnedProfiles("users", list(destinations), versions, self.said.append)
+        works = [Work(sync, "users", "v1", profiles) for sync in syncs]
         deliveries = Deliveries(works, lambda sync: destinations[sync.key], self.said.append)
         self._held.callback(deliveries.close)
         deliveries.begin(self.store.ledger, self.reader, self.tail, lambda: None)

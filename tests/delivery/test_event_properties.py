@@ -56,9 +56,8 @@ EVENTS = [
 @pytest.mark.parametrize("restarted", [False, True])
 def test_from_the_record_to_the_message(tmp_path: Path, restarted: bool) -> None:
     text = json.dumps(PROJECT)
-    project = compile_project(
-        {"a.yml": text, "s.yml": SCHEMA}, {}, lambda *_: None, OPTIONS
-    ).project
+    files = {"a.yml": text, "s.yml": SCHEMA}
+    project = compile_project(files, {}, lambda *_: None, OPTIONS).project
     assert project is not None
     reader = EventReader(
         project.events, project.plans, format="segment", carried=carried_properties(project)
@@ -86,7 +85,8 @@ def test_from_the_record_to_the_message(tmp_path: Path, restarted: bool) -> None
         ("buyers", "exited", None),
     ]
     assert entries[0].record.cause == {"kind": "event", "message_id": "o1"}
-    messages = Messages(project.syncs["s"], _Nobody()).of(entries, Profiles("", (), None))
+    made = Messages(project.syncs["s"], _Nobody())
+    messages = [made.of(one, Profiles("", (), None)) for one in entries]
     assert [one.mapped for one in messages if isinstance(one, Message)] == [
         {"value": 12.5, "on": "Page "},
         {"value": None, "on": "Page "},

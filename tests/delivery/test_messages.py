@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from audience_dsl.definitions import Collection, ColumnType, Comparison, Negation, Sync
 from audience_dsl.syncs import RECORD_KEYS
 from connectors.destinations.destination import Message
-from delivery.messages import Messages, Unsendable
+from delivery.entries import Unsendable
+from delivery.messages import Messages
 from engine.records import TransitionRecord
 from membership.facts import JournalEntry
 from tests.delivery.profiles import users
@@ -77,8 +79,14 @@ def entry(
     return JournalEntry(sequence, record, None if event is None else json.dumps(event))
 
 
+def made(
+    messages: Messages, versions: ProfileVersions, entries: Sequence[JournalEntry]
+) -> list[Message | Unsendable | None]:
+    return [messages.of(one, profiles(versions)) for one in entries]
+
+
 def test_without_a_mapping_the_record_is_sent(versions: ProfileVersions) -> None:
-    (message,) = Messages(sync(), Kept()).of([entry("ada", 1)], profiles(versions))
+    message = Messages(sync(), Kept()).of(entry("ada", 1), profiles(versions))
 
     assert isinstance(message, Message)
     assert (message.id, message.user_id, message.entered) == ("id-ada-1", "ada", True)
@@ -103,7 +111,7 @@ def test_a_mapping_of_record_snapshot_and_event(versions: ProfileVersions) -> No
         mapping=mapping, properties=("email", "joined", "ltv"), event_properties=("path",)
     )
     entries = [entry("ada", 1, {"path": "/a"}), entry("ben", 2), entry("stranger", 1)]
-    found = Messages(wanted, Kept()).of(entries, profiles(versions))
+    found = made(Messages(wanted, Kept()), versions, entries)
 
     assert [one.mapped for one in found if isinstance(one, Message)] == [
         {
@@ -126,7 +134,7 @@ def test_a_mapping_of_record_snapshot_and_event(versions: ProfileVersions) -> No
 
 def test_what_cannot_be_mapped_is_no_crash(versions: ProfileVersions) -> None:
     wanted = sync(mapping={"a": {"b": "{{ properties.plan | epoch }}"}}, properties=("plan",))
-    (found,) = Messages(wanted, Kept()).of([entry("ada", 1)], profiles(versions))
+    found = Messages(wanted, Kept()).of(entry("ada", 1), profiles(versions))
 
     assert isinstance(found, Unsendable)
     assert found.record["user_id"] == "ada"
@@ -137,7 +145,7 @@ def test_what_cannot_be_mapped_is_no_crash(versions: ProfileVersions) -> None:
 
 def test_other_audiences_and_kinds_are_not_sent(versions: ProfileVersions) -> None:
     entries = [entry("ada", 1), entry("ada", 1, audience="other"), entry("ada", 2)]
-    found = Messages(sync(on=("exited",)), Kept()).of(entries, profiles(versions))
+    found = made(Messages(sync(on=("exited",)), Kept()), versions, entries)
 
     assert found[:2] == [None, None]
     assert isinstance(found[2], Message)
@@ -145,8 +153,7 @@ def test_other_audiences_and_kinds_are_not_sent(versions: ProfileVersions) -> No
 
 
 def sent(messages: Messages, versions: ProfileVersions, *entries: JournalEntry) -> list[str]:
-    found = messages.of(entries, profiles(versions))
-    return [one.id for one in found if isinstance(one, Message)]
+    return [one.id for one in made(messages, versions, entries) if isinstance(one, Message)]
 
 
 def test_who_is_withheld_at_the_entry_is_withheld_at_the_exit(versions: ProfileVersions) -> None:
@@ -182,16 +189,16 @@ def test_what_is_asked_again_is_answered_as_before(
         for turn, paying in enumerate(who)
         for sequence in (2 * turn + 1, 2 * turn + 2)
     ]
-    whole = Messages(sync(only_if=PAYING), Kept()).of(entries, profiles(versions))
+    whole = made(Messages(sync(only_if=PAYING), Kept()), versions, entries)
     cursor, crash = sorted((min(cursor, len(entries)), min(crash, len(entries))))
     kept = Kept()
     messages = Messages(sync(only_if=PAYING), kept)
-    messages.of(entries[:cursor], profiles(versions))
+    made(messages, versions, entries[:cursor])
     durable = set(kept.entries)
-    messages.of(entries[cursor:crash], profiles(versions))
+    made(messages, versions, entries[cursor:crash])
     kept.entries |= durable
 
-    assert messages.of(entries[cursor:], profiles(versions)) == whole[cursor:]
+    assert made(messages, versions, entries[cursor:]) == whole[cursor:]
 
 
 def test_a_pinned_version_is_kept_and_looked_at(tmp_path: Path) -> None:

@@ -199,11 +199,12 @@ def test_a_snapshot_is_pinned_from_a_position_on(place: Place, ledger: Ledger) -
     assert ledger.pins("users") == [(2, "third")]
 
 
-def test_users_are_withheld_until_they_are_released(ledger: Ledger) -> None:
+def test_entries_are_withheld_until_they_are_released(ledger: Ledger) -> None:
     users = [f"u{number}" for number in range(250)]
-    ledger.withhold("bus", users)
-    ledger.withhold("bus", users[:1])
-    assert ledger.withheld("bus", [*users, "nobody"]) == set(users)
+    entries = [Who(user, 1) for user in users]
+    ledger.withhold("bus", [*entries, Who("u0", 3)])
+    ledger.withhold("bus", entries[:1])
+    assert ledger.withheld("bus", [*users, "nobody"]) == {*entries, Who("u0", 3)}
     assert ledger.withheld("other", users) == set()
-    ledger.release("bus", users[1:])
-    assert ledger.withheld("bus", users) == {"u0"}
+    ledger.release("bus", entries)
+    assert ledger.withheld("bus", users) == {Who("u0", 3)}
