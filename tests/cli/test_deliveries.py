@@ -107,7 +107,9 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
     }
     everybody = {f"{user}{kind}" for user in ("ann", "bob", "bad") for kind in "+-"}
     syncs = ("flaky", "refusing", "gone", "picky")
-    root = write_project(tmp_path / "shop", definition(server, *syncs, within="2s"))
+    mapping = {"user_id": "{{ user_id }}", "type": "{{ type }}", "mail": "{{ user_id }}@mail.test"}
+    project = definition(server, *syncs, within="2s", picky={"mapping": mapping})
+    root = write_project(tmp_path / "shop", project)
     op = Operator(root)
     with running(root) as job:
         write(root, *(page(user, user, now()) for user in ("ann", "bob", "bad")), '{"broken\n')
@@ -148,7 +150,10 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
         assert (first["sync"], first["user_id"], first["status"]) == ("picky", "bad", 400)
         assert op.facts("dead-letters", "list", "--sync", "picky") == [first, second]
         (shown,) = op.facts("dead-letters", "show", first["id"])
-        assert shown["record"] == server.at("picky", 400)[0].record
+        rejected = server.at("picky", 400)[0]
+        assert shown["record"]["id"] == rejected.id
+        assert rejected.record["mail"] == "bad@mail.test"
+        assert '"mail":"***"' in shown["request"]
         assert "noted" in shown["response"]
         assert "webhook-signature: ***" in shown["request"]
         (shown,) = op.facts("dead-letters", "show", event["id"])
@@ -161,7 +166,7 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
             eventually(lambda: "picky  running" in follower.lines(), follower)
             op.run("dead-letters", "replay", first["id"])
             eventually(lambda: server.accepted("picky")[-1] == "bad+", job)
-            eventually(lambda: f'"id":"{first["id"]}"' in "".join(follower.lines()), follower)
+            eventually(lambda: f"webhook-id: {first['id']}" in "".join(follower.lines()), follower)
         eventually(lambda: op.standing("picky")["dead_letters"] == 1, job)
         op.run("dead-letters", "replay")
         eventually(lambda: set(server.accepted("picky")) == everybody, job)
@@ -184,6 +189,7 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
     assert op.facts("dead-letters") == [event]
     assert "no delivery" in op.run("dead-letters", "replay").stderr
     op.found_nothing_secret(job)
+    assert "mail.test" not in op.printed, "nor anything personal that a mapping made"
 
 
 def test_a_job_that_is_killed_a_resync_and_syncs_that_come_later(
