@@ -19,7 +19,7 @@ from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
 from dataflows.lines import visible
-from dataflows.ownership import usher_folder
+from dataflows.ownership import FOLDER, usher_folder
 from dataflows.preparation import tell
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
@@ -34,6 +34,9 @@ from project.folder import LoadedProject
 from project.stores import open_reader
 
 Reconciled = Callable[[int], None]
+
+# In the project's folder: what could not be understood, as JSON lines.
+DEAD_LETTERS = f"{FOLDER}/dead-letters.jsonl"
 
 
 def ignore(_what: object) -> None:
@@ -93,7 +96,8 @@ class Emission:
         self._loaded = loaded
         self._store = store
         self._reader = open_reader(loaded)
-        self._dead_letters = usher_folder(loaded.root) / "dead-letters.jsonl"
+        usher_folder(loaded.root)
+        self._dead_letters = loaded.root / DEAD_LETTERS
         self._claimed: set[KeyGroup] = set()
         self._wake = wake
         self._reconciled = reconciled

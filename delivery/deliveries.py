@@ -231,7 +231,13 @@ class Deliveries:
                 if room <= 0:
                     return False
                 letters = await self._store.run(
-                    partial(self._ledger.dead_letters, lane.key, limit=room, until=request.asked_at)
+                    partial(
+                        self._ledger.dead_letters,
+                        lane.key,
+                        limit=room,
+                        until=request.asked_at,
+                        id=request.letter,
+                    )
                 )
                 for letter in letters:
                     lane.revive(letter)

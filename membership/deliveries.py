@@ -149,9 +149,12 @@ class Ask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """`letter` is the id of the only transition that is to be replayed; empty: all of them."""
+
     number: int
     sync: str
     kind: Ask
+    letter: str
     asked_at: int
 
 

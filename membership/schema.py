@@ -246,6 +246,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             number BIGINT PRIMARY KEY,
             sync {text} NOT NULL,
             kind {text} NOT NULL,
+            letter {text} NOT NULL,
             asked_at BIGINT NOT NULL)""",
         """CREATE TABLE pinned_snapshots (
             parent_model {text} NOT NULL,
