@@ -225,7 +225,10 @@ class Deliveries:
                 lane.resume(now)
             case Ask.RESYNC:
                 (version,) = [one.version for one in self._works if one.sync.key == lane.key]
-                lane.populate(Population(lane.position, version, now))
+                # Whom the first population has not reached yet is still to be sent or withheld.
+                under_way = lane.population
+                again = under_way is None or under_way.again
+                lane.populate(Population(lane.position, version, now, again=again))
             case Ask.REPLAY:
                 room = PARKED - lane.parked
                 if room <= 0:

@@ -114,7 +114,8 @@ class Population:
     """The members that a sync begins with, by user id; `after` is how far it has come.
 
     They are the members whose last transition is at `position` or before.  `version` and
-    `emitted_at` are what their records say, the same after a restart.
+    `emitted_at` are what their records say, the same after a restart.  They come `again` where the
+    sync has had all of them before, to send or to withhold.
     """
 
     position: int
@@ -122,6 +123,7 @@ class Population:
     emitted_at: int
     after: str | None = None
     is_complete: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,10 @@ class DeliveryLog:
 
     def populations(self) -> dict[str, Population]:
         """The members that syncs began with, by key; also those that are all sent."""
+        rows = self._database.query(f"SELECT {POPULATIONS.listed} FROM populations ORDER BY sync")
         return {
-            key: Population(position, version, emitted_at, reached, bool(is_complete))
-            for key, position, version, emitted_at, reached, is_complete in self._database.query(
-                f"SELECT {POPULATIONS.listed} FROM populations ORDER BY sync"
-            )
+            key: Population(position, version, emitted_at, reached, bool(is_complete), bool(again))
+            for key, position, version, emitted_at, reached, is_complete, again in rows
         }
 
     def waiting(self, sync: str) -> list[Waiting]:

@@ -256,4 +256,5 @@ class Ledger(DeliveryLog):
 
 
 def _population(sync: str, one: Population) -> tuple[object, ...]:
-    return sync, one.position, one.version, one.emitted_at, one.after, int(one.is_complete)
+    flags = int(one.is_complete), int(one.again)
+    return sync, one.position, one.version, one.emitted_at, one.after, *flags
