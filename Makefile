@@ -14,7 +14,8 @@ WORKERS ?= 3
 LONG := tests/faults tests/kafka tests/cluster tests/warehouse/test_contract.py \
   tests/warehouse/test_clouds.py tests/cli/test_backfill.py tests/cli/test_pulls.py \
   tests/destinations/test_contract.py tests/destinations/test_mirrors.py \
-  tests/destinations/test_aws.py tests/destinations/test_kafka.py
+  tests/destinations/test_aws.py tests/destinations/test_kafka.py \
+  tests/cli/test_deliveries.py
 
 ##@ Start here
 

@@ -31,6 +31,8 @@ _VERBS = {
     "user": "user",
     "transitions": "transitions",
     "sync": "sync",
+    "deliveries": "deliveries",
+    "dead-letters": "dead_letters",
 }
 
 
@@ -44,7 +46,7 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         module = importlib.import_module(f"cli.{_VERBS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from cli.sync_asks import resume, resync
 from cli.sync_preview import preview
+from cli.sync_trial import trial
 
 
 @click.group()
@@ -14,7 +16,9 @@ def sync() -> None:
     \b
     Example:
       usher sync preview pricing_to_archive
+      usher sync test pricing_to_archive
     """
 
 
-sync.add_command(preview)
+for command in (preview, trial, resume, resync):
+    sync.add_command(command)

@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, cast
 
 import click
 
 from audience_dsl.definitions import Sync
-from cli.failures import ENVIRONMENT, MISTAKE, environment_failures, fail
+from cli.deliveries import sync_or_exit
+from cli.failures import ENVIRONMENT, environment_failures, fail
+from cli.sync_samples import entries_of, messages_of, reader_of
 from cli.validate import load_or_exit
 from connectors.destinations.destination import Message
 from connectors.destinations.http.presets import presets
-from dataflows.destinations import opener_of, profiles_of
-from dataflows.following import wall_clock
+from dataflows.destinations import opener_of
+from dataflows.lines import visible
 from delivery.entries import Unsendable
-from delivery.messages import Messages
-from delivery.samples import first_member, sample_entries
-from membership.errors import StoreMissing
+from delivery.samples import first_member
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
 from project.folder import LoadedProject
-from project.stores import open_reader
-from warehouse.profiles import Profiles
 from warehouse.snapshot import current
 
 
@@ -50,30 +48,18 @@ def preview(root: Path, name: str, user_id: str | None, form: str) -> None:
       usher sync preview pricing_to_archive --user u000008
     """
     loaded = load_or_exit(root)
-    sync = loaded.project.syncs.get(name)
-    if sync is None:
-        known = ", ".join(sorted(loaded.project.syncs)) or "no sync"
-        fail(f"unknown sync '{name}'; the project has {known}", MISTAKE)
+    sync = sync_or_exit(loaded, name)
     with environment_failures(), ExitStack() as held:
-        reader = _reader(loaded, held)
+        reader = reader_of(loaded, held)
         chosen = user_id or _somebody(loaded, sync, reader)
         if chosen is None:
             parent = loaded.project.audiences[sync.audience].parent_model
             advice = f"name one with --user, or run: usher pull {parent}"
             fail(f"no user of {parent} is known yet; {advice}", ENVIRONMENT)
-        entries = _entries(loaded, sync, reader, chosen)
-        messages, profiles = Messages(sync, _Withheld()), _profiles(loaded, sync)
-        for entry in entries:
-            message = messages.of(entry, profiles)
+        entries = entries_of(loaded, sync, reader, chosen)
+        for entry, message in zip(entries, messages_of(loaded, sync, entries), strict=True):
             if entry.record.type in sync.on:
                 _show(loaded, sync, entry, message, form)
-
-
-def _reader(loaded: LoadedProject, held: ExitStack) -> MembershipReader | None:
-    try:
-        return held.enter_context(closing(open_reader(loaded)))
-    except StoreMissing:
-        return None
 
 
 def _somebody(loaded: LoadedProject, sync: Sync, reader: MembershipReader | None) -> str | None:
@@ -86,22 +72,6 @@ def _somebody(loaded: LoadedProject, sync: Sync, reader: MembershipReader | None
     if snapshot is None or not snapshot.rows:
         return None
     return snapshot.snapshot.users.text(0)
-
-
-def _entries(
-    loaded: LoadedProject, sync: Sync, reader: MembershipReader | None, user_id: str
-) -> Sequence[JournalEntry]:
-    audience = loaded.project.audiences[sync.audience]
-    plan = loaded.project.plans[audience.parent_model].plan
-    (version,) = (one.version for one in plan.audiences if one.key == sync.audience)
-    return sample_entries(reader, audience, version, user_id, wall_clock())
-
-
-def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
-    if not sync.properties:
-        return Profiles("", (), None)
-    versions = profiles_of(loaded, loaded.project.audiences[sync.audience].parent_model)
-    return versions.at(versions.current())
 
 
 def _show(
@@ -130,7 +100,7 @@ def _show(
         if kind in facts:
             click.echo(f"  {kind}: {facts[kind]}")
     if "request" in facts:
-        click.echo(facts["request"])
+        click.echo("\n".join(visible(line) for line in str(facts["request"]).splitlines()))
     elif "body" in facts:
         click.echo(json.dumps(facts["body"], ensure_ascii=False, indent=2))
 
@@ -154,19 +124,3 @@ def _request(loaded: LoadedProject, sync: Sync, message: Message) -> str | None:
             await destination.close()
 
     return asyncio.run(described())
-
-
-class _Withheld:
-    """Who is withheld in this preview."""
-
-    def __init__(self) -> None:
-        self._entries: set[tuple[str, int]] = set()
-
-    def has(self, user_id: str, sequence: int) -> bool:
-        return (user_id, sequence) in self._entries
-
-    def add(self, user_id: str, sequence: int) -> None:
-        self._entries.add((user_id, sequence))
-
-    def remove(self, user_id: str, sequence: int) -> None:
-        self._entries.discard((user_id, sequence))

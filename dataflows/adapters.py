@@ -57,21 +57,11 @@ class _IteratorPartition(StatefulSourcePartition[_X, None]):
         return None
 
 
-def _nothing() -> None:
-    """Nothing is to be done."""
-
-
 class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
-    """Hands items' values to a function, some at a time.
+    """Hands items' values to a function, some at a time."""
 
-    `settle` is called before the state that knows of the items is stored.
-    """
-
-    def __init__(
-        self, take: Callable[[Sequence[_X]], None], settle: Callable[[], None] = _nothing
-    ) -> None:
+    def __init__(self, take: Callable[[Sequence[_X]], None]) -> None:
         self._take = take
-        self._settle = settle
 
     @override
     def list_parts(self) -> list[str]:
@@ -85,13 +75,12 @@ class CallbackSink(FixedPartitionedSink[_X, None], Generic[_X]):
     def build_part(
         self, step_id: str, for_part: str, resume_state: None
     ) -> StatefulSinkPartition[_X, None]:
-        return _CallbackPartition(self._take, self._settle)
+        return _CallbackPartition(self._take)
 
 
 class _CallbackPartition(StatefulSinkPartition[_X, None]):
-    def __init__(self, take: Callable[[Sequence[_X]], None], settle: Callable[[], None]) -> None:
+    def __init__(self, take: Callable[[Sequence[_X]], None]) -> None:
         self._take = take
-        self._settle = settle
 
     @override
     def write_batch(self, values: list[_X]) -> None:
@@ -99,7 +88,7 @@ class _CallbackPartition(StatefulSinkPartition[_X, None]):
 
     @override
     def snapshot(self) -> None:
-        self._settle()
+        """Nothing is kept."""
 
 
 class WorkerSink(DynamicSink[tuple[str, _X]], Generic[_X]):

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from audience_dsl.instants import format_instant
-from connectors.destinations.file import FileDestination
+from connectors.destinations.appending import append
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
 from dataflows.lines import visible
-from dataflows.ownership import usher_folder
+from dataflows.ownership import FOLDER, usher_folder
 from dataflows.preparation import tell
 from dataflows.steps import GroupTransitions
 from dataflows.summary import RecordCounts
@@ -35,12 +35,8 @@ from project.stores import open_reader
 
 Reconciled = Callable[[int], None]
 
-_DATE = len("2026-03-01")
-
-
-def today() -> str:
-    """The UTC date, like `2026-03-01`."""
-    return format_instant(wall_clock())[:_DATE]
+# In the project's folder: what could not be understood, as JSON lines.
+DEAD_LETTERS = f"{FOLDER}/dead-letters.jsonl"
 
 
 def ignore(_what: object) -> None:
@@ -100,7 +96,8 @@ class Emission:
         self._loaded = loaded
         self._store = store
         self._reader = open_reader(loaded)
-        self._dead_letters = FileDestination(str(usher_folder(loaded.root) / "dead-letters.jsonl"))
+        usher_folder(loaded.root)
+        self._dead_letters = loaded.root / DEAD_LETTERS
         self._claimed: set[KeyGroup] = set()
         self._wake = wake
         self._reconciled = reconciled
@@ -159,7 +156,7 @@ class Emission:
             }
             for letter in letters
         ]
-        self._dead_letters.write(msgspec.json.Encoder().encode_lines(records), today())
+        append(self._dead_letters, msgspec.json.Encoder().encode_lines(records))
 
     def count(self, batch: Batch) -> None:
         self.counts.read += batch.received
@@ -174,14 +171,6 @@ class Emission:
     def warming(self, conditions: Mapping[str, int]) -> None:
         self._warming.add(conditions)
 
-    def settle(self) -> None:
-        self._dead_letters.settle()
-
     def close(self) -> None:
-        """Let go of everything but the store.
-
-        Raises:
-            OSError: dead letters cannot be written.
-        """
-        self._dead_letters.close()
+        """Let go of everything but the store."""
         self._reader.close()

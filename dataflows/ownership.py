@@ -11,6 +11,8 @@ from typing import TextIO
 
 from dataflows.preparation import JobRefused
 
+FOLDER = ".usher"
+
 # Seconds that the processes of a job may take to notice that it has been killed.
 _ENDING = 10.0
 _PAUSE = 0.05
@@ -18,7 +20,7 @@ _PAUSE = 0.05
 
 def usher_folder(root: Path) -> Path:
     """Where a project's job keeps what it remembers; readable by its owner only."""
-    folder = root / ".usher"
+    folder = root / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

@@ -63,9 +63,6 @@ class Outputs(Protocol):
     def warming(self, conditions: Mapping[str, int]) -> None:
         """These conditions do not know all that they should, until those instants."""
 
-    def settle(self) -> None:
-        """Return when all that was taken and buried is safe."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

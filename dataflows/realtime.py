@@ -68,7 +68,7 @@ def realtime_flow(job: Job) -> Dataflow:
     polled = op.input("events", flow, _sources(job))
     readings = op.flat_map("read", polled, Readers(job).read)
     broken = op.flat_map("dead_letters", readings, dead_letters)
-    op.output("bury", broken, CallbackSink(job.outputs.bury, job.outputs.settle))
+    op.output("bury", broken, CallbackSink(job.outputs.bury))
     told = op.flat_map_batch("key_by_clock", readings, told_to_clock)
     steps = op.stateful_batch("tell_time", told, partial(Time, job))
     transitions = evaluate_audiences("audiences", op.key_rm("told", steps), job.audiences)

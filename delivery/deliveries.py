@@ -225,13 +225,22 @@ class Deliveries:
                 lane.resume(now)
             case Ask.RESYNC:
                 (version,) = [one.version for one in self._works if one.sync.key == lane.key]
-                lane.populate(Population(lane.position, version, now))
+                # Whom the first population has not reached yet is still to be sent or withheld.
+                under_way = lane.population
+                again = under_way is None or under_way.again
+                lane.populate(Population(lane.position, version, now, again=again))
             case Ask.REPLAY:
                 room = PARKED - lane.parked
                 if room <= 0:
                     return False
                 letters = await self._store.run(
-                    partial(self._ledger.dead_letters, lane.key, limit=room, until=request.asked_at)
+                    partial(
+                        self._ledger.dead_letters,
+                        lane.key,
+                        limit=room,
+                        until=request.asked_at,
+                        id=request.letter,
+                    )
                 )
                 for letter in letters:
                     lane.revive(letter)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from audience_dsl.definitions import Sync
 from delivery.entries import Entry
@@ -13,7 +14,13 @@ from membership.facts import JournalEntry
 from membership.reader import PAGE, MembershipReader
 from membership.tail import JournalTail
 
-Make = Callable[[Sequence[JournalEntry]], Sequence[Entry]]
+
+class Make(Protocol):
+    """Makes messages of what was read: of the journal, or of a population's members."""
+
+    def __call__(
+        self, entries: Sequence[JournalEntry], population: Population | None = None
+    ) -> Sequence[Entry]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +78,5 @@ class Feed:
         users = [entry.record.user_id for entry in found]
         moved = self._reader.moved_since(parent_model, audience, population.position, users)
         kept = [entry for entry in found if entry.record.user_id not in moved]
-        entries = [one._replace(is_initial=True) for one in self._make(kept)]
+        entries = [one._replace(is_initial=True) for one in self._make(kept, population)]
         return entries, users[-1] if len(found) == PAGE else None

@@ -10,6 +10,7 @@ from delivery.messages import Messages
 from delivery.pins import PinnedProfiles
 from delivery.withheld import WithheldEntries
 from engine.records import ENTERED
+from membership.deliveries import Population
 from membership.facts import JournalEntry
 from membership.ledger import Ledger
 from warehouse.profiles import Profiles
@@ -30,8 +31,12 @@ class Making:
         self._withheld = WithheldEntries(sync.key, ledger)
         self._messages = Messages(sync, self._withheld)
 
-    def __call__(self, entries: Sequence[JournalEntry]) -> list[Entry]:
+    def __call__(
+        self, entries: Sequence[JournalEntry], population: Population | None = None
+    ) -> list[Entry]:
         """In their order; what is not for the sync is left out.
+
+        Members of a population meet the snapshot that was in force when it began.
 
         Raises:
             StoreError: the store or the snapshot cannot be used.
@@ -41,11 +46,14 @@ class Making:
             return []
         if self._sync.properties:
             self._profiles.look(self._ledger)
-        self._withheld.look(one.record.user_id for one in own if one.record.type != ENTERED)
+        again = population is not None and population.again
+        asked = (one.record for one in own if again or one.record.type != ENTERED)
+        self._withheld.look(record.user_id for record in asked)
         made = []
         for one in own:
-            profiles = self._profiles.at(one.position) if self._sync.properties else _NOBODY
-            message = self._messages.of(one, profiles)
+            position = one.position if population is None else population.position
+            profiles = self._profiles.at(position) if self._sync.properties else _NOBODY
+            message = self._messages.of(one, profiles, again=again)
             if message is not None:
                 is_initial = one.record.cause["kind"] in _INITIAL
                 made.append(Entry(one.position, message, is_initial))

@@ -50,16 +50,19 @@ class Messages:
         self._only_if = None if sync.only_if is None else compile_filter(sync.only_if)
         self._nothing = dict.fromkeys(sync.event_properties)
 
-    def of(self, entry: JournalEntry, profiles: Profiles) -> Message | Unsendable | None:
+    def of(
+        self, entry: JournalEntry, profiles: Profiles, *, again: bool = False
+    ) -> Message | Unsendable | None:
         """`None` is nothing to send.
 
         Transitions of other audiences are not for the sync; those of its own come in the journal's
-        order.  `profiles` are the users of its audience's parent model.
+        order.  `profiles` are the users of its audience's parent model.  An entry comes `again`
+        where the sync has sent or withheld it before.
         """
         record = entry.record
         if record.audience != self._sync.audience:
             return None
-        if self._keeps(record, profiles) or record.type not in self._sync.on:
+        if self._keeps(record, profiles, again=again) or record.type not in self._sync.on:
             return None
         fields = msgspec.structs.asdict(record)
         mapped: Record | None = None
@@ -70,13 +73,17 @@ class Messages:
                 return Unsendable(fields, f"the mapping of sync '{self._sync.key}': {error}")
         return Message(record.id, record.user_id, record.type == ENTERED, fields, mapped)
 
-    def _keeps(self, record: TransitionRecord, profiles: Profiles) -> bool:
+    def _keeps(self, record: TransitionRecord, profiles: Profiles, *, again: bool) -> bool:
         """Whether the transition is withheld."""
         user_id, sequence = record.user_id, record.sequence
         if record.type == ENTERED:
             if self._only_if is None or self._only_if(profiles.of(user_id), profiles.taken_at):
+                if again and self._withheld.has(user_id, sequence):
+                    self._withheld.remove(user_id, sequence)
                 return False
-            self._withheld.add(user_id, sequence)
+            # Who was sent once stays sent, or the destination would never hear of the exit.
+            if not again:
+                self._withheld.add(user_id, sequence)
             return True
         if not self._withheld.has(user_id, sequence - 1):
             return False

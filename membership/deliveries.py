@@ -114,7 +114,8 @@ class Population:
     """The members that a sync begins with, by user id; `after` is how far it has come.
 
     They are the members whose last transition is at `position` or before.  `version` and
-    `emitted_at` are what their records say, the same after a restart.
+    `emitted_at` are what their records say, the same after a restart.  They come `again` where the
+    sync has had all of them before, to send or to withhold.
     """
 
     position: int
@@ -122,6 +123,7 @@ class Population:
     emitted_at: int
     after: str | None = None
     is_complete: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,12 @@ class Ask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """`letter` is the id of the only transition that is to be replayed; empty: all of them."""
+
     number: int
     sync: str
     kind: Ask
+    letter: str
     asked_at: int
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from membership.database import Database, Table
 from membership.deliveries import Ask, Changes, Population, Remembered, Request, SyncState, Who
-from membership.delivery_log import DeliveryLog
+from membership.delivery_log import DeliveryLog, cursor_name
 from membership.errors import OwnerChanged
 from membership.schema import ATTEMPTS, DEAD_LETTERS, POPULATIONS, SYNC_STATES, WAITING
 
@@ -22,16 +22,10 @@ KEPT_ATTEMPTS = 10_000
 # milliseconds for it while others wait for the store.
 _TOGETHER = 100
 
-_PREFIX = "sync/"
-
 # Its owner's place among those of key groups; no parent model has such a name.
 _OWNED = ("/deliveries", 0)
 
 _TABLES = ("sync_states", "populations", "waiting", "dead_letters", "attempts", "withheld")
-
-
-def cursor_name(sync: str) -> str:
-    return f"{_PREFIX}{sync}"
 
 
 class Ledger(DeliveryLog):
@@ -96,30 +90,20 @@ class Ledger(DeliveryLog):
             for number in done:
                 self._database.execute("DELETE FROM sync_requests WHERE number = ?", (number,))
 
-    def ask(self, sync: str, kind: Ask, now: int) -> None:
+    def ask(self, sync: str, kind: Ask, now: int, letter: str = "") -> Request:
         """Ask something of whoever delivers, or will: it looks for that every second."""
         with self._database.exclusive():
-            self._database.execute(
-                "INSERT INTO sync_requests SELECT coalesce(max(number), 0) + 1, ?, ?, "
-                "CAST(? AS BIGINT) FROM sync_requests",
-                (sync, str(kind), now),
+            ((number,),) = self._database.query(
+                "INSERT INTO sync_requests SELECT coalesce(max(number), 0) + 1, ?, ?, ?, "
+                "CAST(? AS BIGINT) FROM sync_requests RETURNING number",
+                (sync, str(kind), letter, now),
             )
-
-    def requests(self) -> list[Request]:
-        """What is asked and not done yet, in order."""
-        rows = self._database.query(
-            "SELECT number, sync, kind, asked_at FROM sync_requests ORDER BY number"
-        )
-        return [Request(number, sync, Ask(kind), at) for number, sync, kind, at in rows]
+        return Request(number, sync, kind, letter, now)
 
     def forget_others(self, syncs: Collection[str]) -> list[str]:
         """Forget the syncs that are not among these, and say which; their dead letters as well."""
         with self._database.transaction():
-            others = [
-                name.removeprefix(_PREFIX)
-                for (name,) in self._database.query("SELECT name FROM cursors ORDER BY name")
-                if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in syncs
-            ]
+            others = [key for key in self.cursors() if key not in syncs]
             for key in others:
                 self._database.execute("DELETE FROM cursors WHERE name = ?", (cursor_name(key),))
                 for table in (*_TABLES, "sync_requests"):
@@ -272,4 +256,5 @@ class Ledger(DeliveryLog):
 
 
 def _population(sync: str, one: Population) -> tuple[object, ...]:
-    return sync, one.position, one.version, one.emitted_at, one.after, int(one.is_complete)
+    flags = int(one.is_complete), int(one.again)
+    return sync, one.position, one.version, one.emitted_at, one.after, *flags

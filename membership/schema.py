@@ -140,6 +140,7 @@ POPULATIONS = Table(
         "emitted_at": "bigint",
         "reached": "text",
         "is_complete": "integer",
+        "again": "integer",
     },
     ("sync",),
 )
@@ -200,7 +201,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             version {text} NOT NULL,
             emitted_at BIGINT NOT NULL,
             reached {text},
-            is_complete INTEGER NOT NULL)""",
+            is_complete INTEGER NOT NULL,
+            again INTEGER NOT NULL)""",
         """CREATE TABLE waiting (
             sync {text} NOT NULL,
             user_id {text} NOT NULL,
@@ -246,6 +248,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             number BIGINT PRIMARY KEY,
             sync {text} NOT NULL,
             kind {text} NOT NULL,
+            letter {text} NOT NULL,
             asked_at BIGINT NOT NULL)""",
         """CREATE TABLE pinned_snapshots (
             parent_model {text} NOT NULL,

@@ -36,7 +36,10 @@ _SETTINGS = (
 
 
 class SqliteDatabase:
-    """A connection to the file; a writing one makes it if there is none and checks it if so.
+    """A connection to the file; a writing one makes it if there is none.
+
+    Args:
+        verify: Whether one that writes checks the whole file, which takes a while if it is large.
 
     Raises:
         StoreMissing: it is opened for reading and not there.
@@ -46,7 +49,7 @@ class SqliteDatabase:
 
     dialect = _DIALECT
 
-    def __init__(self, path: Path, *, writable: bool) -> None:
+    def __init__(self, path: Path, *, writable: bool, verify: bool = True) -> None:
         self._path = path
         self._lock = threading.RLock()
         if writable:
@@ -62,7 +65,7 @@ class SqliteDatabase:
                     self._write_ahead()
                 for setting in _SETTINGS if writable else ("PRAGMA query_only = ON",):
                     self._connection.execute(setting)
-                if writable:
+                if writable and verify:
                     self._verify()
             except BaseException:
                 self._connection.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
 
 from audience_dsl.definitions import Settings
 from membership.database import Database
 from membership.errors import StoreError, StoreMissing
+from membership.ledger import Ledger
 from membership.postgres import PostgresDatabase
 from membership.reader import MembershipReader
 from membership.retention import Retention
@@ -39,6 +42,19 @@ def open_reader(loaded: LoadedProject) -> MembershipReader:
     return MembershipReader(_database(loaded, writable=False))
 
 
+@contextmanager
+def open_ledger(loaded: LoadedProject) -> Iterator[Ledger]:
+    """For asking something of deliveries, beside a running job; nothing is made here.
+
+    Raises:
+        StoreMissing: nothing has been recorded yet.
+        StoreError: it cannot be read or written.
+    """
+    open_reader(loaded).close()
+    with closing(_database(loaded, writable=True, verify=False)) as database:
+        yield Ledger(database)
+
+
 def retention_of(loaded: LoadedProject) -> Retention:
     """How long the project wants its journal to remember."""
     options = _settings(loaded).options
@@ -62,11 +78,11 @@ def _settings(loaded: LoadedProject) -> Settings:
     return loaded.project.store or _DEFAULT
 
 
-def _database(loaded: LoadedProject, *, writable: bool) -> Database:
+def _database(loaded: LoadedProject, *, writable: bool, verify: bool = True) -> Database:
     settings = _settings(loaded)
     options = settings.options
     if settings.type == "postgres":
         schema = str(options.get("schema", _SCHEMA))
         return PostgresDatabase(str(options["url"]), schema, writable=writable)
     path = Path(str(options.get("path", _PATH)))
-    return SqliteDatabase(loaded.root / path, writable=writable)
+    return SqliteDatabase(loaded.root / path, writable=writable, verify=verify)

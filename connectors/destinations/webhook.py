@@ -116,9 +116,10 @@ class Webhook:
         return Answer([judge(reply, time.time())], Exchange(exchange, said, reply.status))
 
     def describe(self, messages: Sequence[Message]) -> str:
-        """The requests that would be sent, for people: in full, but for the signatures."""
+        """The requests that would be sent, for people: all but the signatures and the query."""
+        origin, target = self._channel.origin, self._shown_target
         return "\n\n".join(
-            request_text(self._channel.origin, self._request(one), json_text(one.body))
+            request_text(origin, self._request(one), json_text(one.body), target)
             for one in messages
         )
 

@@ -166,6 +166,23 @@ def test_who_is_withheld_at_the_entry_is_withheld_at_the_exit(versions: ProfileV
     assert not kept.entries
 
 
+def test_who_is_sent_again_is_asked_again_and_stays_sent(versions: ProfileVersions) -> None:
+    kept = Kept()
+    everybody, paying = Messages(sync(), kept), Messages(sync(only_if=PAYING), kept)
+    profiles = versions.at(versions.current())
+
+    assert sent(everybody, versions, entry("ben", 1)) == ["id-ben-1"]
+    assert paying.of(entry("ben", 1), profiles, again=True) is None
+    assert sent(paying, versions, entry("ben", 2)) == ["id-ben-2"]
+
+    assert sent(paying, versions, entry("ben", 3)) == []
+    assert paying.of(entry("ben", 3), profiles, again=True) is None
+    assert kept.entries == {("ben", 3)}
+    assert everybody.of(entry("ben", 3), profiles, again=True) is not None
+    assert not kept.entries
+    assert sent(paying, versions, entry("ben", 4)) == ["id-ben-4"]
+
+
 def test_an_exit_follows_its_entry_whatever_has_changed(versions: ProfileVersions) -> None:
     kept = Kept()
     everybody, paying = Messages(sync(), kept), Messages(sync(only_if=PAYING), kept)

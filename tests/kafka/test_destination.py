@@ -2,147 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
-
-import pytest
 
 from audience_dsl.definitions import Settings
-from connectors.destinations.errors import DestinationError
-from connectors.destinations.kafka import KafkaDestination
-from engine.records import TransitionRecord
+from connectors.destinations.destination import Verdict
+from connectors.destinations.kafka import Kafka
+from connectors.destinations.place import Place
 from membership.deliveries import DeadLetter
 from project.folder import load_project
 from project.stores import open_reader
 from tests.cli.jobs import eventually, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.cli.test_run import POPULATED, append, archived
+from tests.destinations.messages import message
 from tests.kafka.broker import Broker, Topic
 
 NewTopic = Callable[..., Topic]
 
 
-def record(user: str, sequence: int, **more: Any) -> TransitionRecord:
-    return TransitionRecord(
-        id=f"{user}-{sequence}",
-        type="entered" if sequence % 2 else "exited",
-        audience="keen",
-        audience_version="v",
-        parent_model="users",
-        user_id=user,
-        effective_at="2026-03-01T10:00:00.000000Z",
-        sequence=sequence,
-        cause={"kind": "event", "message_id": "m"} | more,
-        emitted_at="2026-03-01T10:00:00.100000Z",
-    )
-
-
-def opened(topic: Topic, said: list[str], /, **options: Any) -> KafkaDestination:
-    needed = {"topic": topic.name, "bootstrap_servers": topic.servers}
-    return KafkaDestination(Settings("bus", "kafka", needed | options), said.append)
-
-
-@contextmanager
-def sending(topic: Topic, said: list[str], /, **options: Any) -> Iterator[KafkaDestination]:
-    destination = opened(topic, said, **options)
-    yield destination
-    destination.close()
-
-
-def write_all(destination: KafkaDestination, records: Sequence[TransitionRecord]) -> None:
-    while records := records[destination.write(records) :]:
-        destination.settle()
-
-
-def settle(destination: KafkaDestination) -> None:
-    eventually(destination.settle)
-
-
-def refused(topic: Topic, /, **options: Any) -> str:
-    with pytest.raises(DestinationError) as failure:
-        opened(topic, [], **options)
-    return str(failure.value)
-
-
-def of_users(topic: Topic) -> dict[str, list[int]]:
-    """The sequences of each user, as its partition has them; a user has only one."""
-    found: dict[str, list[int]] = {}
-    places: dict[str, set[int | None]] = {}
-    for message in topic.messages():
-        user = (message.key() or b"").decode()
-        found.setdefault(user, []).append(json.loads(message.value() or b"")["sequence"])
-        places.setdefault(user, set()).add(message.partition())
-    assert all(len(partitions) == 1 for partitions in places.values())
-    return found
-
-
-def test_every_record_once_and_in_order_for_each_user(new_topic: NewTopic) -> None:
-    topic = new_topic(6)
-    users = [f"u{i}" for i in range(50)] + ["ß\n€"]
-    with sending(topic, []) as one:
-        for sequence in range(1, 101):
-            write_all(one, [record(user, sequence) for user in users])
-        settle(one)
-        assert of_users(topic) == {user: list(range(1, 101)) for user in users}
-    first = topic.messages()[0]
-    value = json.loads(first.value() or b"")
-    assert dict(first.headers() or []) == {"id": value["id"].encode()}
-    assert list(value)[:3] == ["id", "type", "audience"]
-
-
 def test_a_broker_that_is_killed_loses_repeats_and_reorders_nothing(
     new_topic: NewTopic, own_broker: Broker
 ) -> None:
+    """Each request is repeated as long as its answer says so; the client sends nothing twice."""
     topic = new_topic(3)
     users = [f"u{i}" for i in range(20)]
-    said: list[str] = []
-    with sending(topic, said) as one:
-        for sequence in range(1, 201):
-            write_all(one, [record(user, sequence) for user in users])
-            if sequence == 100:
-                own_broker.kill()
+
+    async def through() -> None:
+        options = {"topic": topic.name, "bootstrap_servers": topic.servers}
+        place = Place(Path(), lambda _: None)
+        one = Kafka(Settings("bus", "kafka", options), place, patience=1.0)
         restart = Thread(target=own_broker.start)
-        restart.start()
-        settle(one)
+        for sequence in range(1, 101):
+            waiting = [message(user, sequence) for user in users]
+            if sequence == 50:
+                own_broker.kill()
+            while waiting:
+                answer = await one.send(waiting)
+                left = zip(waiting, answer.outcomes, strict=True)
+                waiting = [
+                    each for each, outcome in left if outcome.verdict is not Verdict.ACCEPTED
+                ]
+                if waiting and restart.ident is None:
+                    restart.start()
         restart.join()
-    assert of_users(topic) == {user: list(range(1, 201)) for user in users}
+        await one.close()
 
-
-def test_a_full_queue_waits_and_drops_nothing(topic: Topic) -> None:
-    with sending(topic, [], **{"queue.buffering.max.messages": 10}) as one:
-        write_all(one, [record("u", sequence) for sequence in range(1, 501)])
-        settle(one)
-    assert of_users(topic) == {"u": list(range(1, 501))}
-
-
-def test_what_cannot_be_delivered_is_not_passed_over(new_topic: NewTopic) -> None:
-    topic = new_topic(**{"max.message.bytes": "2000"})
-    too_large = [record("u", 1), record("u", 2, note="x" * 5_000), record("u", 3)]
-    one = opened(topic, [], **{"compression.type": "none"})
-    one.write(too_large)
-    with pytest.raises(DestinationError) as failure:
-        settle(one)
-    for again in (partial(one.write, [record("u", 4)]), one.settle):
-        with pytest.raises(DestinationError):
-            again()
-    one.close()
-    said = str(failure.value)
-    assert said.startswith(
-        f"destination 'bus': a transition could not be delivered to topic '{topic.name}': "
-    )
-    assert "larger" in said or "too large" in said
-    assert said.endswith("it will be sent again when the job is started anew")
-
-
-def test_mistakes_are_told(topic: Topic) -> None:
-    assert "topic 'nowhere' does not exist" in refused(topic, topic="nowhere")
-    assert "'acks' cannot be set: it is always all here" in refused(topic, acks=1)
-    assert "No such configuration property" in refused(topic, ackks=1)
+    asyncio.run(through())
+    found: dict[str, list[int]] = {}
+    for each in topic.messages():
+        body = json.loads(each.value() or b"")
+        found.setdefault(body["user_id"], []).append(body["sequence"])
+    assert found == {user: list(range(1, 101)) for user in users}
 
 
 def test_a_job_delivers_to_a_topic(tmp_path: Path, new_topic: NewTopic) -> None:

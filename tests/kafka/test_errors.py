@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from connectors.destinations.errors import DestinationError
-from connectors.destinations.kafka import KafkaDestination
 from connectors.sources.kafka import source as source_module
 from connectors.sources.kafka.watch import TopicFacts
-from engine.records import TransitionRecord
 from tests.cli.jobs import eventually, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.cli.test_run import append
@@ -26,7 +22,6 @@ from tests.kafka.cluster import (
     Cluster,
     a_cluster,
 )
-from tests.kafka.test_destination import of_users, opened, record, sending, settle, write_all
 from tests.kafka.test_source import numbered, reading
 
 PASSING = {
@@ -34,19 +29,6 @@ PASSING = {
     "no leader": KafkaError.LEADER_NOT_AVAILABLE,
     "timed out": KafkaError.REQUEST_TIMED_OUT,
     "a disk failed": KafkaError.KAFKA_STORAGE_ERROR,
-}
-REPLICAS = {
-    "too few replicas": KafkaError.NOT_ENOUGH_REPLICAS,
-    "too few replicas after": KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-}
-REFUSING = {
-    "not allowed": KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    "not valid": KafkaError.INVALID_RECORD,
-    "too large": KafkaError.MSG_SIZE_TOO_LARGE,
-}
-FATAL = {
-    "out of order": KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
-    "fenced": KafkaError.INVALID_PRODUCER_EPOCH,
 }
 
 
@@ -72,57 +54,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 def cases(errors: dict[str, int]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("code", errors.values(), ids=errors.keys())
-
-
-def send_all(destination: KafkaDestination, records: list[TransitionRecord]) -> None:
-    write_all(destination, records)
-    settle(destination)
-
-
-@cases(PASSING | REPLICAS)
-def test_what_passes_delays_a_delivery_and_nothing_else(cluster: Cluster, code: int) -> None:
-    topic = cluster.topic()
-    with sending(topic, []) as one:
-        for sequence in range(1, 31):
-            if sequence % 10 == 0:
-                cluster.fail(PRODUCE, code, code)
-            write_all(one, [record(f"u{user}", sequence) for user in range(5)])
-            if sequence % 7 == 0:
-                settle(one)
-        settle(one)
-        assert of_users(topic) == {f"u{user}": list(range(1, 31)) for user in range(5)}
-
-
-@cases(REFUSING | FATAL)
-def test_what_is_refused_ends_the_deliveries_with_a_sentence(cluster: Cluster, code: int) -> None:
-    topic = cluster.topic()
-    one = opened(topic, [])
-    send_all(one, [record("u", 1)])
-    cluster.fail(PRODUCE, *[code] * 20)
-    with pytest.raises(DestinationError) as failure:
-        send_all(one, [record("u", sequence) for sequence in range(2, 30)])
-    said = str(failure.value)
-    assert said.startswith("destination 'bus': ")
-    assert "\n" not in said
-    for again in (partial(one.write, [record("u", 99)]), one.settle):
-        with pytest.raises(DestinationError):  # nothing that follows overtakes it
-            again()
-    assert of_users(topic) == {"u": [1]}
-
-
-def test_a_broker_that_goes_down_is_waited_for(cluster: Cluster) -> None:
-    topic = cluster.topic()
-    said: list[str] = []
-    with sending(topic, said) as one:
-        send_all(one, [record("u", 1)])
-        cluster.go_down()
-        write_all(one, [record("u", sequence) for sequence in range(2, 100)])
-        while not said:
-            one.write([])
-        assert "out of reach" in said[0]
-        cluster.come_up()
-        settle(one)
-        assert of_users(topic) == {"u": list(range(1, 100))}
 
 
 @cases(PASSING)

@@ -13,6 +13,7 @@ from membership.deliveries import (
     Changes,
     DeadLetter,
     Population,
+    Request,
     SyncState,
     SyncStatus,
     Waiting,
@@ -113,14 +114,17 @@ def test_who_reads_sees_all_of_it(place: Place, ledger: Ledger) -> None:
     )
     log = place.reader().deliveries
     assert log.states() == {"bus": SyncState(sent=4)}
-    assert log.waiting_counts() == {"bus": 1}
+    assert log.waiting_counts() == {"bus": (1, None)}
+    assert log.cursors() == {"bus": 0}
     assert log.dead_letter_counts() == {"bus": 5}
     assert log.dead_letters("bus", limit=3) == letters[:3]
     assert log.dead_letters("bus", after=("u2", 1)) == letters[3:]
     assert log.dead_letters("bus", until=NOW) == []
+    assert log.dead_letters("bus", id="u3-1") == letters[3:4]
     assert log.dead_letter("u3-1") == [("bus", letters[3])]
     assert log.attempts("bus", limit=2) == [(5, attempt(5)), (4, attempt(4))]
     assert [number for number, _ in log.attempts("bus", before=4)] == [3, 2, 1]
+    assert [number for number, _ in log.attempts_after("bus", 2, 2)] == [3, 4]
 
 
 def test_the_last_attempts_are_kept(ledger: Ledger) -> None:
@@ -145,9 +149,10 @@ def test_who_delivered_before_is_refused(place: Place, ledger: Ledger) -> None:
 
 def test_requests_are_kept_until_they_are_done(place: Place, ledger: Ledger) -> None:
     place.store().ledger.ask("bus", Ask.RESUME, NOW)
-    place.store().ledger.ask("bus", Ask.REPLAY, NOW + 1)
+    asked = place.store().ledger.ask("bus", Ask.REPLAY, NOW + 1, "u3-1")
     first, second = ledger.requests()
-    assert (first.kind, second.kind, second.asked_at) == (Ask.RESUME, Ask.REPLAY, NOW + 1)
+    assert second == asked == Request(2, "bus", Ask.REPLAY, "u3-1", NOW + 1)
+    assert (first.kind, first.letter) == (Ask.RESUME, "")
     ledger.write([], done=[first.number])
     assert ledger.requests() == [second]
 
