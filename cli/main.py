@@ -30,6 +30,7 @@ _VERBS = {
     "members": "members",
     "user": "user",
     "transitions": "transitions",
+    "keys": "keys",
 }
 
 

@@ -22,23 +22,37 @@ from cli.failures import (
     sentence_of,
 )
 from cli.follower import follow
-from cli.refreshing import refreshing
+from cli.refreshing import Refreshing
+from cli.server import serve, served
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
 from dataflows.backfill import Backfill, requested_backfill
 from dataflows.job import Start, run_job
-from dataflows.lines import print_lines
+from dataflows.lines import print_lines, visible
 from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
+from dataflows.progress import Progress
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import PATIENCE, SingleJob
-from dataflows.summary import RecordCounts
 from project.folder import LoadedProject
+from serving.service import Service
 
 # Seconds for which a change of definitions waits for a destination that does not get on.
 _INTERRUPTION = 1.0
+
+
+_PARTS = frozenset({"evaluate", "serve"})
+
+
+def _parts(_context: click.Context, _option: click.Parameter, listed: str | None) -> frozenset[str]:
+    parts = _PARTS if listed is None else frozenset(listed.split(","))
+    if unknown := sorted(parts - _PARTS):
+        raise click.BadParameter(
+            f"{visible(unknown[0])} is not a part of the job; it has evaluate and serve"
+        )
+    return parts
 
 
 @click.command()
@@ -73,6 +87,12 @@ _INTERRUPTION = 1.0
     is_flag=True,
     help="Forget the stored state and count anew from the sources; what was told stays told.",
 )
+@click.option(
+    "--only",
+    metavar="PART,…",
+    callback=_parts,
+    help="Of evaluate and serve, what this process does.  [default: both]",
+)
 @click.pass_obj
 def run(
     root: Path,
@@ -82,11 +102,14 @@ def run(
     cluster_network_is_private: bool,
     form: str,
     rebuild: bool,
+    only: frozenset[str],
 ) -> None:
     """Evaluate the project's audiences on its sources until SIGTERM.
 
     Prints every entry and exit as it happens and appends them to the file destinations of the
     project's syncs. A source whose path is - reads events from standard input.
+
+    Answers over HTTP as well (docs/http.md); with --only serve, it does nothing else.
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
@@ -98,6 +121,10 @@ def run(
       tail -F events.jsonl | usher -C shop run --format json
     """
     loaded = load_or_exit(root)
+    if "evaluate" not in only:
+        with environment_failures():
+            serve(loaded)
+        return
     of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -111,7 +138,11 @@ def run(
                 site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
             elif workers > 1:
                 site = OneMachine(workers)
-            options = _Options(form == "json", RecordCounts(), lock, site)
+            pulls, progress = Refreshing(loaded, on_schedule=True), Progress()
+            service: Service | None = None
+            if "serve" in only:
+                service = held.enter_context(served(loaded, pulls, progress))
+            options = _Options(form == "json", progress, lock, site, pulls, service)
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
 
@@ -153,9 +184,11 @@ class _Options:
     """What stays the same for one job after the other."""
 
     json: bool
-    counts: RecordCounts
+    progress: Progress
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
+    pulls: Refreshing
+    service: Service | None  # what is answered over HTTP
 
 
 class _InProcess:
@@ -181,7 +214,8 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     job = _prepared(loaded, options, start)
-    with refreshing(loaded) as pulls, controlled(loaded, pulls.wait_for) as control:
+    pulls = options.pulls
+    with pulls.working(), controlled(loaded, pulls.wait_for) as control:
         while True:
             control.attach(job.stop, job.request)
             job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
@@ -199,7 +233,9 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
             else:
                 loaded = changed
                 pulls.follow(loaded)
-    counts = options.counts
+                if options.service is not None:
+                    options.service.follow(loaded)
+    counts = options.progress.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
         f"{counts.invalid:,} invalid"
@@ -231,7 +267,7 @@ def _single(
         loaded,
         print_lines,
         json=options.json,
-        counts=options.counts,
+        progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
     )
@@ -256,7 +292,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             options.lock,
             print_lines,
             json=options.json,
-            counts=options.counts,
+            progress=options.progress,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

@@ -8,6 +8,7 @@
     owners       which claim on a key group is the valid one
     progress     what the writer wants to find again exactly as old as the journal is
     cursors      how far each reader of the journal that must miss nothing has come
+    api_keys     who may ask the HTTP server for what; of a key itself, only its digest
 
 A user's heads lie together and a key group's users too, which makes the answer about a user and
 the stream of a group one range each; members are found by an index that holds no others.
@@ -95,6 +96,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (parent_model, key_group))""",
         "CREATE TABLE progress (name {text} PRIMARY KEY, value {text} NOT NULL)",
         "CREATE TABLE cursors (name {text} PRIMARY KEY, position BIGINT NOT NULL)",
+    ),
+    (
+        """CREATE TABLE api_keys (
+            id {text} PRIMARY KEY,
+            digest {text} NOT NULL,
+            name {text} NOT NULL,
+            scopes {text} NOT NULL,
+            audiences {text},
+            created_at BIGINT NOT NULL,
+            expires_at BIGINT,
+            revoked_at BIGINT)""",
     ),
 )
 

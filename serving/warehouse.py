@@ -1,0 +1,122 @@
+"""`/v1/warehouse`: how fresh audiences are, which pulls there were, and a pull on demand."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from audience_dsl.definitions import ParentPlan
+from audience_dsl.instants import format_instant
+from dataflows.following import wall_clock
+from schedules.facts import freshness_facts, pull_facts, states_of
+from schedules.freshness import freshness_of
+from serving.answers import json_response
+from serving.asking import PullImpossible
+from serving.bodies import read_body
+from serving.problems import Problem
+from serving.scopes import Scope
+from serving.service import Service
+from warehouse.history import Status
+from warehouse.refresh import history_of
+
+_READ = (Scope.AUDIENCES_READ, Scope.WAREHOUSE_PULL)
+_LIMIT, _LIMIT_MOST = 100, 1_000
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """What is asked of a pull: `full` reads all rows, also where fewer would do."""
+
+    full: bool = False
+
+
+class Warehouse:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        path = "/v1/warehouse/{parent_model}"
+        self.routes = [
+            Route(path, self.freshness, methods=["GET"]),
+            Route(f"{path}/pulls", self.pulls, methods=["GET"]),
+            Route(f"{path}/pulls", self.pull, methods=["POST"]),
+        ]
+
+    def freshness(self, request: Request) -> Response:
+        self._service.keyring.admit(request, *_READ)
+        parent, plan = self._plan(request)
+        found = freshness_of(self._service.loaded.root, plan, wall_clock())
+        audiences = [
+            {"audience": audience, "state": state}
+            for audience, state in states_of(plan, found).items()
+        ]
+        facts = {
+            **freshness_facts(parent, found),
+            "is_refreshing": found.is_refreshing,
+            "is_stale": found.is_stale,
+            "audiences": audiences,
+        }
+        return json_response(facts)
+
+    def pulls(self, request: Request) -> Response:
+        self._service.keyring.admit(request, *_READ)
+        parent, plan = self._plan(request)
+        known = history_of(self._service.loaded.root, plan.parent_model).pulls()
+        newest = known[::-1][: _limit(request)]
+        return json_response({"parent_model": parent, "pulls": [pull_facts(one) for one in newest]})
+
+    async def pull(self, request: Request) -> Response:
+        await run_in_threadpool(self._service.keyring.admit, request, Scope.WAREHOUSE_PULL)
+        parent, plan = self._plan(request)
+        wanted = _wanted(await read_body(request))
+        facts = await run_in_threadpool(self._ask, parent, plan, wanted)
+        headers = {"Location": f"/v1/warehouse/{parent}/pulls"}
+        return json_response(facts, HTTPStatus.ACCEPTED, headers)
+
+    def _ask(self, parent: str, plan: ParentPlan, wanted: Wanted) -> dict[str, Any]:
+        asked_at = wall_clock()
+        try:
+            asked = self._service.pulls.ask(parent, full=wanted.full)
+        except PullImpossible as impossible:
+            raise Problem(HTTPStatus.CONFLICT, str(impossible)) from impossible
+        under_way = None
+        if not asked.is_new:
+            last = history_of(self._service.loaded.root, plan.parent_model).pulls()[-1:]
+            under_way = next((one for one in last if one.status is Status.RUNNING), None)
+        return {
+            "parent_model": parent,
+            "asked_at": format_instant(asked_at),
+            "joined": not asked.is_new,
+            "under_way": None if under_way is None else pull_facts(under_way),
+        }
+
+    def _plan(self, request: Request) -> tuple[str, ParentPlan]:
+        parent = str(request.path_params["parent_model"])
+        plan = self._service.plans.get(parent)
+        if plan is None:
+            raise Problem(
+                HTTPStatus.NOT_FOUND, "the project has no parent model of this name; see schema.yml"
+            )
+        return parent, plan
+
+
+def _limit(request: Request) -> int:
+    given = request.query_params.get("limit", str(_LIMIT))
+    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= _LIMIT_MOST):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"limit is a whole number from 1 to {_LIMIT_MOST:,}")
+    return int(given)
+
+
+def _wanted(body: bytes) -> Wanted:
+    if not body:
+        return Wanted()
+    try:
+        return msgspec.json.decode(body, type=Wanted)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            f'the body is a JSON object such as {{"full": true}}, or nothing: {error}',
+        ) from error
