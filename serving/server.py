@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from dataflows.preparation import tell
 from serving.addresses import Certificate, Doors
+from serving.connections import Connection
 
 # Seconds for which a connection may be silent, and for which one that is being answered may delay
 # the end.
@@ -61,7 +62,7 @@ def _server(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="none",  # it is given one
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -19,6 +19,7 @@ from schedules.freshness import freshness_of
 from serving.answers import json_response
 from serving.asking import PullImpossible
 from serving.bodies import read_body
+from serving.parameters import read_limit, read_parameters
 from serving.problems import Problem
 from serving.scopes import Scope
 from serving.service import Service
@@ -48,6 +49,7 @@ class Warehouse:
     def freshness(self, request: Request) -> Response:
         self._service.keyring.admit(request, *_READ)
         parent, plan = self._plan(request)
+        read_parameters(request)
         found = freshness_of(self._service.loaded.root, plan, wall_clock())
         audiences = [
             {"audience": audience, "state": state}
@@ -64,13 +66,15 @@ class Warehouse:
     def pulls(self, request: Request) -> Response:
         self._service.keyring.admit(request, *_READ)
         parent, plan = self._plan(request)
+        limit = read_limit(read_parameters(request, "limit"), _LIMIT, _LIMIT_MOST)
         known = history_of(self._service.loaded.root, plan.parent_model).pulls()
-        newest = known[::-1][: _limit(request)]
+        newest = known[::-1][:limit]
         return json_response({"parent_model": parent, "pulls": [pull_facts(one) for one in newest]})
 
     async def pull(self, request: Request) -> Response:
         await run_in_threadpool(self._service.keyring.admit, request, Scope.WAREHOUSE_PULL)
         parent, plan = self._plan(request)
+        read_parameters(request)
         wanted = _wanted(await read_body(request))
         facts = await run_in_threadpool(self._ask, parent, plan, wanted)
         headers = {"Location": f"/v1/warehouse/{parent}/pulls"}
@@ -101,13 +105,6 @@ class Warehouse:
                 HTTPStatus.NOT_FOUND, "the project has no parent model of this name; see schema.yml"
             )
         return parent, plan
-
-
-def _limit(request: Request) -> int:
-    given = request.query_params.get("limit", str(_LIMIT))
-    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= _LIMIT_MOST):
-        raise Problem(HTTPStatus.BAD_REQUEST, f"limit is a whole number from 1 to {_LIMIT_MOST:,}")
-    return int(given)
 
 
 def _wanted(body: bytes) -> Wanted:
