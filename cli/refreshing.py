@@ -1,7 +1,8 @@
 """The pulls that a process of ours starts: on schedule, for definitions that wait, and when asked.
 
-`schedules` decides when.  Each pull is a process of its own, one at a time a parent model.  Who
-asks for one while another is under way is given that one, unless it may read less than is asked.
+`schedules` decides when.  Each pull is a process of its own, one at a time a parent model.  One
+that is asked for begins after it was, so that it reads what its asker knows of, and waits for one
+that is under way.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from dataflows.preparation import lacking, tell
 from project.folder import LoadedProject
 from schedules.freshness import freshness_of
 from schedules.refreshes import pause
-from serving.asking import Asked, PullImpossible
 from warehouse.history import Pull, Trigger
 from warehouse.refresh import Request
 from warehouse.versions import Versions, default_store
@@ -61,32 +61,14 @@ class Refreshing:
             self._awaiting = loaded
             self._not_before.clear()
 
-    def ask(self, parent_model: str, *, full: bool) -> Asked:
+    def ask(self, parent_model: str, *, full: bool) -> bool:
         """See `serving.asking.Pulls`."""
         with self._lock:
             waiting = self._asked.get(parent_model)
-            if waiting is None and parent_model in self._pulls:
-                waiting = self._pulls[parent_model].request
-                if not full or reads_all(waiting):
-                    return Asked(is_new=False)
-                raise PullImpossible(
-                    f"a pull of {parent_model} is under way that need not read all rows; ask for "
-                    "this one when it has ended"
-                )
-            if waiting is None and self._is_pulled_elsewhere(parent_model):
-                if not full:
-                    return Asked(is_new=False)
-                raise PullImpossible(
-                    f"another process pulls {parent_model}; ask for this one when it has ended"
-                )
-            self._asked[parent_model] = Request(
-                Trigger.ON_DEMAND, full=full or (waiting is not None and waiting.full)
-            )
+            full = full or (waiting is not None and waiting.full)
+            self._asked[parent_model] = Request(Trigger.ON_DEMAND, full=full)
         self._woken.set()
-        return Asked(is_new=waiting is None)
-
-    def _is_pulled_elsewhere(self, parent_model: str) -> bool:
-        return Versions(default_store(self._loaded.root), parent_model).is_locked
+        return waiting is None
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -129,7 +111,9 @@ class Refreshing:
 
     def _start_asked(self, loaded: LoadedProject) -> None:
         with self._lock:
-            for parent in [one for one in self._asked if one not in self._pulls]:
+            for parent in list(self._asked):
+                if parent in self._pulls or _is_pulled_elsewhere(loaded, parent):
+                    continue
                 request = self._asked.pop(parent)
                 if parent in loaded.project.plans:  # as it was when it was asked for
                     self._begin(Order(loaded, parent, request))
@@ -234,6 +218,6 @@ class _Process:
         self._last_words.close()
 
 
-def reads_all(request: Request) -> bool:
-    """Whether it is certain that a pull reads all rows."""
-    return request.full or request.trigger is Trigger.SCHEDULED
+def _is_pulled_elsewhere(loaded: LoadedProject, parent_model: str) -> bool:
+    """Whether another process pulls it, by hand perhaps."""
+    return Versions(default_store(loaded.root), parent_model).is_locked

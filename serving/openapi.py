@@ -35,12 +35,11 @@ def document() -> Json:
                 "get": _secured("Its pulls, the newest first.", _ref("Pulls"), query=[_LIMIT]),
                 "post": {
                     **_secured(
-                        "Pull it now, or join a pull that is under way.",
+                        "Pull it as soon as no other pull is under way.",
                         _ref("Asked"),
                         status="202",
                         scopes="warehouse:pull",
                         more={
-                            "409": _problem("A pull that is under way may read less."),
                             "413": _problem("The body is too long."),
                         },
                     ),
@@ -167,8 +166,7 @@ def _schemas() -> Json:
         "Asked": _object(
             parent_model=text,
             asked_at=_INSTANT,
-            joined={**flag, "description": "Whether a pull that was asked for before will do."},
-            under_way=_or_null("Pull"),
+            joined={**flag, "description": "Whether one that was to begin is for both."},
         ),
     }
 

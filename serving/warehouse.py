@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -17,13 +16,11 @@ from dataflows.following import wall_clock
 from schedules.facts import freshness_facts, pull_facts, states_of
 from schedules.freshness import freshness_of
 from serving.answers import json_response
-from serving.asking import PullImpossible
 from serving.bodies import read_body
 from serving.parameters import read_limit, read_parameters
 from serving.problems import Problem
 from serving.scopes import Scope
 from serving.service import Service
-from warehouse.history import Status
 from warehouse.refresh import history_of
 
 _READ = (Scope.AUDIENCES_READ, Scope.WAREHOUSE_PULL)
@@ -73,29 +70,18 @@ class Warehouse:
 
     async def pull(self, request: Request) -> Response:
         await run_in_threadpool(self._service.keyring.admit, request, Scope.WAREHOUSE_PULL)
-        parent, plan = self._plan(request)
+        parent, _ = self._plan(request)
         read_parameters(request)
         wanted = _wanted(await read_body(request))
-        facts = await run_in_threadpool(self._ask, parent, plan, wanted)
-        headers = {"Location": f"/v1/warehouse/{parent}/pulls"}
-        return json_response(facts, HTTPStatus.ACCEPTED, headers)
-
-    def _ask(self, parent: str, plan: ParentPlan, wanted: Wanted) -> dict[str, Any]:
         asked_at = wall_clock()
-        try:
-            asked = self._service.pulls.ask(parent, full=wanted.full)
-        except PullImpossible as impossible:
-            raise Problem(HTTPStatus.CONFLICT, str(impossible)) from impossible
-        under_way = None
-        if not asked.is_new:
-            last = history_of(self._service.loaded.root, plan.parent_model).pulls()[-1:]
-            under_way = next((one for one in last if one.status is Status.RUNNING), None)
-        return {
+        is_new = self._service.pulls.ask(parent, full=wanted.full)
+        facts = {
             "parent_model": parent,
             "asked_at": format_instant(asked_at),
-            "joined": not asked.is_new,
-            "under_way": None if under_way is None else pull_facts(under_way),
+            "joined": not is_new,
         }
+        headers = {"Location": f"/v1/warehouse/{parent}/pulls"}
+        return json_response(facts, HTTPStatus.ACCEPTED, headers)
 
     def _plan(self, request: Request) -> tuple[str, ParentPlan]:
         parent = str(request.path_params["parent_model"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.jobs import PATIENCE, USHER, Job, eventually, finished, job, now, running
+from tests.cli.jobs import Job, eventually, finished, now, running
 from tests.cli.projects import changed, page, write_project
-from tests.serving.asking import ANYWHERE, ask, metrics
+from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
+from warehouse.versions import Versions, default_store
 
 USERS = "/v1/warehouse/users"
 
@@ -32,23 +32,6 @@ def addresses(one: Job) -> tuple[str, str]:
     return said[0], said[1]
 
 
-def usher(root: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [USHER, "-C", str(root), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == code, done
-    return done
-
-
-def new_key(root: Path, *scopes: str) -> str:
-    options = [word for scope in scopes for word in ("--scope", scope)]
-    return usher(root, "keys", "create", *options).stdout.strip()
-
-
 @contextmanager
 def serving_alone(root: Path) -> Iterator[tuple[Job, str, str]]:
     with running(root, "--only", "serve") as one:
@@ -62,7 +45,7 @@ def pulls(url: str, key: str) -> list[dict[str, Any]]:
 def test_a_pull_through_the_api_moves_members(project: Path) -> None:
     with running(project) as one:
         url, figures = addresses(one)
-        key = new_key(project, "warehouse:pull")
+        key = new_key(loaded_from(project), "warehouse:pull")
         eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
         lines = "".join(page("u2", number, now()) for number in range(2))
         (project / "live" / "1.jsonl").write_text(lines)
@@ -70,17 +53,9 @@ def test_a_pull_through_the_api_moves_members(project: Path) -> None:
         (project / "users.csv").write_text("user_id,ltv\nu1,20\nu2,50\nu3,1\n")
         asked = ask(f"{url}{USERS}/pulls", key, "POST", json={"full": True})
         assert asked.status_code == 202
-        pull = eventually(
-            lambda: next(
-                (
-                    found
-                    for found in pulls(url, key)
-                    if found["trigger"] == "on_demand" and found["status"] == "succeeded"
-                ),
-                None,
-            ),
-            one,
-        )
+        eventually(lambda: [each["status"] for each in pulls(url, key)] == ["succeeded"] * 2, one)
+        pull, _ = pulls(url, key)
+        assert pull["trigger"] == "on_demand"
         assert pull["pull_date"] >= asked.json()["asked_at"]
         assert (pull["rows"], pull["moved"], pull["extent"]) == (3, 2, "full")
         one.await_told(("u3", "entered", "quiet", "warehouse_pull"))
@@ -92,6 +67,12 @@ def test_a_pull_through_the_api_moves_members(project: Path) -> None:
             one,
         )
         assert 0 <= metrics(figures)["usher_clock_lag_seconds"] < 30
+        # One that is asked for while another is under way follows it.
+        versions = Versions(default_store(project), "users")
+        with versions.locked():
+            assert ask(f"{url}{USERS}/pulls", key, "POST").status_code == 202
+        eventually(lambda: len(pulls(url, key)) == 3, one)
+        eventually(lambda: pulls(url, key)[0]["status"] == "succeeded", one)
         # What is asked for and fails is in the history, and the job goes on.
         (project / "users.csv").unlink()
         assert ask(f"{url}{USERS}/pulls", key, "POST").status_code == 202
@@ -102,7 +83,7 @@ def test_a_pull_through_the_api_moves_members(project: Path) -> None:
 
 def test_beside_a_job_or_without_one(project: Path) -> None:
     with serving_alone(project) as (one, url, figures):
-        key = new_key(project, "admin")
+        key = new_key(loaded_from(project), "admin")
         eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
         found = ask(f"{url}{USERS}", key).json()
         assert {each["state"] for each in found["audiences"]} == {"pending"}
@@ -131,56 +112,12 @@ def test_an_address_that_is_taken_ends_it_at_once(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
         (project / "usher.yml").write_text(json.dumps(changed(serving={"listen": address})))
-        for only in ((), ("--only", "serve")):
-            code, said = finished(project, *only)
+        for only in ("evaluate,serve", "serve"):
+            code, said = finished(project, "--only", only)
             assert (code, said) == (
                 3,
-                f"usher: serving: listen: {address} cannot be listened at: another process has it; "
-                "name another address\n",
+                (
+                    f"usher: serving: listen: {address} cannot be listened at: another process "
+                    "has it; name another address\n"
+                ),
             )
-
-
-def test_parts_that_are_none(project: Path) -> None:
-    with job(project, "--only", "dance") as one:
-        assert one.process.wait(PATIENCE) == 2
-        assert "'dance' is not a part of the job" in one.errors()
-
-
-def test_keys_by_hand(project: Path) -> None:
-    assert usher(project, "keys", "list").stdout == ""
-    made = usher(
-        project, "keys", "create", "--scope", "audiences:read", "--scope", "admin",
-        "--audience", "keen", "--expires", "90d", "--name", "the shop",
-    )  # fmt: skip
-    assert re.fullmatch(r"usher_[0-9a-z]{8}_[0-9A-Za-z]{49}\n", made.stdout)
-    id = made.stdout[6:14]
-    assert f"usher: {id}  admin, audiences:read; of keen; the shop; made " in made.stderr
-    assert made.stderr.endswith("; the key is shown this once\n")
-    (listed,) = usher(project, "keys", "list", "--format", "json").stdout.splitlines()
-    facts = json.loads(listed)
-    assert (facts["id"], facts["scopes"], facts["audiences"], facts["name"]) == (
-        id,
-        ["admin", "audiences:read"],
-        ["keen"],
-        "the shop",
-    )
-    assert (facts["expires_at"] > facts["created_at"], facts["revoked_at"]) == (True, None)
-    assert made.stdout.strip() not in listed
-    usher(project, "keys", "revoke", id)
-    assert "; revoked 2" in usher(project, "keys", "list").stdout
-    unknown = usher(project, "keys", "revoke", "nobody", code=2)
-    assert unknown.stderr == "usher: there is no key nobody; see: usher keys list\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--scope", "everything"), "'everything' is not one of"),
-        ((), "Missing option '--scope'"),
-        (("--scope", "admin", "--audience", "none"), "unknown audience 'none'"),
-        (("--scope", "admin", "--expires", "2001-01-01"), "is not later than now"),
-        (("--scope", "admin", "--expires", "soon"), "is not later than now"),
-    ],
-)
-def test_keys_that_cannot_be(project: Path, arguments: tuple[str, ...], said: str) -> None:
-    assert said in usher(project, "keys", "create", *arguments, code=2).stderr
