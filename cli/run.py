@@ -23,7 +23,7 @@ from cli.failures import (
 )
 from cli.follower import follow
 from cli.refreshing import Refreshing
-from cli.server import serve, served
+from cli.server import Served, serve, served
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
@@ -37,7 +37,6 @@ from dataflows.progress import Progress
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import PATIENCE, SingleJob
 from project.folder import LoadedProject
-from serving.service import Service
 
 # Seconds for which a change of definitions waits for a destination that does not get on.
 _INTERRUPTION = 1.0
@@ -139,10 +138,10 @@ def run(
             elif workers > 1:
                 site = OneMachine(workers)
             pulls, progress = Refreshing(loaded, on_schedule=True), Progress()
-            service: Service | None = None
+            server: Served | None = None
             if "serve" in only:
-                service = held.enter_context(served(loaded, pulls, progress))
-            options = _Options(form == "json", progress, lock, site, pulls, service)
+                server = held.enter_context(served(loaded, pulls, progress))
+            options = _Options(form == "json", progress, lock, site, pulls, server)
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
 
@@ -188,7 +187,7 @@ class _Options:
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
-    service: Service | None  # what is answered over HTTP
+    server: Served | None
 
 
 class _InProcess:
@@ -214,6 +213,8 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     job = _prepared(loaded, options, start)
+    if options.server is not None:
+        options.server.announce()
     pulls = options.pulls
     with pulls.working(), controlled(loaded, pulls.wait_for) as control:
         while True:
@@ -233,8 +234,8 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
             else:
                 loaded = changed
                 pulls.follow(loaded)
-                if options.service is not None:
-                    options.service.follow(loaded)
+                if options.server is not None:
+                    options.server.service.follow(loaded)
     counts = options.progress.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "

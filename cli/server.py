@@ -5,23 +5,37 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 from cli.control import controlled
 from cli.refreshing import Refreshing
 from dataflows.preparation import tell
 from dataflows.progress import Progress
 from project.folder import LoadedProject
-from serving.addresses import open_doors
+from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
 from serving.asking import Pulls
 from serving.server import serving
 from serving.service import Service
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that runs."""
+
+    service: Service
+    doors: Doors
+
+    def announce(self) -> None:
+        """Say where it is."""
+        for sentence in self.doors.sentences:
+            tell(sentence)
+
+
 @contextmanager
 def served(
     loaded: LoadedProject, pulls: Pulls, progress: Progress | None = None
-) -> Iterator[Service]:
+) -> Iterator[Served]:
     """The server answers within.
 
     Args:
@@ -35,11 +49,7 @@ def served(
         closing(Service(loaded, pulls, progress)) as service,
         serving(doors, public_application(service), admin_application(service)),
     ):
-        if doors.public_url:
-            tell(f"serving at {doors.public_url}")
-        if doors.admin_url:
-            tell(f"metrics at {doors.admin_url}/metrics")
-        yield service
+        yield Served(service, doors)
 
 
 def serve(loaded: LoadedProject) -> None:
@@ -51,9 +61,10 @@ def serve(loaded: LoadedProject) -> None:
     pulls = Refreshing(loaded, on_schedule=False)
     with (
         pulls.working(),
-        served(loaded, pulls) as service,
+        served(loaded, pulls) as server,
         controlled(loaded, lambda _awaiting: None) as control,
     ):
+        server.announce()
         tell("running; stop with SIGTERM or Ctrl-C")
         while True:
             changed = threading.Event()
@@ -62,6 +73,6 @@ def serve(loaded: LoadedProject) -> None:
             found = control.take_next()
             if found is None:
                 break
-            service.follow(found)
+            server.service.follow(found)
             pulls.follow(found)
     tell("stopped")

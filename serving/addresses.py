@@ -13,7 +13,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataflows.preparation import JobRefused, tell
+from dataflows.preparation import JobRefused
 from project.folder import LoadedProject
 
 _USUAL = {"listen": "127.0.0.1:8080", "admin": "127.0.0.1:8081"}
@@ -45,10 +45,24 @@ class Doors:
     def admin_url(self) -> str:
         return "" if self.admin is None else f"http://{_shown(self.admin)}"
 
+    @property
+    def sentences(self) -> list[str]:
+        """What there is to say of them."""
+        return [
+            _sentence("listen", "HTTP server", self.public_url),
+            _sentence("admin", "metrics", self.admin_url and f"{self.admin_url}/metrics"),
+        ]
+
     def close(self) -> None:
         for door in (self.public, self.admin):
             if door is not None:
                 door.close()
+
+
+def _sentence(field: str, what: str, url: str) -> str:
+    if url:
+        return f"{what} at {url}"
+    return f"{_USUAL[field]} is taken, so this job has no {what} (serving: {field} names one)"
 
 
 def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
@@ -91,17 +105,11 @@ def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
     except OSError as error:
         is_taken = error.errno == errno.EADDRINUSE
         if is_taken and not is_needed:
-            tell(
-                f"{named} is taken, so this job has no {_WHAT[field]} (serving: {field} names one)"
-            )
             return None
         reason = "another process has it" if is_taken else error.strerror or str(error)
         raise JobRefused(
             f"serving: {field}: {named} cannot be listened at: {reason}; name another address"
         ) from error
-
-
-_WHAT = {"listen": "HTTP server", "admin": "metrics"}
 
 
 def _certificate(loaded: LoadedProject) -> Certificate | None:

@@ -38,16 +38,18 @@ def test_a_named_address_must_be_free(tmp_path: Path, taken: str) -> None:
 
 
 def test_without_a_name_the_job_does_without(
-    tmp_path: Path, taken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = loaded_from(write_project(tmp_path))
     monkeypatch.setattr(addresses, "_USUAL", {"listen": taken, "admin": "127.0.0.1:0"})
     doors = open_doors(loaded, must_listen=False)
     assert (doors.public, doors.public_url) == (None, "")
     assert doors.admin_url.startswith("http://127.0.0.1:")
+    assert doors.sentences == [
+        f"{taken} is taken, so this job has no HTTP server (serving: listen names one)",
+        f"metrics at {doors.admin_url}/metrics",
+    ]
     doors.close()
-    said = f"{taken} is taken, so this job has no HTTP server (serving: listen names one)"
-    assert said in capsys.readouterr().err
     with pytest.raises(JobRefused):
         open_doors(loaded, must_listen=True)
 
