@@ -42,10 +42,10 @@ class Server:
         self._thread.start()
 
     def end(self) -> None:
-        """Return when all that was asked is answered."""
+        """Return when all that was asked is answered, or after some seconds."""
         for server, _ in self._doors:
             server.should_exit = True
-        self._thread.join()
+        self._thread.join(2 * _PATIENCE)
 
     def _run(self) -> None:
         try:

@@ -41,6 +41,8 @@ def write_certificate(folder: Path) -> None:
     )
 
 
+# Who does not speak TLS is unknown to uvicorn; the loop closes that connection when it ends.
+@pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning")
 def test_with_a_certificate(tmp_path: Path) -> None:
     files = {"certificate": "certificate.pem", "private_key": "key.pem"}
     # All addresses of this machine: the certificate allows that.
