@@ -19,6 +19,7 @@ from audience_dsl.shapes import (
     Duration,
     Either,
     Field,
+    Flag,
     Integer,
     ListOf,
     MapOf,
@@ -182,15 +183,30 @@ STORE = Tagged(
     },
 )
 
+_ADDRESS = Text(
+    "host:port, such as 127.0.0.1:8080",
+    r"\S+:([0-9]{1,4}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5]))))",
+)
+
 SERVING = Record(
     "serving",
     "The HTTP server: collector and APIs.",
     (
+        Field("listen", _ADDRESS, "Where it listens.", default="`127.0.0.1:8080`"),
         Field(
-            "listen",
-            Text("host:port, such as 127.0.0.1:8080", r"\S+:[0-9]{1,5}"),
-            "Where it listens.",
-            default="`127.0.0.1:8080`",
+            "admin",
+            _ADDRESS,
+            "Where it gives metrics, to whoever can reach that.",
+            default="`127.0.0.1:8081`",
+        ),
+        Field("certificate", FILE, "The certificates for TLS, as PEM.", default="none: no TLS"),
+        Field("private_key", FILE, "The key of the certificate, as PEM."),
+        Field(
+            "behind_proxy",
+            Flag(),
+            "Whether a proxy in front speaks TLS, so that an address which other machines reach "
+            "needs no certificate.",
+            default="false",
         ),
     ),
 )

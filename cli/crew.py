@@ -20,7 +20,7 @@ from pathlib import Path
 from cli.worker import STOP
 from dataflows.cluster import Began, Counted, News, Part, Refused, SourceFailed
 from dataflows.preparation import JobRefused
-from dataflows.summary import RecordCounts
+from dataflows.progress import Progress
 
 # Seconds that the processes may take to load the product and to find each other, and to stop in
 # good order when they have been told to.
@@ -97,9 +97,9 @@ class Crew:
         return what or self._death()
 
     @property
-    def counts(self) -> Sequence[RecordCounts]:
-        """What each has read, as far as is known."""
-        return [member.counts for member in self._members]
+    def progress(self) -> Sequence[Progress]:
+        """How far each has come, as far as is known."""
+        return [member.progress for member in self._members]
 
     def close(self) -> None:
         """End those that still run, at once; the next ones go on from what they have stored."""
@@ -131,8 +131,9 @@ class Crew:
         match news:
             case Began():
                 member.has_begun = True
-            case Counted(counts):
-                member.counts = counts
+            case Counted(progress):
+                member.progress = progress
+                self._heard(news)
             case Refused(sentence):
                 self._refused.append(sentence)
             case SourceFailed(sentence):
@@ -152,7 +153,7 @@ class _Member:
     def __init__(self, part: Part, log: Path, lock: int) -> None:
         self.number = part.number
         self.has_begun = False
-        self.counts = RecordCounts()
+        self.progress = Progress()
         self.code = 0
         self._stopped = False
         self._killed = False  # by us

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
 from audience_dsl.instants import format_instant
 from cli.failures import environment_failures
-from cli.pull_records import pull_facts, summary
+from cli.pull_records import summary
 from cli.validate import load_or_exit
 from dataflows.following import wall_clock
 from dataflows.lines import visible
 from project.columns import Remembered
-from schedules.freshness import Freshness, freshness_of, state_of
+from schedules.facts import freshness_facts, states_of
+from schedules.freshness import Freshness, freshness_of
 
 
 @click.command()
@@ -39,32 +39,15 @@ def freshness(root: Path, form: str) -> None:
     with environment_failures():
         for parent, plan in loaded.project.plans.items():
             found = freshness_of(loaded.root, plan, now)
-            states = {one.key: state_of(one.key, plan, found) for one in plan.plan.audiences}
+            states = states_of(plan, found)
             if form == "json":
-                for audience, state in sorted(states.items()):
-                    facts = {"audience": audience, "state": state, **_facts(parent, found)}
+                for audience, state in states.items():
+                    facts = {"audience": audience, "state": state, **freshness_facts(parent, found)}
                     click.echo(msgspec.json.encode(facts))
                 continue
             click.echo(f"{visible(parent)}  {_text(found)}")
-            for audience, state in sorted(states.items()):
+            for audience, state in states.items():
                 click.echo(f"  {visible(audience)}  {state}")
-
-
-def _facts(parent_model: str, found: Freshness) -> dict[str, Any]:
-    snapshot = found.snapshot
-    return {
-        "parent_model": parent_model,
-        "snapshot": None
-        if snapshot is None
-        else {
-            "version": snapshot.version,
-            "taken_at": format_instant(snapshot.taken_at),
-            "read_at": format_instant(snapshot.manifest.read_at),
-            "rows": snapshot.rows,
-        },
-        "last_pull": None if found.last is None else pull_facts(found.last),
-        "next_pull": format_instant(found.next_pull),
-    }
 
 
 def _text(found: Freshness) -> str:

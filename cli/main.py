@@ -33,6 +33,7 @@ _VERBS = {
     "sync": "sync",
     "deliveries": "deliveries",
     "dead-letters": "dead_letters",
+    "keys": "keys",
 }
 
 

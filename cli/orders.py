@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from project.folder import LoadedProject
-from warehouse.history import Trigger
+from warehouse.refresh import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Order:
 
     loaded: LoadedProject
     parent_model: str
-    trigger: Trigger
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)

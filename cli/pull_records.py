@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import click
 import msgspec
 
 from audience_dsl.instants import SECOND, format_instant
 from dataflows.lines import visible
+from schedules.facts import pull_facts
 from warehouse.history import Extent, Pull, Status
 
 PullShape = Literal["text", "json"]
@@ -20,21 +21,6 @@ def print_pull(parent_model: str, pull: Pull, form: PullShape) -> None:
         click.echo(msgspec.json.encode({"parent_model": parent_model, **pull_facts(pull)}))
     else:
         click.echo(f"{format_instant(pull.pull_date)}  {visible(parent_model)}  {summary(pull)}")
-
-
-def pull_facts(pull: Pull) -> dict[str, Any]:
-    """As JSON has it: instants as texts, durations in seconds."""
-    return {
-        "pull_date": format_instant(pull.pull_date),
-        "status": pull.status,
-        "trigger": pull.trigger,
-        "extent": pull.extent,
-        "duration": None if pull.duration is None else pull.duration / SECOND,
-        "rows": pull.rows,
-        "moved": pull.moved,
-        "error": pull.error,
-        "version": pull.version,
-    }
 
 
 def summary(pull: Pull) -> str:

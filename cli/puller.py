@@ -15,7 +15,7 @@ from typing import Any
 from cli.failures import FAILURES, sentence_of
 from cli.orders import Failed, Order
 from dataflows.following import wall_clock
-from warehouse.refresh import Request, refresh
+from warehouse.refresh import refresh
 
 _NICENESS = 10
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
@@ -36,7 +36,7 @@ def main() -> None:
                 project.warehouse,
                 project.plans[order.parent_model],
                 wall_clock(),
-                Request(order.trigger),
+                order.request,
             )
         )
     except FAILURES as error:

@@ -1,6 +1,8 @@
-"""The pulls that a running job starts by itself: on schedule, and for definitions that wait.
+"""The pulls that a process of ours starts: on schedule, for definitions that wait, and when asked.
 
-`schedules` decides when.  Each pull is a process of its own, one at a time a parent model.
+`schedules` decides when.  Each pull is a process of its own, one at a time a parent model.  One
+that is asked for begins after it was, so that it reads what its asker knows of, and waits for one
+that is under way.
 """
 
 from __future__ import annotations
@@ -23,22 +25,30 @@ from project.folder import LoadedProject
 from schedules.freshness import freshness_of
 from schedules.refreshes import pause
 from warehouse.history import Pull, Trigger
+from warehouse.refresh import Request
+from warehouse.versions import Versions, default_store
 
 _INTERVAL_SECONDS = 1.0
 
 
 class Refreshing:
-    """Starts pulls for the running definitions, and for those that wait for one."""
+    """Starts pulls for the running definitions, and for those that wait for one.
 
-    def __init__(self, loaded: LoadedProject) -> None:
+    Without a schedule, only those that are asked for: another process sees to the others.
+    """
+
+    def __init__(self, loaded: LoadedProject, *, on_schedule: bool) -> None:
         self._loaded = loaded
+        self._on_schedule = on_schedule
+        self._asked: dict[str, Request] = {}  # and not started yet
         self._awaiting: LoadedProject | None = None
         self._pulls: dict[str, _Process] = {}
         self._failures: dict[str, int] = {}  # in a row, of each parent model
         self._not_before: dict[str, float] = {}  # by the clock that nobody sets
         self._stale: set[str] = set()
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._ended = False
+        self._woken = threading.Event()
 
     def follow(self, loaded: LoadedProject) -> None:
         """The running job has these definitions."""
@@ -51,10 +61,34 @@ class Refreshing:
             self._awaiting = loaded
             self._not_before.clear()
 
-    def work(self) -> None:
-        """Return when it is ended; the pulls that are under way end as well."""
+    def ask(self, parent_model: str, *, full: bool) -> bool:
+        """See `serving.asking.Pulls`."""
+        with self._lock:
+            waiting = self._asked.get(parent_model)
+            full = full or (waiting is not None and waiting.full)
+            self._asked[parent_model] = Request(Trigger.ON_DEMAND, full=full)
+        self._woken.set()
+        return waiting is None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Pulls happen within; those that are under way at its end are ended."""
+        thread = threading.Thread(target=self._work, name="usher-pulls", daemon=True)
+        thread.start()
         try:
-            while not self._ended.wait(_INTERVAL_SECONDS):
+            yield
+        finally:
+            self._ended = True
+            self._woken.set()
+            thread.join()
+
+    def _work(self) -> None:
+        try:
+            while True:
+                self._woken.wait(_INTERVAL_SECONDS)
+                self._woken.clear()
+                if self._ended:
+                    break
                 try:
                     self._look()
                 except Exception as error:  # noqa: BLE001  the job needs pulls as long as it runs
@@ -63,16 +97,28 @@ class Refreshing:
             for one in self._pulls.values():
                 one.kill()
 
-    def end(self) -> None:
-        self._ended.set()
-
     def _look(self) -> None:
-        for parent, process in list(self._pulls.items()):
-            if process.has_ended:
-                del self._pulls[parent]
-                self._take(parent, process)
         with self._lock:
+            ended = {key: one for key, one in self._pulls.items() if one.has_ended}
+            for parent in ended:
+                del self._pulls[parent]
             loaded, awaiting = self._loaded, self._awaiting
+        for parent, process in ended.items():
+            self._take(parent, process)
+        self._start_asked(loaded)
+        if self._on_schedule:
+            self._start_due(loaded, awaiting)
+
+    def _start_asked(self, loaded: LoadedProject) -> None:
+        with self._lock:
+            for parent in list(self._asked):
+                if parent in self._pulls or _is_pulled_elsewhere(loaded, parent):
+                    continue
+                request = self._asked.pop(parent)
+                if parent in loaded.project.plans:  # as it was when it was asked for
+                    self._begin(Order(loaded, parent, request))
+
+    def _start_due(self, loaded: LoadedProject, awaiting: LoadedProject | None) -> None:
         missing = [] if awaiting is None else lacking(awaiting)
         for parent in missing:
             assert awaiting is not None
@@ -89,12 +135,16 @@ class Refreshing:
                 self._start(loaded, parent, Trigger.SCHEDULED)
 
     def _start(self, loaded: LoadedProject, parent: str, trigger: Trigger) -> None:
-        if parent in self._pulls or time.monotonic() < self._not_before.get(parent, 0.0):
-            return
+        with self._lock:
+            if parent not in self._pulls and time.monotonic() >= self._not_before.get(parent, 0.0):
+                self._begin(Order(loaded, parent, Request(trigger)))
+
+    def _begin(self, order: Order) -> None:
+        parent = order.parent_model
         try:
-            self._pulls[parent] = _Process(Order(loaded, parent, trigger))
+            self._pulls[parent] = _Process(order)
         except OSError as error:
-            self._fail(parent, f"the pull of {parent} cannot be started: {error}")
+            self._fail(parent, f"the pull of {parent} cannot be started: {error}", order.request)
 
     def _take(self, parent: str, process: _Process) -> None:
         match process.outcome():
@@ -102,9 +152,12 @@ class Refreshing:
                 self._failures.pop(parent, None)
                 tell(f"{parent}: pulled {pull.rows:,} rows, {pull.moved:,} users moved")
             case Failed(sentence):
-                self._fail(parent, sentence)
+                self._fail(parent, sentence, process.request)
 
-    def _fail(self, parent: str, sentence: str) -> None:
+    def _fail(self, parent: str, sentence: str, request: Request | None = None) -> None:
+        if request is not None and request.trigger is Trigger.ON_DEMAND:
+            tell(f"{sentence}; what is in force stays")
+            return
         failures = self._failures[parent] = self._failures.get(parent, 0) + 1
         seconds = pause(failures) / SECOND
         self._not_before[parent] = time.monotonic() + seconds
@@ -127,6 +180,7 @@ class _Process:
 
     def __init__(self, order: Order) -> None:
         self._last_words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        self.request = order.request
         self._connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603
@@ -164,14 +218,6 @@ class _Process:
         self._last_words.close()
 
 
-@contextmanager
-def refreshing(loaded: LoadedProject) -> Iterator[Refreshing]:
-    """Pulls happen by themselves within."""
-    pulls = Refreshing(loaded)
-    thread = threading.Thread(target=pulls.work, name="usher-pulls", daemon=True)
-    thread.start()
-    try:
-        yield pulls
-    finally:
-        pulls.end()
-        thread.join()
+def _is_pulled_elsewhere(loaded: LoadedProject, parent_model: str) -> bool:
+    """Whether another process pulls it, by hand perhaps."""
+    return Versions(default_store(loaded.root), parent_model).is_locked

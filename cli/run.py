@@ -23,7 +23,8 @@ from cli.failures import (
     sentence_of,
 )
 from cli.follower import follow
-from cli.refreshing import refreshing
+from cli.refreshing import Refreshing
+from cli.server import Served, serve, served
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
@@ -33,24 +34,26 @@ from dataflows.lines import print_lines, visible
 from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
+from dataflows.progress import Progress
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import PATIENCE, SingleJob
-from dataflows.summary import RecordCounts
 from project.folder import LoadedProject
 
 # Seconds for which a change of definitions waits for a destination that does not get on.
 _INTERRUPTION = 1.0
 
 
-_PARTS = frozenset({"evaluate", "deliver"})
+_PARTS = frozenset({"evaluate", "deliver", "serve"})
 
 
 def _parts(_context: click.Context, _option: click.Parameter, listed: str | None) -> frozenset[str]:
     parts = _PARTS if listed is None else frozenset(listed.split(","))
     if unknown := sorted(parts - _PARTS):
         raise click.BadParameter(
-            f"{visible(unknown[0])} is not a part of the job; it has evaluate and deliver"
+            f"{visible(unknown[0])} is not a part of the job; it has evaluate, deliver and serve"
         )
+    if "evaluate" not in parts and len(parts) > 1:
+        raise click.BadParameter("without evaluate, deliver and serve are processes of their own")
     return parts
 
 
@@ -90,7 +93,7 @@ def _parts(_context: click.Context, _option: click.Parameter, listed: str | None
     "--only",
     metavar="PART,…",
     callback=_parts,
-    help="Of evaluate and deliver, what this process does.  [default: both]",
+    help="Of evaluate, deliver and serve, what this process does.  [default: all]",
 )
 @click.pass_obj
 def run(
@@ -109,7 +112,8 @@ def run(
     project's syncs. A source whose path is - reads events from standard input.
 
     Deliveries can be the work of a process of their own, also on another machine: one with --only
-    evaluate, one with --only deliver.
+    evaluate, one with --only deliver. The job answers over HTTP as well (docs/http.md), and a
+    process with --only serve does nothing else.
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
@@ -123,7 +127,7 @@ def run(
     loaded = load_or_exit(root)
     if "evaluate" not in only:
         with environment_failures():
-            deliver(loaded)
+            deliver(loaded) if "deliver" in only else serve(loaded)
         return
     of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.
@@ -138,7 +142,13 @@ def run(
                 site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
             elif workers > 1:
                 site = OneMachine(workers)
-            options = _Options(form == "json", "deliver" in only, RecordCounts(), lock, site)
+            pulls, progress = Refreshing(loaded, on_schedule=True), Progress()
+            server: Served | None = None
+            if "serve" in only:
+                server = held.enter_context(served(loaded, pulls, progress))
+            options = _Options(
+                form == "json", "deliver" in only, progress, lock, site, pulls, server
+            )
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
 
@@ -181,9 +191,11 @@ class _Options:
 
     json: bool
     delivers: bool
-    counts: RecordCounts
+    progress: Progress
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
+    pulls: Refreshing
+    server: Served | None
 
 
 class _InProcess:
@@ -209,7 +221,10 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     job = _prepared(loaded, options, start)
-    with refreshing(loaded) as pulls, controlled(loaded, pulls.wait_for) as control:
+    if options.server is not None:
+        options.server.announce()
+    pulls = options.pulls
+    with pulls.working(), controlled(loaded, pulls.wait_for) as control:
         while True:
             control.attach(job.stop, job.request)
             job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
@@ -227,7 +242,9 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
             else:
                 loaded = changed
                 pulls.follow(loaded)
-    counts = options.counts
+                if options.server is not None:
+                    options.server.service.follow(loaded)
+    counts = options.progress.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
         f"{counts.invalid:,} invalid"
@@ -260,7 +277,7 @@ def _single(
         print_lines,
         json=options.json,
         delivers=options.delivers,
-        counts=options.counts,
+        progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
     )
@@ -286,7 +303,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             print_lines,
             json=options.json,
             delivers=options.delivers,
-            counts=options.counts,
+            progress=options.progress,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

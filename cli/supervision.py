@@ -17,6 +17,7 @@ from cli.crew import Crew
 from cli.sites import Site
 from dataflows.cluster import (
     Compared,
+    Counted,
     News,
     Part,
     Warming,
@@ -28,8 +29,8 @@ from dataflows.emission import Reconciliation, WarmingNotes
 from dataflows.job import Start
 from dataflows.outbox import Outbox
 from dataflows.preparation import JobRefused, tell
+from dataflows.progress import Progress
 from dataflows.recovery import forget_state, open_recovery
-from dataflows.summary import RecordCounts
 from project.folder import LoadedProject
 from project.stores import open_store
 
@@ -67,12 +68,12 @@ class Supervised:
         json: bool,
         delivers: bool,
         reconciled: Callable[[int], None],
-        counts: RecordCounts,
+        progress: Progress,
     ) -> None:
         self._loaded = loaded
         self._site = site
         self._lock = lock
-        self._counts = counts
+        self._progress = progress
         self._tell_reconciled = reconciled
         self._warming = WarmingNotes()
         self.stop = threading.Event()
@@ -152,12 +153,16 @@ class Supervised:
         self._site.announce(self.preparation, recovery, meetings)
         reconciliation = Reconciliation(self._loaded, self._tell_reconciled)
 
+        before = self._progress.counts
+
         def heard(news: News) -> None:
             match news:
                 case Compared(differences):
                     reconciliation.add(differences)
                 case Warming(conditions):
                     self._warming.add(conditions)
+                case Counted():
+                    self._progress.see(before, crew.progress)
 
         def is_stopped() -> bool:
             if self.stop.is_set() or crew.source_failed:
@@ -167,11 +172,7 @@ class Supervised:
 
         logs = cluster_folder(self._loaded.root)
         with closing(Crew(parts, logs, self._lock, heard)) as crew:
-            try:
-                what = crew.run(is_stopped)
-            finally:
-                for counts in crew.counts:
-                    self._counts.add(counts)
+            what = crew.run(is_stopped)
         if crew.source_failed:
             self.failed = True
             tell(f"{crew.source_failed}; the job stops")

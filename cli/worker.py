@@ -13,21 +13,20 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from cli.failures import ENVIRONMENT, FAILURES, sentence_of
 from dataflows.cluster import Counted, News, Part, Refused, run_part
-from dataflows.summary import RecordCounts
+from dataflows.progress import Progress
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 # What the supervisor says: end in good order.
 STOP = "stop"
 
-# Seconds between two times at which it is told how much was read.
-_COUNTED_EVERY = 1.0
+# Seconds between two times at which it is told how far this process has come.
+_TOLD_EVERY = 1.0
 
 
 class Line:
@@ -37,11 +36,11 @@ class Line:
         self._connection = connection
         self._lock = threading.Lock()
         self.stop = threading.Event()
-        self.counts = RecordCounts()
+        self.progress = Progress()
 
     def receive(self) -> Part:
         part: Part = self._connection.recv()
-        for work in (self._listen, self._count):
+        for work in (self._listen, self._report):
             threading.Thread(target=work, daemon=True).start()
         return part
 
@@ -58,13 +57,13 @@ class Line:
                 """There is nothing else to be told."""
             self.stop.set()
 
-    def _count(self) -> None:
+    def _report(self) -> None:
         while True:
-            time.sleep(_COUNTED_EVERY)
-            self.tell_counts()
+            time.sleep(_TOLD_EVERY)
+            self.tell_progress()
 
-    def tell_counts(self) -> None:
-        self.tell(Counted(replace(self.counts)))
+    def tell_progress(self) -> None:
+        self.tell(Counted(self.progress))
 
 
 def main() -> None:
@@ -75,8 +74,8 @@ def main() -> None:
     sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
     line = Line(Connection(int(sys.argv[1])))
     try:
-        run_part(line.receive(), line.tell, line.counts, line.stop)
-        line.tell_counts()
+        run_part(line.receive(), line.tell, line.progress, line.stop)
+        line.tell_progress()
     except FAILURES as error:
         line.tell(Refused(sentence_of(error)))
         code = ENVIRONMENT

@@ -112,6 +112,11 @@ class LiveClock:
         return self._held
 
     @property
+    def now(self) -> int | None:
+        """The instant that the clock has come to, once it runs."""
+        return self.told if self._in_force else None
+
+    @property
     def can_switch(self) -> bool:
         """Whether little would be held: all sources have caught up, and no other switch comes."""
         return self._in_force and not self._coming and all(self._caught_up.values())

@@ -24,9 +24,9 @@ from dataflows.job import run_from
 from dataflows.meetings import Gate
 from dataflows.ownership import usher_folder
 from dataflows.preparation import fresh_snapshots, job_of, open_sources
+from dataflows.progress import Progress
 from dataflows.recovery import join_recovery
 from dataflows.shares import WHOLE, Share
-from dataflows.summary import RecordCounts
 from membership.store import MembershipStore
 from project.folder import LoadedProject
 from project.stores import open_store
@@ -83,9 +83,9 @@ class Warming:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the teller has read by now."""
+    """How far the teller has come by now."""
 
-    counts: RecordCounts
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def meeting_folder(root: Path, start: str) -> Path:
     return folder / start
 
 
-def run_part(part: Part, tell: Tell, counts: RecordCounts, stop: threading.Event) -> None:
-    """Do one process's part until `stop` is set in all of them; `counts` are kept up to date.
+def run_part(part: Part, tell: Tell, progress: Progress, stop: threading.Event) -> None:
+    """Do one process's part until `stop` is set in all of them; `progress` is kept up to date.
 
     Raises:
         JobRefused: the stored state is damaged.
@@ -148,7 +148,7 @@ def run_part(part: Part, tell: Tell, counts: RecordCounts, stop: threading.Event
     loaded, share = part.loaded, Share(part.number, len(part.addresses))
     with (
         closing(open_store(loaded)) as store,
-        closing(_PartEmission(loaded, store, tell, counts)) as out,
+        closing(_PartEmission(loaded, store, tell, progress)) as out,
     ):
         job = job_of(
             loaded,
@@ -167,13 +167,13 @@ class _PartEmission(Emission):
     """Records, and lets the supervisor say what there is to say."""
 
     def __init__(
-        self, loaded: LoadedProject, store: MembershipStore, tell: Tell, counts: RecordCounts
+        self, loaded: LoadedProject, store: MembershipStore, tell: Tell, progress: Progress
     ) -> None:
         super().__init__(
             loaded,
             store,
             reconciled=lambda differences: tell(Compared(differences)),
-            counts=counts,
+            progress=progress,
         )
         self._tell = tell
 

@@ -21,8 +21,8 @@ from dataflows.following import wall_clock
 from dataflows.lines import visible
 from dataflows.ownership import FOLDER, usher_folder
 from dataflows.preparation import tell
+from dataflows.progress import Progress
 from dataflows.steps import GroupTransitions
-from dataflows.summary import RecordCounts
 from engine.group import Member
 from engine.hashing import GROUPS
 from engine.plan import Plan
@@ -74,7 +74,7 @@ class WarmingNotes:
 
 
 class Emission:
-    """The outputs of a job, which go into a store; `counts` go on if given.
+    """The outputs of a job, which go into a store; `progress` goes on if given.
 
     `wake` is given whatever was recorded.  `reconciled` is told, of each key group that has been
     compared, how many transitions were needed to make journal and state agree.
@@ -91,7 +91,7 @@ class Emission:
         *,
         wake: Callable[[Recorded], None] = ignore,
         reconciled: Reconciled = ignore,
-        counts: RecordCounts | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._loaded = loaded
         self._store = store
@@ -101,7 +101,7 @@ class Emission:
         self._claimed: set[KeyGroup] = set()
         self._wake = wake
         self._reconciled = reconciled
-        self.counts = counts or RecordCounts()
+        self.progress = progress or Progress()
         self.failure: Exception | None = None
         self._warming = WarmingNotes()
 
@@ -159,9 +159,13 @@ class Emission:
         append(self._dead_letters, msgspec.json.Encoder().encode_lines(records))
 
     def count(self, batch: Batch) -> None:
-        self.counts.read += batch.received
-        self.counts.ignored += batch.ignored
-        self.counts.invalid += len(batch.dead_letters)
+        counts = self.progress.counts
+        counts.read += batch.received
+        counts.ignored += batch.ignored
+        counts.invalid += len(batch.dead_letters)
+
+    def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
+        self.progress.tell_time(clock, has_caught_up=has_caught_up)
 
     def failed(self, error: Exception) -> None:
         """Say that the job is about to stop, and why."""

@@ -58,6 +58,9 @@ class Outputs(Protocol):
 
     def count(self, batch: Batch) -> None: ...
 
+    def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
+        """The job has come so far, and perhaps read all that had arrived before its start."""
+
     def failed(self, error: Exception) -> None: ...
 
     def warming(self, conditions: Mapping[str, int]) -> None:

@@ -224,6 +224,7 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
             holding.from_bytes(stored or b"", self._plans),
         )
         self._past = job.past
+        self._outputs = job.outputs
         self._ends = None if job.recall is None else Ends(job.recall)
 
     @override
@@ -238,6 +239,8 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
                 )
         if self._clock.has_passed_start:
             self._past.open()
+        if self._clock.now is not None:
+            self._outputs.tell_time(self._clock.now, has_caught_up=self._clock.has_passed_start)
         # What is recalled is nobody's cause to enter or exit, so no snapshot comes in between.
         if self._clock.can_switch and self._ends is None:
             switch = self._switching.due(self._clock.next_instant)

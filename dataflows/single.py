@@ -11,7 +11,7 @@ from dataflows.emission import Emission, Reconciled, Reconciliation, ignore
 from dataflows.following import wall_clock
 from dataflows.outbox import Outbox
 from dataflows.preparation import Job, prepare_job
-from dataflows.summary import RecordCounts
+from dataflows.progress import Progress
 from project.folder import LoadedProject
 from project.stores import open_store
 
@@ -41,7 +41,7 @@ class SingleJob:
         json: bool = False,
         delivers: bool = True,
         reconciled: Reconciled = ignore,
-        counts: RecordCounts | None = None,
+        progress: Progress | None = None,
         backfill: Backfill | None = None,
     ) -> None:
         self.reconciliation = Reconciliation(loaded, reconciled)
@@ -58,7 +58,7 @@ class SingleJob:
                         self._store,
                         wake=self._outbox.wake,
                         reconciled=self.reconciliation.add,
-                        counts=counts,
+                        progress=progress,
                     )
                 )
             )

@@ -23,6 +23,7 @@ from membership.facts import (
     journal_entries,
     memberships,
 )
+from membership.keys import ApiKey, ApiKeys
 from membership.schema import JOURNAL, check_readable
 
 PAGE = 1_000
@@ -203,6 +204,10 @@ class MembershipReader:
     def progress(self) -> dict[str, str]:
         """What was last recorded as `progress`, by name, exactly as old as the journal is."""
         return dict(self._database.query("SELECT name, value FROM progress ORDER BY name"))
+
+    def keys(self) -> list[ApiKey]:
+        """Every key of the HTTP server, the oldest first."""
+        return ApiKeys(self._database).all()
 
     def close(self) -> None:
         self._database.close()

@@ -8,6 +8,7 @@
     owners       which claim on a key group is the valid one
     progress     what the writer wants to find again exactly as old as the journal is
     cursors      how far each reader of the journal that must miss nothing has come
+    api_keys     who may ask the HTTP server for what; of a key itself, only its digest
 
 What is remembered of deliveries, all of it by sync:
 
@@ -260,6 +261,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             user_id {text} NOT NULL,
             sequence INTEGER NOT NULL,
             PRIMARY KEY (sync, user_id, sequence)) {clustered}""",
+    ),
+    (
+        """CREATE TABLE api_keys (
+            id {text} PRIMARY KEY,
+            digest {text} NOT NULL,
+            name {text} NOT NULL,
+            scopes {text} NOT NULL,
+            audiences {text},
+            created_at BIGINT NOT NULL,
+            expires_at BIGINT,
+            revoked_at BIGINT)""",
     ),
 )
 

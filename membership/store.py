@@ -15,6 +15,7 @@ from membership.cursors import Cursors
 from membership.database import Database, handed_over
 from membership.errors import OwnerChanged
 from membership.facts import Recorded
+from membership.keys import ApiKeys
 from membership.ledger import Ledger
 from membership.proposals import Proposals
 from membership.retention import Retention, prune
@@ -39,6 +40,7 @@ class MembershipStore:
         self._epochs: dict[KeyGroup, int] = {}
         self.cursors = Cursors(database)
         self.ledger = Ledger(database)
+        self.keys = ApiKeys(database)
 
     def claim(self, groups: Iterable[KeyGroup]) -> None:
         """Become the one writer of these key groups; who was that before is refused from now on."""

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "engine", "audience_dsl", "connectors", "warehouse", "membership", "schedules", "project",
-    "dataflows", "cli",
+    "dataflows", "serving", "cli",
 )  # fmt: skip
 PURE = ("engine", "audience_dsl", "schedules")
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "localtime"}

@@ -1,0 +1,78 @@
+"""The HTTP server as a part of `usher run`, beside the job or alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from cli.control import controlled
+from cli.refreshing import Refreshing
+from dataflows.preparation import tell
+from dataflows.progress import Progress
+from project.folder import LoadedProject
+from serving.addresses import Doors, open_doors
+from serving.application import admin_application, public_application
+from serving.asking import Pulls
+from serving.server import serving
+from serving.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that runs."""
+
+    service: Service
+    doors: Doors
+
+    def announce(self) -> None:
+        """Say where it is."""
+        for sentence in self.doors.sentences:
+            tell(sentence)
+
+
+@contextmanager
+def served(
+    loaded: LoadedProject, pulls: Pulls, progress: Progress | None = None
+) -> Iterator[Served]:
+    """The server answers within.
+
+    Args:
+        progress: Of the job in this process; without one, it is the server's process alone.
+
+    Raises:
+        JobRefused: it cannot listen where it should.
+    """
+    doors = open_doors(loaded, must_listen=progress is None)
+    with (
+        closing(Service(loaded, pulls, progress)) as service,
+        serving(doors, public_application(service), admin_application(service)),
+    ):
+        yield Served(service, doors)
+
+
+def serve(loaded: LoadedProject) -> None:
+    """Answer until SIGTERM, from what a job keeps in the project's folder and store.
+
+    Raises:
+        JobRefused: it cannot listen where it should.
+    """
+    pulls = Refreshing(loaded, on_schedule=False)
+    with (
+        pulls.working(),
+        served(loaded, pulls) as server,
+        controlled(loaded, lambda _awaiting: None) as control,
+    ):
+        server.announce()
+        tell("running; stop with SIGTERM or Ctrl-C")
+        while True:
+            changed = threading.Event()
+            control.attach(changed)
+            changed.wait()
+            found = control.take_next()
+            if found is None:
+                break
+            server.service.follow(found)
+            pulls.follow(found)
+    tell("stopped")

@@ -1,0 +1,1 @@
+"""The HTTP server: what others ask a project for, and who may."""

@@ -1,0 +1,154 @@
+"""Where the server listens, as `serving` of the YAML says or as it is by itself.
+
+What is named in the YAML must be free.  By itself the server takes its usual address if that is
+free, and the job does without if not: several jobs on one machine need no server each.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataflows.preparation import JobRefused
+from project.folder import LoadedProject
+
+_USUAL = {"listen": "127.0.0.1:8080", "admin": "127.0.0.1:8081"}
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Paths of PEM files."""
+
+    certificate: str
+    private_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Sockets that listen already; `None` where the usual address is taken."""
+
+    public: socket.socket | None
+    admin: socket.socket | None
+    certificate: Certificate | None
+
+    @property
+    def public_url(self) -> str:
+        scheme = "http" if self.certificate is None else "https"
+        return "" if self.public is None else f"{scheme}://{_shown(self.public)}"
+
+    @property
+    def admin_url(self) -> str:
+        return "" if self.admin is None else f"http://{_shown(self.admin)}"
+
+    @property
+    def sentences(self) -> list[str]:
+        """What there is to say of them."""
+        return [
+            _sentence("listen", "HTTP server", self.public_url),
+            _sentence("admin", "metrics", self.admin_url and f"{self.admin_url}/metrics"),
+        ]
+
+    def close(self) -> None:
+        for door in (self.public, self.admin):
+            if door is not None:
+                door.close()
+
+
+def _sentence(field: str, what: str, url: str) -> str:
+    if url:
+        return f"{what} at {url}"
+    return f"{_USUAL[field]} is taken, so this job has no {what} (serving: {field} names one)"
+
+
+def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
+    """Listen where the project wants it.
+
+    Args:
+        must_listen: Whether the usual addresses must be free as well.
+
+    Raises:
+        JobRefused: an address is taken or impossible, or the certificate is of no use.
+    """
+    options = loaded.project.serving
+    certificate = _certificate(loaded)
+    is_named = "listen" in options
+    named = str(options.get("listen", _USUAL["listen"]))
+    if certificate is None and not options.get("behind_proxy") and not _is_loopback(named):
+        raise JobRefused(
+            f"serving: other machines reach {named}, and keys would travel in the clear; name a "
+            "certificate and its private_key, or say behind_proxy: true if a proxy speaks TLS"
+        )
+    public = _listen("listen", named, is_needed=is_named or must_listen)
+    try:
+        is_named = "admin" in options
+        named = str(options.get("admin", _USUAL["admin"]))
+        admin = _listen("admin", named, is_needed=is_named or must_listen)
+    except JobRefused:
+        if public is not None:
+            public.close()
+        raise
+    return Doors(public, admin, certificate)
+
+
+def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
+    host, port = _parts(named)
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        is_taken = error.errno == errno.EADDRINUSE
+        if is_taken and not is_needed:
+            return None
+        reason = "another process has it" if is_taken else error.strerror or str(error)
+        raise JobRefused(
+            f"serving: {field}: {named} cannot be listened at: {reason}; name another address"
+        ) from error
+
+
+def _certificate(loaded: LoadedProject) -> Certificate | None:
+    options = loaded.project.serving
+    paths = [
+        None if field not in options else str(loaded.root / Path(str(options[field])))
+        for field in ("certificate", "private_key")
+    ]
+    certificate, private_key = paths
+    if certificate is None:
+        if private_key is None:
+            return None
+        raise JobRefused("serving: a private_key belongs to a certificate; name both")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            certificate, private_key
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise JobRefused(
+            f"serving: the certificate {certificate} and its private_key cannot be used: {reason}; "
+            "both are PEM files, the key without a passphrase"
+        ) from error
+    return Certificate(certificate, private_key)
+
+
+def _parts(named: str) -> tuple[str, int]:
+    host, _, port = named.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _is_loopback(named: str) -> bool:
+    host, _ = _parts(named)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(door: socket.socket) -> str:
+    host, port = door.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

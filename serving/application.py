@@ -1,0 +1,62 @@
+"""What is answered at which path: one application for everybody, one for who watches over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from membership.errors import StoreError
+from serving.answers import json_response
+from serving.guard import Guard
+from serving.health import Health
+from serving.metrics import Metrics
+from serving.openapi import document
+from serving.problems import (
+    Problem,
+    Unavailable,
+    answer_fault,
+    answer_problem,
+    answer_unroutable,
+)
+from serving.service import Service
+from serving.warehouse import Warehouse
+
+
+def public_application(service: Service) -> ASGIApp:
+    routes = [
+        *Warehouse(service).routes,
+        *Health(service).routes,
+        Route("/openapi.json", _openapi, methods=["GET"]),
+    ]
+    return _application(routes)
+
+
+def admin_application(service: Service) -> ASGIApp:
+    """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
+    health = Health(service)
+    return _application([*health.routes, *Metrics(service, health).routes])
+
+
+async def _openapi(_request: Request) -> Response:
+    return json_response(document())
+
+
+def _application(routes: Sequence[BaseRoute]) -> ASGIApp:
+    unavailable = Unavailable()
+    handlers = {
+        HTTPException: answer_unroutable,
+        Problem: answer_problem,
+        StoreError: unavailable.answer,
+        OSError: unavailable.answer,
+        HTTPStatus.INTERNAL_SERVER_ERROR: answer_fault,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return Guard(app)

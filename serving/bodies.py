@@ -1,0 +1,37 @@
+"""Bodies of requests, no longer than they may be."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import ClientDisconnect, Request
+
+from serving.problems import Problem
+
+_BYTES_MOST = 64 << 10
+
+
+async def read_body(request: Request, most: int = _BYTES_MOST) -> bytes:
+    """All of it, unless it has more bytes than `most`: then the rest is not read at all.
+
+    Raises:
+        Problem: it is too long, or its sender has gone.
+    """
+    too_long = Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body has more than {most:,} bytes",
+        {"Connection": "close"},
+    )
+    announced = request.headers.get("content-length", "0")
+    if announced.isascii() and announced.isdecimal() and int(announced[:19]) > most:
+        raise too_long
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise too_long
+            parts.append(part)
+    except ClientDisconnect as gone:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the body has ended too early") from gone
+    return b"".join(parts)

@@ -1,0 +1,63 @@
+"""`/livez` and `/readyz`: whether to restart the process, and whether to ask it anything."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from audience_dsl.instants import SECOND
+from dataflows.following import wall_clock
+from membership.errors import StoreError
+from membership.reader import MembershipReader
+from serving.answers import json_response
+from serving.service import Service
+
+# A job whose clock is further behind (microseconds) tells what is no longer so.
+_LAG_MOST = 30 * SECOND
+
+
+class Health:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.routes = [
+            Route("/livez", self.livez, methods=["GET"]),
+            Route("/readyz", self.readyz, methods=["GET"]),
+        ]
+
+    async def livez(self, _request: Request) -> Response:
+        return json_response({"status": "alive"})
+
+    def readyz(self, _request: Request) -> Response:
+        reasons = self.reasons()
+        if not reasons:
+            return json_response({"status": "ready"})
+        facts = {"status": "not ready", "reasons": reasons}
+        return json_response(facts, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def reasons(self) -> list[str]:
+        """Why it is not ready; none if it is."""
+        return [*self._of_job(), *self._of_store()]
+
+    def _of_job(self) -> list[str]:
+        progress = self._service.progress
+        if progress is None:
+            return []
+        clock = progress.clock
+        if clock is None:
+            return ["the job has not begun to evaluate"]
+        if not progress.has_caught_up:
+            return ["the sources have not been read up to the start of the job"]
+        lag = wall_clock() - clock
+        if lag > _LAG_MOST:
+            return [f"the job is {lag // SECOND:,} s behind"]
+        return []
+
+    def _of_store(self) -> list[str]:
+        try:
+            self._service.read(MembershipReader.end)
+        except StoreError:
+            return ["the membership store cannot be read"]
+        return []

@@ -1,0 +1,173 @@
+"""`/metrics`: figures for Prometheus, read when they are asked for.
+
+They name audiences, parent models and states, and nobody: no figure is about one user.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from typing_extensions import override
+
+from audience_dsl.instants import SECOND
+from dataflows.following import wall_clock
+from membership.errors import StoreError
+from membership.reader import MembershipReader
+from schedules.facts import states_of
+from schedules.freshness import Freshness, State, freshness_of
+from serving.health import Health
+from serving.service import Service
+from warehouse.history import Status
+from warehouse.refresh import history_of
+
+# Counting members reads an index of all of them, so it has this share of the time at most.
+_COUNTING = 0.02
+
+
+class Metrics(Collector):
+    def __init__(self, service: Service, health: Health) -> None:
+        self._service = service
+        self._health = health
+        self._members = _Members(service)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        self.routes = [Route("/metrics", self.metrics, methods=["GET"])]
+
+    def metrics(self, _request: Request) -> Response:
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def describe(self) -> list[Metric]:
+        """What there is depends on the project; nothing else is in the registry."""
+        return []
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("usher_ready", "Whether the server is ready.", not self._health.reasons())
+        yield from self._of_job()
+        yield from self._of_store()
+        yield from self._of_warehouse()
+
+    def _of_job(self) -> Iterator[Metric]:
+        progress = self._service.progress
+        if progress is None:
+            return
+        counts = progress.counts
+        yield _counter("usher_events_read", "Records read from sources.", counts.read)
+        yield _counter("usher_events_ignored", "Records that nobody asks for.", counts.ignored)
+        yield _counter("usher_events_invalid", "Records that cannot be read.", counts.invalid)
+        if progress.clock is not None:
+            lag = (wall_clock() - progress.clock) / SECOND
+            yield _gauge("usher_clock_lag_seconds", "How far the job's clock is behind.", lag)
+
+    def _of_store(self) -> Iterator[Metric]:
+        try:
+            end = self._service.read(MembershipReader.end)
+            counted = self._members.counted()
+        except StoreError:
+            return  # /readyz says so
+        yield _counter("usher_transitions", "Transitions ever recorded in the journal.", end)
+        members = GaugeMetricFamily(
+            "usher_audience_members", "Members.", labels=["parent_model", "audience"]
+        )
+        for (parent, audience), count in counted.items():
+            members.add_metric([parent, audience], count)
+        yield members
+
+    def _of_warehouse(self) -> Iterator[Metric]:
+        labels = ["parent_model"]
+        states = GaugeMetricFamily(
+            "usher_audience_freshness",
+            "1 for the state that an audience is in.",
+            labels=[*labels, "audience", "state"],
+        )
+        pulls = GaugeMetricFamily(
+            "usher_pulls", "Pulls that are remembered.", labels=[*labels, "status", "trigger"]
+        )
+        figures = {
+            name: GaugeMetricFamily(f"usher_{name}", text, labels=labels)
+            for name, text in _FIGURES.items()
+        }
+        now = wall_clock()
+        for parent, plan in self._service.plans.items():
+            found = freshness_of(self._service.loaded.root, plan, now)
+            for audience, state in states_of(plan, found).items():
+                for one in State:
+                    states.add_metric([parent, audience, one], float(one is state))
+            history = history_of(self._service.loaded.root, plan.parent_model).pulls()
+            kinds = Counter((one.status, one.trigger) for one in history)
+            for (status, trigger), count in sorted(kinds.items()):
+                pulls.add_metric([parent, status, trigger], count)
+            for name, value in _figures(found, now).items():
+                figures[name].add_metric([parent], value)
+        yield from (states, pulls, *figures.values())
+
+
+_FIGURES = {
+    "snapshot_age_seconds": "Since the rows of the snapshot in force were read.",
+    "snapshot_rows": "Rows of the snapshot in force.",
+    "last_pull_succeeded": "Whether the last pull that has ended has succeeded.",
+    "last_pull_duration_seconds": "How long the last pull took that has ended.",
+    "last_pull_rows": "How many rows the last pull had.",
+    "next_pull_timestamp_seconds": "When the next pull is due.",
+}
+
+
+def _figures(found: Freshness, now: int) -> dict[str, float]:
+    """Those that are known."""
+    figures = {"next_pull_timestamp_seconds": found.next_pull / SECOND}
+    if found.snapshot is not None:
+        figures["snapshot_age_seconds"] = (now - found.snapshot.manifest.read_at) / SECOND
+        figures["snapshot_rows"] = found.snapshot.rows
+    if found.last is not None:
+        figures["last_pull_succeeded"] = found.last.status is Status.SUCCEEDED
+        if found.last.duration is not None:
+            figures["last_pull_duration_seconds"] = found.last.duration / SECOND
+        if found.last.rows is not None:
+            figures["last_pull_rows"] = found.last.rows
+    return figures
+
+
+class _Members:
+    """How many members each audience has, by parent model and key; counted now and then."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lock = threading.Lock()
+        self._counted: dict[tuple[str, str], int] = {}
+        self._due = 0.0
+
+    def counted(self) -> dict[tuple[str, str], int]:
+        with self._lock:
+            began = time.monotonic()
+            if began >= self._due:
+                self._counted = {
+                    (parent, one.key): known.get(one.key, 0)
+                    for parent, plan in self._service.plans.items()
+                    for known in [self._service.read(partial(_counts, parent))]
+                    for one in plan.plan.audiences
+                }
+                took = time.monotonic() - began
+                self._due = began + took / _COUNTING
+            return self._counted
+
+
+def _counts(parent: str, reader: MembershipReader) -> dict[str, int]:
+    return reader.counts(parent)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)

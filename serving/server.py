@@ -1,0 +1,90 @@
+"""The server's thread: uvicorn's event loop beside a job, or alone in its process.
+
+One loop has both doors, the public one and the one for metrics.  Signals are not its business: who
+has started it ends it.  What a client does wrong is answered, not logged: otherwise anybody could
+fill the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from socket import socket
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from dataflows.preparation import tell
+from serving.addresses import Certificate, Doors
+from serving.connections import Connection
+
+# Seconds for which a connection may be silent, and for which one that is being answered may delay
+# the end.
+_IDLE = 60
+_PATIENCE = 5
+
+
+class Server:
+    """Answers from `start` until `end`."""
+
+    def __init__(self, doors: Doors, public: ASGIApp, admin: ASGIApp) -> None:
+        self._doors: list[tuple[uvicorn.Server, socket]] = []
+        if doors.public is not None:
+            self._doors.append((_server(public, doors.certificate), doors.public))
+        if doors.admin is not None:
+            self._doors.append((_server(admin, None), doors.admin))
+        self._thread = threading.Thread(target=self._run, name="usher-http", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Return when all that was asked is answered, or after some seconds."""
+        for server, _ in self._doors:
+            server.should_exit = True
+        self._thread.join(2 * _PATIENCE)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except Exception as error:  # noqa: BLE001  the job does not depend on it
+            tell(f"http: the server has ended: {error!r}")
+
+    async def _serve(self) -> None:
+        await asyncio.gather(*(server.serve(sockets=[door]) for server, door in self._doors))
+
+
+def _server(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        loop="none",  # it is given one
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_IDLE,
+        timeout_graceful_shutdown=_PATIENCE,
+        ssl_certfile=None if certificate is None else certificate.certificate,
+        ssl_keyfile=None if certificate is None else certificate.private_key,
+    )
+    return uvicorn.Server(config)
+
+
+@contextmanager
+def serving(doors: Doors, public: ASGIApp, admin: ASGIApp) -> Iterator[None]:
+    """What is asked within is answered."""
+    with closing(doors):
+        server = Server(doors, public, admin)
+        server.start()
+        try:
+            yield
+        finally:
+            server.end()

@@ -1,0 +1,75 @@
+"""The OpenAPI document says what the running server does, for whatever it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from dataflows.following import wall_clock
+from serving.openapi import document
+from tests.serving.asking import Server, new_key, project, pulled, server
+
+_OPERATIONS = (
+    "GET /v1/warehouse/{parent_model}",
+    "GET /v1/warehouse/{parent_model}/pulls",
+    "POST /v1/warehouse/{parent_model}/pulls",
+    "GET /livez",
+    "GET /readyz",
+)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    loaded = project(tmp_path_factory.mktemp("here") / "project")
+    pulled(loaded, wall_clock())
+    with server(loaded) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def schema(here: Server) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(f"{here.url}/openapi.json")
+
+
+def test_every_operation_is_looked_at() -> None:
+    described = {
+        f"{method.upper()} {path}"
+        for path, item in document()["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    assert described == {*_OPERATIONS, "GET /openapi.json"}
+
+
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [
+        (label, mode)
+        for label in _OPERATIONS
+        for mode in GenerationMode
+        if mode is GenerationMode.POSITIVE or "{" in label  # without parameters, none can be wrong
+    ],
+)
+def test_an_operation_does_what_the_document_says(
+    here: Server, schema: schemathesis.BaseSchema, label: str, mode: GenerationMode
+) -> None:
+    method, _, path = label.partition(" ")
+    key = new_key(here.loaded, "admin")
+
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
+    @given(schema[path][method].as_strategy(generation_mode=mode), st.booleans())
+    def asked(case: schemathesis.Case, is_known: bool) -> None:
+        if is_known and case.path_parameters:
+            case.path_parameters["parent_model"] = "users"
+        case.call_and_validate(headers={"Authorization": f"Bearer {key}"})
+
+    asked()
+
+
+def test_the_document_is_there_for_everybody(here: Server) -> None:
+    assert here.ask("/openapi.json").json()["info"]["title"] == "Usher"

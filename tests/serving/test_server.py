@@ -1,0 +1,323 @@
+"""What a server answers: to whom, in which form, and where it cannot."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from audience_dsl.instants import SECOND
+from dataflows.following import wall_clock
+from dataflows.progress import Progress
+from dataflows.summary import RecordCounts
+from project.stores import open_store
+from serving import connections
+from serving.scopes import Scope
+from serving.tokens import Token, new_token, read_token
+from tests.cli.jobs import eventually
+from tests.serving.asking import Server, new_key, project, pulled, server
+
+DAY = 86_400 * SECOND
+USERS = "/v1/warehouse/users"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Beside a project that was pulled just now."""
+    loaded = project(tmp_path_factory.mktemp("here") / "project")
+    pulled(loaded, wall_clock())
+    with server(loaded, Progress()) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def keys(here: Server) -> dict[str, str]:
+    return {str(scope): new_key(here.loaded, scope) for scope in Scope}
+
+
+READ = {"audiences:read", "warehouse:pull", "admin"}
+PULL = {"warehouse:pull", "admin"}
+
+
+@pytest.mark.parametrize("scope", list(Scope), ids=str)
+@pytest.mark.parametrize(
+    ("method", "path", "allowed", "status"),
+    [
+        ("GET", USERS, READ, 200),
+        ("GET", f"{USERS}/pulls", READ, 200),
+        ("POST", f"{USERS}/pulls", PULL, 202),
+    ],
+)
+def test_a_key_allows_what_its_scope_says(
+    here: Server,
+    keys: dict[str, str],
+    scope: Scope,
+    method: str,
+    path: str,
+    allowed: set[str],
+    status: int,
+) -> None:
+    answer = here.ask(path, keys[scope], method)
+    assert answer.status_code == (status if scope in allowed else 403)
+    assert here.ask(path, method=method).status_code == 401
+    if scope not in allowed:
+        assert answer.json()["detail"].startswith("this needs a key with the scope ")
+
+
+def test_a_key_that_is_none(here: Server, keys: dict[str, str]) -> None:
+    known = read_token(keys["admin"])
+    assert known is not None
+    made_up = [
+        "nonsense",
+        new_token().text,
+        Token(known.id, new_token().secret).text,
+        keys["admin"][:-1],
+        new_key(here.loaded, "admin", expires_at=wall_clock() - 1),
+    ]
+    for one in made_up:
+        answer = here.ask(USERS, one)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert "mistyped, unknown, revoked or expired" in answer.json()["detail"]
+    for header in ("", "Bearer", "Basic dTpw", f"Basic {keys['admin']}", "Bearer \u00e4"):
+        answer = here.ask(USERS, headers={"Authorization": header.encode()})
+        assert answer.status_code == 401
+
+
+def is_refused(here: Server, key: str) -> bool:
+    return here.ask(USERS, key).status_code == 401
+
+
+def test_a_key_that_expires_and_one_that_is_revoked(here: Server) -> None:
+    soon = new_key(here.loaded, "admin", expires_at=wall_clock() + SECOND // 2)
+    revoked = new_key(here.loaded, "admin")
+    eventually(lambda: here.ask(USERS, revoked).status_code == 200)
+    token = read_token(revoked)
+    assert token is not None
+    with closing(open_store(here.loaded)) as store:
+        assert store.keys.revoke(token.id, wall_clock())
+        assert not store.keys.revoke("unknown", wall_clock())
+    for key in (soon, revoked):
+        eventually(partial(is_refused, here, key))
+
+
+def test_of_a_key_nothing_is_stored_that_could_be_used(here: Server, keys: dict[str, str]) -> None:
+    stored = b"".join(one.read_bytes() for one in (here.loaded.root / ".usher").glob("state.db*"))
+    for text in keys.values():
+        token = read_token(text)
+        assert token is not None
+        assert token.digest.encode() in stored
+        assert token.secret.encode() not in stored
+
+
+def test_freshness_and_history(here: Server, keys: dict[str, str]) -> None:
+    found = here.ask(USERS, keys["audiences:read"]).json()
+    assert found["parent_model"] == "users"
+    assert found["audiences"] == [
+        {"audience": "keen", "state": "current"},
+        {"audience": "quiet", "state": "current"},
+    ]
+    assert (found["is_stale"], found["is_refreshing"]) == (False, False)
+    assert found["snapshot"]["rows"] == 2
+    assert found["last_pull"]["version"] == found["snapshot"]["version"]
+    assert found["next_pull"] > found["last_pull"]["pull_date"]
+    history = here.ask(f"{USERS}/pulls", keys["admin"]).json()
+    assert history == {"parent_model": "users", "pulls": [found["last_pull"]]}
+
+
+def test_what_is_old_is_stale_there_and_in_the_metrics(tmp_path: Path) -> None:
+    loaded = project(tmp_path / "project")
+    key = new_key(loaded, "audiences:read")
+    with server(loaded) as one:
+        states = [each["state"] for each in one.ask(USERS, key).json()["audiences"]]
+        assert states == ["pending", "pending"]
+        for days in (3, 2):
+            pulled(loaded, wall_clock() - days * DAY)
+        found = one.ask(USERS, key).json()
+        assert [each["state"] for each in found["audiences"]] == ["stale", "stale"]
+        assert found["is_stale"]
+        dates = [each["pull_date"] for each in one.ask(f"{USERS}/pulls", key).json()["pulls"]]
+        assert dates == sorted(dates, reverse=True)
+        (newest,) = one.ask(f"{USERS}/pulls?limit=1", key).json()["pulls"]
+        assert newest == found["last_pull"]
+        samples = one.metrics()
+    of_users = 'parent_model="users"'
+    assert samples[f'usher_audience_freshness{{audience="keen",{of_users},state="stale"}}'] == 1
+    assert samples[f'usher_audience_freshness{{audience="keen",{of_users},state="current"}}'] == 0
+    assert samples[f"usher_snapshot_age_seconds{{{of_users}}}"] == pytest.approx(
+        2 * 86_400, rel=0.01
+    )
+    assert samples[f"usher_snapshot_rows{{{of_users}}}"] == 2
+    assert samples[f"usher_last_pull_succeeded{{{of_users}}}"] == 1
+    assert samples[f"usher_last_pull_rows{{{of_users}}}"] == 2
+    assert samples[f'usher_pulls{{{of_users},status="succeeded",trigger="scheduled"}}'] == 2
+    assert samples[f'usher_audience_members{{audience="keen",{of_users}}}'] == 0
+    assert samples["usher_transitions_total"] == 0
+    assert samples["usher_ready"] == 1
+
+
+def test_one_pull_is_for_all_who_ask(here: Server, keys: dict[str, str]) -> None:
+    path, key = f"{USERS}/pulls", keys["warehouse:pull"]
+    first = here.ask(path, key, "POST")
+    assert first.headers["location"] == path
+    second = here.ask(path, key, "POST", json={"full": True}).json()
+    assert (second["parent_model"], second["joined"]) == ("users", True)
+    assert second["asked_at"] > first.json()["asked_at"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "more"),
+    [
+        ("GET", "/", 404, {}),
+        ("GET", "/v1/warehouse/", 404, {}),
+        ("GET", "/metrics", 404, {}),
+        ("GET", "/v1/warehouse/nobody", 404, {}),
+        ("GET", "/v1/warehouse/nobody/pulls", 404, {}),
+        ("POST", "/v1/warehouse/nobody/pulls", 404, {}),
+        ("GET", "/v1/warehouse/users%2Fpulls%00", 404, {}),
+        ("DELETE", f"{USERS}/pulls", 405, {}),
+        ("POST", "/livez", 405, {}),
+        ("GET", f"{USERS}/pulls?limit=0", 400, {}),
+        ("GET", f"{USERS}/pulls?limit=1001", 400, {}),
+        ("GET", f"{USERS}/pulls?limit=9999999999", 400, {}),
+        ("GET", f"{USERS}/pulls?limit=-1", 400, {}),
+        ("GET", f"{USERS}/pulls?limit=\u0663", 400, {}),
+        ("GET", f"{USERS}/pulls?limit=", 400, {}),
+        ("GET", f"{USERS}/pulls?limit=1&limit=2", 400, {}),
+        ("GET", f"{USERS}/pulls?limt=1", 400, {}),
+        ("GET", f"{USERS}?limit=1", 400, {}),
+        ("POST", f"{USERS}/pulls?full=true", 400, {}),
+        ("POST", f"{USERS}/pulls", 400, {"data": b"{"}),
+        ("POST", f"{USERS}/pulls", 400, {"data": b"\xff\xfe"}),
+        ("POST", f"{USERS}/pulls", 400, {"data": b"[" * 60_000}),
+        ("POST", f"{USERS}/pulls", 400, {"json": {"full": "yes"}}),
+        ("POST", f"{USERS}/pulls", 400, {"json": {"ful": True}}),
+        ("POST", f"{USERS}/pulls", 400, {"json": []}),
+        ("POST", f"{USERS}/pulls", 413, {"data": b" " * 70_000}),
+        ("POST", f"{USERS}/pulls", 413, {"data": iter([b" " * 70_000])}),
+    ],
+)
+def test_what_cannot_be_answered_is_a_problem(
+    here: Server,
+    keys: dict[str, str],
+    method: str,
+    path: str,
+    status: int,
+    more: dict[str, object],
+) -> None:
+    answer = here.ask(path, keys["admin"], method, **more)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert set(body) == {"type", "title", "status", "detail"}
+    assert len(body["detail"]) > 20
+
+
+def test_answers_are_safe_in_a_browser_and_name_no_software(here: Server) -> None:
+    for path in ("/livez", "/nothing", USERS):
+        headers = here.ask(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "server" not in headers
+
+
+def test_a_fault_of_ours_is_told_to_the_log_alone(
+    here: Server, keys: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = here.service.loaded
+    here.service.loaded = None  # type: ignore[assignment]
+    try:
+        answer = here.ask(USERS, keys["admin"])
+    finally:
+        here.service.follow(loaded)
+    assert answer.status_code == 500
+    assert answer.json()["detail"].startswith("a fault of ours")
+    assert "http: a fault of ours while answering GET: " in capsys.readouterr().err
+    assert here.ask(USERS, keys["admin"]).status_code == 200
+
+
+def test_a_store_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = project(tmp_path / "project")
+    key = new_key(loaded, "admin")
+    for file in (loaded.root / ".usher").glob("state.db*"):
+        file.write_bytes(b"nonsense" * 1000)
+    with server(loaded) as one:
+        for _ in range(2):
+            answer = one.ask(USERS, key)
+            assert answer.status_code == 503
+            assert str(tmp_path) not in answer.text
+        assert one.ask("/readyz").json()["reasons"] == ["the membership store cannot be read"]
+        assert one.ask("/livez").status_code == 200
+        assert one.metrics()["usher_ready"] == 0
+    assert capsys.readouterr().err.count("the store is damaged") == 1
+
+
+def connected(here: Server) -> socket.socket:
+    host, _, port = here.url.removeprefix("http://").rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def is_cut_off(line: socket.socket) -> bool:
+    try:
+        return line.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+def test_what_is_no_http_harms_nobody(here: Server) -> None:
+    with connected(here) as line:
+        line.sendall(b"\x16\x03\x01nonsense\r\n\r\n")
+        assert line.recv(1000).startswith(b"HTTP/1.1 400 ")
+    with connected(here) as line:
+        with suppress(ConnectionError):
+            line.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 2_000_000)
+        assert is_cut_off(line)
+    assert here.ask("/livez").status_code == 200
+
+
+def test_who_is_slow_to_ask_is_cut_off(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_SECONDS_MOST", 0.2)
+    for said in (b"", b"GET /livez HTTP/1.1\r\n"):
+        with connected(here) as line:
+            line.sendall(said)
+            assert is_cut_off(line)
+    with connected(here) as line:
+        for _ in range(2):
+            line.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
+    progress = here.progress
+    assert progress is not None
+
+    def reasons() -> list[str]:
+        answer = here.ask("/readyz")
+        assert answer.status_code == (503 if "reasons" in answer.json() else 200)
+        assert here.metrics()["usher_ready"] == (answer.status_code == 200)
+        return answer.json().get("reasons", [])
+
+    assert reasons() == ["the job has not begun to evaluate"]
+    progress.tell_time(wall_clock() - SECOND, has_caught_up=False)
+    assert reasons() == ["the sources have not been read up to the start of the job"]
+    progress.tell_time(wall_clock(), has_caught_up=True)
+    assert reasons() == []
+    progress.tell_time(wall_clock() - 100 * SECOND, has_caught_up=True)
+    assert reasons() == ["the job is 100 s behind"]
+    samples = here.metrics()
+    assert samples["usher_clock_lag_seconds"] == pytest.approx(100, abs=30)
+    assert samples["usher_events_read_total"] == 0
+
+
+def test_the_progress_of_several_processes_is_one() -> None:
+    whole, before = Progress(), RecordCounts(read=10)
+    parts = [Progress(RecordCounts(read=1)), Progress(RecordCounts(read=2), 7, True)]
+    whole.see(before, parts)
+    whole.see(before, parts)
+    assert (whole.counts.read, whole.clock, whole.has_caught_up) == (13, 7, True)

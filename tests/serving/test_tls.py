@@ -1,0 +1,60 @@
+"""With a certificate, the server speaks TLS and nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.cli.projects import changed, write_project
+from tests.serving.asking import ANYWHERE, ask, loaded_from, server
+
+
+def write_certificate(folder: Path) -> None:
+    """Of this machine, by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    today = datetime.datetime.now(datetime.UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+# Who does not speak TLS is unknown to uvicorn; the loop closes that connection when it ends.
+@pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning")
+def test_with_a_certificate(tmp_path: Path) -> None:
+    files = {"certificate": "certificate.pem", "private_key": "key.pem"}
+    # All addresses of this machine: the certificate allows that.
+    everywhere = {**ANYWHERE, "listen": "0.0.0.0:0", **files}
+    write_project(tmp_path, changed(serving=everywhere))
+    write_certificate(tmp_path)
+    with server(loaded_from(tmp_path)) as one:
+        assert one.url.startswith("https://0.0.0.0:")
+        url = one.url.replace("0.0.0.0", "127.0.0.1")
+        answer = ask(f"{url}/livez", verify=str(tmp_path / "certificate.pem"))
+        assert answer.json() == {"status": "alive"}
+        assert "max-age" in answer.headers["strict-transport-security"]
+        with pytest.raises(requests.ConnectionError):
+            ask(url.replace("https", "http"))
+        assert one.metrics()["usher_ready"] in {0, 1}
