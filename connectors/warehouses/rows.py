@@ -42,8 +42,8 @@ class Rows:
         self._is_busy = False
         self._warehouse = warehouse
         self._limits = limits
-        self._timer = _timer(limits.timeout / 1e6, self._end, limits.too_long)
         self._patience: threading.Timer | None = None
+        self._timer = _timer(limits.timeout / 1e6, self._end, limits.too_long)
         try:
             self._batches = self._awaited(read)
         except BaseException as error:
