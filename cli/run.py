@@ -227,6 +227,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     with pulls.working(), controlled(loaded, pulls.wait_for) as control:
         while True:
             control.attach(job.stop, job.request)
+            tell("running; stop with SIGTERM or Ctrl-C")
             job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
             changed = control.take_next()
             if job.is_interlude and not control.has_ended:
@@ -309,5 +310,4 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
         snapshots = job.preparation.snapshots
     for parent, snapshot in snapshots.items():
         tell(f"{parent}: snapshot {snapshot.version} of {snapshot.rows:,} rows")
-    tell("running; stop with SIGTERM or Ctrl-C")
     return job

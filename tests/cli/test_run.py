@@ -380,4 +380,4 @@ def test_of_two_that_deliver_the_later_one_does(project: Path) -> None:
 def test_a_part_that_there_is_not_is_a_mistake(project: Path) -> None:
     code, said = finished(project, "--only", "deliver,cook")
     assert code == 2
-    assert "cook is not a part of the job; it has evaluate and deliver" in said
+    assert "cook is not a part of the job; it has evaluate, deliver and serve" in said

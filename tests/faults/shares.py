@@ -11,4 +11,4 @@ KAFKA_STORIES = _STORIES // 5
 FILE_STORIES = _STORIES - KAFKA_STORIES
 
 # Stories of a warehouse that breaks, in which no job is killed.
-WAREHOUSE_STORIES = max(1, _STORIES // 2)
+WAREHOUSE_STORIES = max(1, _STORIES // 4)
