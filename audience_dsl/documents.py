@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import yaml  # type: ignore[import-untyped]
 
 from audience_dsl.diagnostics import Diagnostics, Kind, Span, quoted
-from audience_dsl.variables import STAND_INS, Replace, shield, unshield
+from audience_dsl.variables import FILE, STAND_INS, Replace, shield, unshield
 
 BYTES_MOST = 1_000_000
 DEPTH_MOST = 100
@@ -220,6 +220,9 @@ class _Builder:
         for name in replacement.missing:
             message = f"the environment variable {name} is not set"
             advice = f"set it, or give a default: ${{{name}:-default}}"
+            if name.startswith(FILE):
+                message = f"the file {name.removeprefix(FILE)} cannot be read as a text"
+                advice = f"let Usher read it, or give a default: ${{{name}:-default}}"
             self._found.error(scalar.span, "missing-variable", message, advice, Kind.ENVIRONMENT)
         scalar.text = replacement.text
         scalar.broken |= replacement.malformed or bool(replacement.missing) or "\0" in scalar.text

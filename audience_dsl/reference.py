@@ -45,7 +45,9 @@ Scalars are read by the type that their field declares, so `no`, `12:30:00`, `01
 documents in a file are not allowed.
 
 `${NAME}` in a value is replaced by the environment variable of that name, `${NAME:-text}` by the
-text if the variable is unset or empty. `$${` stands for a literal `${`. Keys are left alone.
+text if the variable is unset or empty. `${file:PATH}` is replaced by the content of a file, without
+the line break at its end; a relative path begins at the project's folder. `$${` stands for a
+literal `${`. Keys are left alone.
 
 A duration is a whole number and a unit: `90s`, `10m`, `24h`, `7d`, `2w`, or in words, as in
 `10 minutes` and `1 day`.

@@ -1,4 +1,4 @@
-"""Environment variables in definitions: `${VAR}` and `${VAR:-default}`.
+"""Variables in definitions: `${VAR}`, `${VAR:-default}`, and `${file:PATH}` for a file's content.
 
 They are replaced inside values, after YAML has been read, so that a variable's content can never
 add structure.  But a plain `{secret: ${HOOK_SECRET}}` or `{path: out/{date}.jsonl}` is not YAML at
@@ -23,11 +23,13 @@ STAND_INS = "\ufdd0-\ufdef"
 
 # A default with quotes or braces in it is left to YAML's own rules of quoting.
 _SHIELDED = re.compile(
-    r"""\$?\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^{}\n\r'"]*)?\}"""  # a variable
+    r"""\$?\$\{(?:file:[^{}$:\n\r'"]+|[A-Za-z_][A-Za-z0-9_]*)(?::-[^{}\n\r'"]*)?\}"""  # a variable
     r"|(?<=[\w./-])\{[A-Za-z_]+\}"  # {date} in the middle of a text; a mapping cannot stand there
 )
 # No "$" in a default: a file full of beginnings without an end would take quadratic time.
-_EXPRESSION = re.compile(r"\$(\$?)\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^$}]*))?\})?")
+_EXPRESSION = re.compile(r"\$(\$?)\{(?:(file:[^{}$:]+|[A-Za-z_][A-Za-z0-9_]*)(?::-([^$}]*))?\})?")
+# What the name of a variable begins with that is the content of a file.
+FILE = "file:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,10 @@ def names_variable(written: str) -> bool:
 
 
 class Variables:
-    """Replaces the expressions in values, and keeps what it put there out of messages."""
+    """Replaces the expressions in values, and keeps what it put there out of messages.
+
+    `environment` is asked for names as they are written, `file:PATH` included.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment

@@ -21,6 +21,7 @@ from audience_dsl.definitions import Project
 from audience_dsl.documents import BYTES_MOST
 from connectors.destinations.registry import OPTIONS
 from project.columns import Remembered, WarehouseColumns
+from project.variables import Surroundings
 
 SUFFIXES = (".yml", ".yaml")
 
@@ -56,7 +57,7 @@ def load_project(
         advice = "name a project folder with -C DIR, or make one with: usher init DIR"
         message = "there is no definition here: no *.yml or *.yaml file in this folder"
         unreadable.append(_finding(str(root), "no-files", message, advice))
-    compilation = _compiled(root, files, environment, remembered)
+    compilation = _compiled(root, files, Surroundings(root, environment), remembered)
     diagnostics = (*unreadable, *_beside(unreadable, compilation))
     project = compilation.project
     loaded = LoadedProject(root, project) if project and not unreadable else None

@@ -89,6 +89,30 @@ def test_validate_as_json_is_one_object_a_line(folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_secret_may_stand_in_a_file(folder: Path) -> None:
+    (folder / "syncs.yml").write_text(
+        "destinations: {hook: {type: webhook, url: https://a.example/, secret: ${file:run/key}}}\n"
+        "syncs: {s: {audience: a, destination: hook}}\n"
+    )
+    (folder / "run").mkdir()
+    unread = run("-C", folder, "validate")
+    assert unread.exit_code == 3
+    assert "syncs.yml:1:" in unread.output
+    assert "the file run/key cannot be read as a text" in unread.output
+    for content in (b"\xff", b"x" * 70_000):
+        (folder / "run" / "key").write_bytes(content)
+        assert run("-C", folder, "validate").exit_code == 3
+    (folder / "run" / "key").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+    loaded = load_project(folder, {}).loaded
+    assert loaded is not None
+    options = loaded.project.destinations["hook"].options
+    assert options["secret"] == "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    (folder / "run" / "key").write_text("whsec_not-a-key")
+    wrong = run("-C", folder, "validate")
+    assert wrong.exit_code == 2
+    assert "not-a-key" not in wrong.output
+
+
 def test_a_missing_variable_exits_with_3(folder: Path) -> None:
     text = "destinations: {hook: {type: webhook, url: https://example.com, secret: ${USHER_S}}}"
     (folder / "hook.yml").write_text(text)
