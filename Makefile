@@ -85,8 +85,9 @@ format: $(READY) ## Format the code and mend what the linter can
 .PHONY: soak
 soak: $(READY) ## The engine against the oracle: 10,000 histories a condition kind; 1,000 kills; 5,000 lanes
 	HYPOTHESIS_PROFILE=soak USHER_FAULT_STORIES=100 USHER_FAULT_DAMAGES=300 USHER_LANE_SEEDS=5000 \
-	  $(BIN)/pytest -n $(WORKERS) --dist worksteal -q \
-	  tests/properties tests/faults tests/kafka/test_kills.py tests/delivery/test_simulation.py
+	  USHER_OUTAGE_SECONDS=60 $(BIN)/pytest -n $(WORKERS) --dist worksteal -q \
+	  tests/properties tests/faults tests/kafka/test_kills.py tests/delivery/test_simulation.py \
+	  tests/destinations/test_outages.py
 
 .PHONY: bench
 bench: $(READY) ## All measurements, with targets; written to benchmarks/results/
