@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+import uvloop
+
 from audience_dsl.definitions import Sync
 from connectors.destinations.destination import Destination
 from connectors.destinations.threads import Threads
@@ -68,7 +70,7 @@ class Deliveries:
         # Not the loop's own threads: those are gone when an interpreter that ends says goodbye.
         self._store = Threads("usher-ledger")
         self._journal = Threads("usher-journal", 2)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="usher-delivery", daemon=True
         )
@@ -132,7 +134,8 @@ class Deliveries:
             self._destinations[work.sync.key] = open_destination(work.sync)
 
     async def _begin(self, ledger: Ledger, reader: MembershipReader, tail: JournalTail) -> None:
-        draw, clock = random.SystemRandom().random, _steady_clock()
+        # Nothing is to be guessed from how long somebody waits.
+        draw, clock = random.Random().random, _steady_clock()  # noqa: S311
         for work in self._works:
             sync = work.sync
             remembered = await self._store.run(
