@@ -118,6 +118,7 @@ def test_a_job_that_is_killed_starts_anew_from_what_it_had_stored(project: Path)
         two.await_told(("u1", "entered", "keen", "event"))
         two.process.kill()
         two.process.wait()
+    (project / "out").mkdir(exist_ok=True)  # it may not have come to deliver
     with (project / "out" / "transitions.jsonl").open("a") as file:
         file.write('{"id":"torn')
     with running(project) as three:
