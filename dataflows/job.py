@@ -11,7 +11,7 @@ import msgspec
 
 from dataflows.chains import DamagedLog
 from dataflows.checkpoints import Checkpoints
-from dataflows.memory import keep_freed_memory, search_cycles_rarely
+from dataflows.memory import keep_freed_memory, rare_cycle_search
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
 from dataflows.recalling import Recall
@@ -64,9 +64,11 @@ def run_from(
     job = replace(job, audiences=audiences, stored=recovery.shares, switches=recovery.switches)
     flow = realtime_flow(job)
     keep_freed_memory()
-    search_cycles_rarely()
     try:
-        run_flow(flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process)
+        with rare_cycle_search():
+            run_flow(
+                flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process
+            )
     except (DamagedState, DamagedLog, ForeignState) as error:
         raise damaged(recovery.log.folder, error) from error
 

@@ -32,14 +32,21 @@ def keep_freed_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, _OWN)
 
 
-def search_cycles_rarely() -> None:
+@contextmanager
+def rare_cycle_search() -> Iterator[None]:
     """Do not let all threads wait, a tenth of a second each time, for a search that finds little.
 
-    What there is now will stay, and is never searched again.
+    What there is now is not searched as long as this lasts.
     """
+    were = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_SEARCHED_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*were)
+        gc.unfreeze()
 
 
 @contextmanager

@@ -138,7 +138,7 @@ class _Page:
             audiences = {name.audience for name in self._content.names}
             made = (self._made(self._content, one) for one in audiences)
             found = sorted(chain.from_iterable(made), key=_POSITION)
-        return found if after < self.first else found[bisect_left(found, after + 1, key=_POSITION) :]
+        return found[bisect_left(found, after + 1, key=_POSITION) :]
 
     def _made(self, recorded: Recorded, audience: str) -> list[JournalEntry]:
         if audience not in self._of:
