@@ -16,12 +16,13 @@ from typing import Any
 
 from typing_extensions import override
 
+from audience_dsl.connections import secret
 from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Field, Flaw, Text
 from connectors.destinations.blocking import Blocking, Item, need_client, said
 from connectors.destinations.destination import ACCEPTED, Outcome, Verdict
 
-_SECRET = Text("a secret such as ${AWS_SECRET_ACCESS_KEY}", secret=True)
+_SECRET = secret("AWS_SECRET_ACCESS_KEY")
 
 ACCOUNT = (
     Field("region", Text(), "The region, as `eu-central-1`.", required=True),
