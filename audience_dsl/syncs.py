@@ -22,20 +22,10 @@ from audience_dsl.filters import FilterResolver
 from audience_dsl.models import KnownColumns
 from audience_dsl.reading import Fields, Reader
 from audience_dsl.templates import Path, TemplateError, compile_template
+from engine.records import TransitionRecord
 
 # The keys of a transition record, which a mapping may name; `entered` says the type as a flag.
-RECORD_KEYS = (
-    "id",
-    "type",
-    "audience",
-    "audience_version",
-    "parent_model",
-    "user_id",
-    "effective_at",
-    "sequence",
-    "cause",
-    "emitted_at",
-)
+RECORD_KEYS = TransitionRecord.__struct_fields__
 CAUSE_KEYS = ("kind", "message_id", "condition", "pull")
 _VARIABLES = (*RECORD_KEYS, "entered", "properties", "event")
 
