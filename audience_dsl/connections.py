@@ -1,11 +1,10 @@
-"""What the settings of most connections have in common: files, certificates, ports, secrets."""
+"""What the settings of most connections have in common: files, ports, secrets."""
 
 from __future__ import annotations
 
-from audience_dsl.shapes import Choice, Field, Integer, Text
+from audience_dsl.shapes import Choice, Integer, Text
 
 FILE = Text("a path, relative to the project folder")
-CA = Field("ca", FILE, "The certificates that are trusted.", default="the system's")
 PORT = Integer(1, 65535, "ports begin at 1", "ports end at 65535")
 POSTGRES_TLS = Choice(
     {

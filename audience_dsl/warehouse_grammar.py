@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audience_dsl.connections import CA, FILE, PORT, POSTGRES_TLS, secret
+from audience_dsl.connections import FILE, PORT, POSTGRES_TLS, secret
 from audience_dsl.durations import DAY
 from audience_dsl.shapes import Choice, Duration, Field, Integer, Record, Tagged, Text
 
@@ -29,6 +29,7 @@ LIMITS = (
         default="64 GiB",
     ),
 )
+_CA = Field("ca", FILE, "The certificates that are trusted.", default="the system's")
 
 
 def _server(title: str, port: int, tls: Choice, default: str) -> Record:
@@ -42,7 +43,7 @@ def _server(title: str, port: int, tls: Choice, default: str) -> Record:
             Field("user", _WORD, "Who reads."),
             Field("password", _SECRET, "The password, as `${NAME}`."),
             Field("tls", tls, "Whether the connection is encrypted.", default=f"`{default}`"),
-            CA,
+            _CA,
             *LIMITS,
         ),
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from audience_dsl.connections import CA, PORT, POSTGRES_TLS, secret
+from audience_dsl.connections import FILE, PORT, POSTGRES_TLS, secret
 from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Choice, Field, Record, Text
 from connectors.destinations.blocking import Blocking, Item, said
@@ -49,7 +49,7 @@ OPTIONS = Record(
         Field("user", Text(), "Who writes."),
         Field("password", secret(), "As `${NAME}`."),
         Field("tls", POSTGRES_TLS, "Whether the connection is encrypted.", default="`prefer`"),
-        CA,
+        Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
         Field(
             "table",
             Text(

@@ -13,7 +13,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from audience_dsl.connections import CA, PORT, secret
+from audience_dsl.connections import FILE, PORT, secret
 from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Choice, Field, Flag, Integer, Record, Text
 from connectors.destinations.blocking import Blocking, Item, need_client, said
@@ -35,7 +35,7 @@ OPTIONS = Record(
         Field("user", Text(), "Who writes.", default="`default`"),
         Field("password", secret(), "As `${NAME}`."),
         Field("tls", Flag(), "Whether the connection is encrypted.", default="false"),
-        CA,
+        Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
         Field("prefix", Text(), "What all keys begin with.", default="`usher`"),
         Field(
             "sets",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from audience_dsl.connections import CA
+from audience_dsl.connections import FILE
 from audience_dsl.durations import HOUR
 from audience_dsl.shapes import Duration, Field, Flag, Flaw, Integer, ListOf, Text
 from connectors.destinations.http.addresses import AllowedHosts
@@ -33,7 +33,7 @@ CONNECTION = (
         "10.1.0.0/16.",
         default="none",
     ),
-    CA,
+    Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
 )
 
 
