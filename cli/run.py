@@ -35,6 +35,7 @@ from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
+from dataflows.questions import Questions
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import PATIENCE, SingleJob
 from project.folder import LoadedProject
@@ -142,12 +143,13 @@ def run(
                 site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
             elif workers > 1:
                 site = OneMachine(workers)
-            pulls, progress = Refreshing(loaded, on_schedule=True), Progress()
+            pulls = Refreshing(loaded, on_schedule=True)
+            progress, questions = Progress(), Questions()
             server: Served | None = None
             if "serve" in only:
-                server = held.enter_context(served(loaded, pulls, progress))
+                server = held.enter_context(served(loaded, pulls, progress, questions))
             options = _Options(
-                form == "json", "deliver" in only, progress, lock, site, pulls, server
+                form == "json", "deliver" in only, progress, questions, lock, site, pulls, server
             )
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
@@ -192,6 +194,7 @@ class _Options:
     json: bool
     delivers: bool
     progress: Progress
+    questions: Questions
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
@@ -281,6 +284,7 @@ def _single(
         progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
+        questions=options.questions,
     )
     return single, backfill
 

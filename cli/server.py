@@ -11,6 +11,7 @@ from cli.control import controlled
 from cli.refreshing import Refreshing
 from dataflows.preparation import tell
 from dataflows.progress import Progress
+from dataflows.questions import Questions
 from project.folder import LoadedProject
 from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
@@ -34,20 +35,24 @@ class Served:
 
 @contextmanager
 def served(
-    loaded: LoadedProject, pulls: Pulls, progress: Progress | None = None
+    loaded: LoadedProject,
+    pulls: Pulls,
+    progress: Progress | None = None,
+    questions: Questions | None = None,
 ) -> Iterator[Served]:
     """The server answers within.
 
     Args:
         progress: Of the job in this process; without one, it is the server's process alone.
+        questions: For that job.
 
     Raises:
         JobRefused: it cannot listen where it should.
     """
     doors = open_doors(loaded, must_listen=progress is None)
     with (
-        closing(Service(loaded, pulls, progress)) as service,
-        serving(doors, public_application(service), admin_application(service)),
+        closing(Service(loaded, pulls, progress, questions)) as service,
+        serving(doors, public_application(service), admin_application(service), service.end),
     ):
         yield Served(service, doors)
 

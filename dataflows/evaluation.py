@@ -20,9 +20,11 @@ from audience_dsl.definitions import ParentPlan
 from dataflows.chains import Chain, DamagedLog, Position
 from dataflows.checkpoints import Checkpoints, StoredGroup
 from dataflows.moves import Moves
+from dataflows.questions import Answer
 from dataflows.steps import GroupStep, GroupTransitions, Step, group_key, split_by_group
 from dataflows.threads import keep_thread_state
 from engine.carrying import ALWAYS
+from engine.forecasts import forecast
 from engine.group import Counts, KeyGroup
 from engine.inputs import Snapshot
 from engine.transitions import NO_TRANSITIONS, Transitions
@@ -125,6 +127,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
                 len(result.transitions)
                 or step.is_reconciled
                 or step.known_since is not None
+                or step.asked
                 or not self._audiences.live
             ):
                 emitted.append(result)
@@ -157,6 +160,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             step.tick,
             group.members() if step.is_reconciled else None,
             group.warming if step.known_since is not None else None,
+            [Answer(one.number, step.tick, forecast(group, one.user_ids)) for one in step.asked],
         )
 
     def _take_force(self, group: KeyGroup, step: GroupStep, at: int) -> Transitions:

@@ -100,6 +100,6 @@ def server(loaded: LoadedProject, progress: Progress | None = None) -> Iterator[
     pulls = Refreshing(loaded, on_schedule=False)
     with (
         closing(Service(loaded, pulls, progress)) as service,
-        serving(doors, public_application(service), admin_application(service)),
+        serving(doors, public_application(service), admin_application(service), service.end),
     ):
         yield Server(loaded, doors.public_url, doors.admin_url, service, progress)
