@@ -80,11 +80,7 @@ class Admission:
             As `admit`.
         """
         self._knock(request)
-        token = read_token(_bearer(request))
-        found = None if token is None else self._keyring.known(token)
-        if found is None and token is not None:
-            found = await run_in_threadpool(self._keyring.find, token)
-        return self._counted(request, Grant(self._keyring.check(found, scopes)))
+        return await self._shown(request, _bearer(request), scopes)
 
     async def visited(self, request: Request, *scopes: Scope) -> Grant:
         """The same for what a visitor may ask for as well, by a token.
@@ -93,16 +89,23 @@ class Admission:
             As `admit`.
             OSError: tokens cannot be checked.
         """
-        text = request.query_params.get(GIVEN_TOKEN) or _bearer(request)
-        visitor = self.visitors.read(text)
-        if visitor is None:
-            if GIVEN_TOKEN in request.query_params:
-                self._knock(request)
-                raise unauthorized("the token is mistyped or not of this project; make another")
-            return await self.admitted(request, *scopes)
         self._knock(request)
-        key = await self._current(visitor.key, visitor, scopes)
-        return self._counted(request, Grant(key, visitor))
+        in_path = request.query_params.get(GIVEN_TOKEN)
+        given = _bearer(request) if in_path is None else in_path
+        visitor = self.visitors.read(given)
+        if visitor is not None:
+            key = await self._current(visitor.key, visitor, scopes)
+            return self._counted(request, Grant(key, visitor))
+        if in_path is not None:
+            raise unauthorized("the token is mistyped or not of this project; make another")
+        return await self._shown(request, given, scopes)
+
+    async def _shown(self, request: Request, given: str, scopes: Sequence[Scope]) -> Grant:
+        token = read_token(given)
+        found = None if token is None else self._keyring.known(token)
+        if found is None and token is not None:
+            found = await run_in_threadpool(self._keyring.find, token)
+        return self._counted(request, Grant(self._keyring.check(found, scopes)))
 
     async def renewed(self, grant: Grant, *scopes: Scope) -> Grant:
         """The same grant as it is by now, for what goes on for long.

@@ -15,13 +15,15 @@ from http import HTTPStatus
 from dataflows.following import wall_clock
 from membership.errors import StoreMissing
 from membership.keys import ApiKey
+from serving.limits import Limiter
 from serving.problems import Problem
 from serving.scopes import Scope
 from serving.tokens import Token
 
-# Seconds for which what was read is believed: of keys that are known, and of those that are not.
+# Seconds for which what was read of a known key is believed; and how often in a second it is read
+# anew because of keys that are not known.
 _KNOWN = 0.5
-_UNKNOWN = 0.05
+_UNKNOWN = 50
 
 
 class Keyring:
@@ -31,6 +33,7 @@ class Keyring:
         self._read = read
         self._keys: dict[str, ApiKey] = {}
         self._read_at = -_KNOWN
+        self._unknown = Limiter(_UNKNOWN)
         self._lock = threading.Lock()
 
     def find(self, token: Token) -> ApiKey | None:
@@ -84,7 +87,10 @@ class Keyring:
 
     def _held(self, id: str) -> ApiKey | None:
         with self._lock:
-            return self._believed(_KNOWN).get(id) or self._believed(_UNKNOWN).get(id)
+            key = self._believed(_KNOWN).get(id)
+            if key is None and not self._unknown.take("").wait:
+                key = self._believed(0).get(id)
+            return key
 
     def _believed(self, seconds: float) -> dict[str, ApiKey]:
         now = time.monotonic()

@@ -15,8 +15,7 @@ from typing import NamedTuple
 # Clients that are remembered at a time: some 10 MB.
 _MOST = 50_000
 
-# Seconds' worth that may be asked for at once.
-_AT_ONCE = 1.0
+_SECOND = 1_000_000_000  # nanoseconds, of which all instants here are counts
 
 
 class Allowance(NamedTuple):
@@ -29,11 +28,12 @@ class Allowance(NamedTuple):
 class Limiter:
     """`rate` a second for each client; its method may be called from any thread."""
 
-    def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.rate = rate
+        self._each = _SECOND // rate
         self._clock = clock
-        self._whole_at: dict[str, float] = {}
-        self._tidied_at = 0.0
+        self._whole_at: dict[str, int] = {}
+        self._tidied_at = 0
         self._lock = threading.Lock()
 
     def take(self, client: str, cost: int = 1) -> Allowance:
@@ -41,16 +41,16 @@ class Limiter:
         now = self._clock()
         with self._lock:
             before = max(self._whole_at.pop(client, now), now)
-            after = before + min(cost, self.rate) / self.rate
-            wait = after - now - _AT_ONCE
+            after = before + min(cost, self.rate) * self._each
+            wait = after - now - _SECOND
             whole_at = before if wait > 0 else after
             if len(self._whole_at) >= _MOST:
                 self._make_room(now)
             self._whole_at[client] = whole_at
-        return Allowance(int((_AT_ONCE - (whole_at - now)) * self.rate), max(0.0, wait))
+        return Allowance((_SECOND - (whole_at - now)) // self._each, max(0, wait) / _SECOND)
 
-    def _make_room(self, now: float) -> None:
-        if now - self._tidied_at > _AT_ONCE:
+    def _make_room(self, now: int) -> None:
+        if now - self._tidied_at > _SECOND:
             self._tidied_at = now
             self._whole_at = {name: at for name, at in self._whole_at.items() if at > now}
         while len(self._whole_at) >= _MOST:  # who has asked longest ago is forgiven

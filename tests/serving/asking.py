@@ -76,7 +76,12 @@ def pulled(loaded: LoadedProject, at: int) -> None:
     refresh(loaded.root, None, plan, at, Request(Trigger.SCHEDULED))
 
 
-def new_key(loaded: LoadedProject, *scopes: str, expires_at: int | None = None) -> str:
+def new_key(
+    loaded: LoadedProject,
+    *scopes: str,
+    expires_at: int | None = None,
+    audiences: tuple[str, ...] | None = None,
+) -> str:
     """What `usher keys create` does, without the process."""
     token = new_token()
     key = ApiKey(
@@ -84,7 +89,7 @@ def new_key(loaded: LoadedProject, *scopes: str, expires_at: int | None = None) 
         digest=token.digest,
         name="",
         scopes=scopes,
-        audiences=None,
+        audiences=audiences,
         created_at=wall_clock(),
         expires_at=expires_at,
     )
