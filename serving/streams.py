@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -43,8 +45,8 @@ class Streams:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._broadcast = Broadcast(service)
-        limits = service.loaded.project.serving.get("limits")
-        self._most = limits.get("streams", _STREAMS) if isinstance(limits, dict) else _STREAMS
+        limits = cast(Mapping[str, int], service.loaded.project.serving.get("limits", {}))
+        self._most = limits.get("streams", _STREAMS)
         self.routes = [Route("/v1/stream", self.stream, methods=["GET"])]
         service.at_end(self._broadcast.end)
 

@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
     parent_model: str
     user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST)]
-    expires_in: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 3_600
+    expires_in: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3_600
 
 
 class Visits:
@@ -46,7 +46,7 @@ class Visits:
         )
         if wanted.parent_model not in self._service.plans:
             raise Problem(HTTPStatus.NOT_FOUND, "the project has no parent model of this name")
-        expires_at = wall_clock() + wanted.expires_in * SECOND
+        expires_at = wall_clock() + round(wanted.expires_in * SECOND)
         visitor = Visitor(grant.key.id, expires_at, wanted.parent_model, wanted.user_id)
         token = self._service.admission.visitors.token(visitor)
         facts = {"token": token, "expires_at": format_instant(expires_at)}

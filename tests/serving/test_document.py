@@ -13,8 +13,17 @@ from schemathesis import GenerationMode
 from dataflows.following import wall_clock
 from serving.openapi import document
 from tests.serving.asking import Server, new_key, project, pulled, server
+from tests.serving.recorded import Turn, record
 
 _OPERATIONS = (
+    "GET /v1/audiences/{parent_model}/{user_id}",
+    "POST /v1/audiences/{parent_model}",
+    "POST /v1/tokens",
+    "GET /v1/transitions",
+    "GET /v1/collections/{collection}/records/{index}/{value}",
+    "POST /v1/collections/{collection}/records",
+    "GET /v1/syncs",
+    "GET /v1/syncs/{sync}/log",
     "GET /v1/warehouse/{parent_model}",
     "GET /v1/warehouse/{parent_model}/pulls",
     "POST /v1/warehouse/{parent_model}/pulls",
@@ -22,11 +31,22 @@ _OPERATIONS = (
     "GET /readyz",
 )
 
+_KNOWN = {
+    "parent_model": "users",
+    "user_id": "u1",
+    "collection": "profiles",
+    "index": "user_id",
+    "value": "u1",
+    "sync": "all",
+}
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    loaded = project(tmp_path_factory.mktemp("here") / "project")
+    collections = {"profiles": {"parent_model": "users"}}
+    loaded = project(tmp_path_factory.mktemp("here") / "project", collections=collections)
     pulled(loaded, wall_clock())
+    record(loaded, Turn("u1", "keen"), Turn("u2", "quiet"))
     with server(loaded) as one:
         yield one
 
@@ -43,7 +63,8 @@ def test_every_operation_is_looked_at() -> None:
         for method in item
         if method != "parameters"
     }
-    assert described == {*_OPERATIONS, "GET /openapi.json"}
+    # A stream has no end; it is looked at by `test_streams`.
+    assert described == {*_OPERATIONS, "GET /openapi.json", "GET /v1/stream"}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +86,10 @@ def test_an_operation_does_what_the_document_says(
     @given(schema[path][method].as_strategy(generation_mode=mode), st.booleans())
     def asked(case: schemathesis.Case, is_known: bool) -> None:
         if is_known and case.path_parameters:
-            case.path_parameters["parent_model"] = "users"
+            known = {name: _KNOWN[name] for name in case.path_parameters.keys() & _KNOWN.keys()}
+            case.path_parameters.update(known)
+            if mode is GenerationMode.POSITIVE and "fields" in (case.query or {}):
+                case.query["fields"] = "ltv"
         case.call_and_validate(headers={"Authorization": f"Bearer {key}"})
 
     asked()

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from project.folder import LoadedProject
 from serving import limits
 from serving.limits import Limiter
-from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, server
 from tests.cli.projects import changed, write_project
+from tests.serving.asking import ANYWHERE, loaded_from, new_key, server
 
 
 class Clock:
@@ -65,7 +66,7 @@ def test_many_clients_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> Non
     assert limiter.take("client 999").wait > 0
 
 
-def limited(root: Path, **serving: object) -> Server:
+def limited(root: Path, **serving: object) -> LoadedProject:
     write_project(root, changed(serving={**ANYWHERE, **serving}))
     return loaded_from(root)
 

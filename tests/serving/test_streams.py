@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -44,19 +45,21 @@ class Stream:
 
     def __init__(self, line: socket.socket) -> None:
         self._file = line.makefile("rb")
+        self.close = self._file.close
         self.status = int(self._file.readline().split()[1])
         self.headers = {}
         while head := self._file.readline().decode().strip():
             name, _, value = head.partition(":")
             self.headers[name.lower()] = value.strip()
         self.last_id = ""
+        self.events = self._events()
 
     def lines(self) -> Iterator[str]:
         while size := int(self._file.readline().strip() or b"0", 16):
             yield from self._file.read(size).decode().splitlines()
             self._file.readline()
 
-    def events(self) -> Iterator[tuple[str, Any]]:
+    def _events(self) -> Iterator[tuple[str, Any]]:
         """Type and data of each event that has data."""
         kind, data = "message", ""
         for line in self.lines():
@@ -74,31 +77,26 @@ class Stream:
                     kind, data = "message", ""
 
     def told(self, count: int) -> list[tuple[str, str, str]]:
-        found = []
-        for _, one in self.events():
-            found.append((one["user_id"], one["audience"], one["type"]))
-            if len(found) == count:
-                break
-        return found
+        found = [one for _, one in islice(self.events, count)]
+        return [(one["user_id"], one["audience"], one["type"]) for one in found]
 
 
 @contextmanager
-def connected(
-    here: Server, path: str, key: str, **headers: str
-) -> Iterator[tuple[socket.socket, Stream]]:
+def connected(here: Server, path: str, key: str, **headers: str) -> Iterator[Stream]:
     host, _, port = here.url.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=30) as line:
         more = {"Host": host, **({"Authorization": f"Bearer {key}"} if key else {}), **headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in more.items())
         line.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
-        yield line, Stream(line)
+        with closing(Stream(line)) as one:
+            yield one
 
 
 @contextmanager
 def stream(here: Server, key: str, last_id: str = "", **parameters: str) -> Iterator[Stream]:
     headers = {"Last-Event-ID": last_id} if last_id else {}
     path = f"/v1/stream?{urlencode(parameters)}"
-    with connected(here, path, key, **headers) as (_, one):
+    with connected(here, path, key, **headers) as one:
         yield one
 
 
@@ -157,7 +155,7 @@ def test_what_is_no_longer_kept(here: Server, key: str) -> None:
     assert "go on from after=2" in answer.json()["detail"]
     assert names(page(here, key)) == [("u1", "quiet")]
     with stream(here, key, "0") as one:
-        events = one.events()
+        events = one.events
         assert next(events) == ("gap", {"oldest": "3"})
         assert next(events)[1]["audience"] == "quiet"
 
@@ -230,7 +228,7 @@ def test_a_stream_ends_with_its_key(
         assert token is not None
         with closing(open_store(here.loaded)) as store:
             store.keys.revoke(token.id, wall_clock())
-        assert list(one.events()) == []
+        assert list(one.events) == []
 
 
 def test_streams_end_with_the_server(tmp_path: Path) -> None:
@@ -241,8 +239,8 @@ def test_streams_end_with_the_server(tmp_path: Path) -> None:
         first, second = stream(here, key), stream(here, key, after="1")
         one, other = first.__enter__(), second.__enter__()
         assert len(other.told(2)) == 2
-    assert list(one.events()) == []
-    assert list(other.events()) == []
+    assert list(one.events) == []
+    assert list(other.events) == []
     for each in (first, second):
         each.__exit__(None, None, None)
 
