@@ -14,7 +14,7 @@ from serving.admission import GIVEN_TOKEN
 from serving.answers import json_response
 from serving.bodies import decode_body, read_body
 from serving.memberships import Memberships
-from serving.parameters import read_names, read_parameters
+from serving.parameters import known_names, read_names, read_parameters
 from serving.scopes import Scope
 from serving.service import Service
 
@@ -48,7 +48,7 @@ class Audiences:
         grant = await self._service.admission.visited(request, Scope.AUDIENCES_READ)
         parent, plan = self._service.plan(request)
         parameters = read_parameters(request, "include", GIVEN_TOKEN)
-        included = read_names(parameters.get("include", ""), "include", _INCLUDED)
+        included = read_names(parameters, "include", _INCLUDED)
         user_id = str(request.path_params["user_id"])
         grant.check_user(parent, user_id)
         told = self._memberships.detailed if included else self._memberships.shown
@@ -62,7 +62,7 @@ class Audiences:
         read_parameters(request)
         body = await read_body(request, _BYTES_MOST)
         asked = decode_body(body, Asked, 'a JSON object such as {"user_ids": ["u1", "u2"]}')
-        included = read_names(",".join(asked.include), "include", _INCLUDED)
+        included = known_names(asked.include, "include", _INCLUDED)
         admission.count(request, grant, len(asked.user_ids) // _USERS_A_REQUEST)
         told = self._memberships.detailed if included else self._memberships.shown
         users = await told(grant, plan, asked.user_ids)

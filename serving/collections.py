@@ -22,7 +22,7 @@ from serving.admission import Grant
 from serving.answers import json_response
 from serving.bodies import decode_body, read_body
 from serving.memberships import Memberships
-from serving.parameters import read_names, read_parameters
+from serving.parameters import known_names, read_names, read_parameters
 from serving.problems import Problem
 from serving.scopes import Scope
 from serving.service import Service
@@ -79,7 +79,7 @@ class Collections:
         grant = await self._service.admission.admitted(request, Scope.COLLECTIONS_READ)
         opened = self._open(request)
         parameters = read_parameters(request, "fields", "include")
-        include = read_names(parameters.get("include", ""), "include", _INCLUDED)
+        include = read_names(parameters, "include", _INCLUDED)
         fields = parameters["fields"].split(",") if "fields" in parameters else []
         wanted = _wanted(grant, fields, include)
         index, value = (str(request.path_params[name]) for name in ("index", "value"))
@@ -98,7 +98,7 @@ class Collections:
         read_parameters(request)
         body = await read_body(request, _BYTES_MOST)
         asked = decode_body(body, Asked, 'a JSON object such as {"values": ["u1", "u2"]}')
-        include = read_names(",".join(asked.include), "include", _INCLUDED)
+        include = known_names(asked.include, "include", _INCLUDED)
         admission.count(request, grant, len(asked.values) // _VALUES_A_REQUEST)
         index = opened.model.primary_key if asked.index is None else asked.index
         found = _found(opened, index, asked.values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -52,15 +52,21 @@ def read_cursor(given: str, name: str) -> int:
 _DIGITS = 18
 
 
-def read_names(given: str, name: str, known: Collection[str]) -> list[str]:
-    """Some of the known names, with commas between them; each once, none if nothing is given.
+def read_names(parameters: dict[str, str], name: str, known: Collection[str]) -> list[str]:
+    """Some of the known names, with commas between them; none if the parameter is not given.
 
     Raises:
         Problem: there is another.
     """
-    found = list(dict.fromkeys(given.split(","))) if given else []
-    if set(found) - set(known):
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, f"{name} takes {', '.join(sorted(known))}, with , between"
-        )
-    return found
+    return known_names(parameters[name].split(",") if name in parameters else [], name, known)
+
+
+def known_names(given: Sequence[str], name: str, known: Collection[str]) -> list[str]:
+    """The same of a list.
+
+    Raises:
+        Problem: there is another.
+    """
+    if set(given) - set(known):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"{name} takes {', '.join(sorted(known))}")
+    return list(given)
