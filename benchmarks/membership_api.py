@@ -86,7 +86,7 @@ def api_costs(recording: Workload, folder: Path, *, seconds: float) -> ApiCosts:
         syncs=syncs,
         serving=_SERVING,
     )
-    command = [USHER, "-C", folder, "keys", "create", "--scope", "audiences:read"]
+    command = [str(USHER), "-C", str(folder), "keys", "create", "--scope", "audiences:read"]
     key = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
     with job(folder) as one, stream.open("ab") as file:
         with Watch(folder / "transitions.jsonl") as watch:
@@ -157,7 +157,7 @@ def _cpu(pid: int) -> float:
 def _serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     log = folder / "serve.log"
     with log.open("wb") as out:
-        command = [USHER, "-C", folder, "run", "--only", "serve"]
+        command = [str(USHER), "-C", str(folder), "run", "--only", "serve"]
         process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
         yield _address(log.read_text), process

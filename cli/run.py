@@ -144,7 +144,9 @@ def run(
             elif workers > 1:
                 site = OneMachine(workers)
             pulls = Refreshing(loaded, on_schedule=True)
-            progress, questions = Progress(), Questions()
+            progress = Progress()
+            # The state of several workers is out of reach: who asks is told so at once.
+            questions = Questions() if site is None else None
             server: Served | None = None
             if "serve" in only:
                 server = held.enter_context(served(loaded, pulls, progress, questions))
@@ -194,7 +196,7 @@ class _Options:
     json: bool
     delivers: bool
     progress: Progress
-    questions: Questions
+    questions: Questions | None
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
