@@ -160,7 +160,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             step.tick,
             group.members() if step.is_reconciled else None,
             group.warming if step.known_since is not None else None,
-            [Answer(one.number, step.tick, forecast(group, one.user_ids)) for one in step.asked],
+            _answers(group, step),
         )
 
     def _take_force(self, group: KeyGroup, step: GroupStep, at: int) -> Transitions:
@@ -256,3 +256,13 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         checkpoints.log.close_epoch(self.chain)
         assert self.chain.position is not None
         return self.chain.position
+
+
+def _answers(group: KeyGroup, step: GroupStep) -> list[Answer]:
+    """To all that is asked at once, as each look into the state costs as much as many users."""
+    users = list(dict.fromkeys(user_id for one in step.asked for user_id in one.user_ids))
+    foreseen = forecast(group, users) if users else {}
+    return [
+        Answer(one.number, step.tick, {user_id: foreseen[user_id] for user_id in one.user_ids})
+        for one in step.asked
+    ]

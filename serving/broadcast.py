@@ -96,7 +96,7 @@ class Broadcast:
         while self.followers and not self.has_ended:
             try:
                 is_all = await self._take_up()
-            except StoreError:  # who asks for anything is told
+            except (StoreError, OSError):  # who asks for anything is told
                 await asyncio.sleep(_ATTEMPT)
             else:
                 await asyncio.sleep(_LOOK if is_all else 0)
