@@ -145,8 +145,8 @@ def run(
                 site = OneMachine(workers)
             pulls = Refreshing(loaded, on_schedule=True)
             progress = Progress()
-            # The state of several workers is out of reach: who asks is told so at once.
-            questions = Questions() if site is None else None
+            # State on other machines is out of reach: who asks is told so at once.
+            questions = Questions() if of_all is None else None
             server: Served | None = None
             if "serve" in only:
                 server = held.enter_context(served(loaded, pulls, progress, questions))
@@ -311,6 +311,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             json=options.json,
             delivers=options.delivers,
             progress=options.progress,
+            questions=options.questions,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

@@ -9,15 +9,17 @@ that it rests on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from engine.forecasts import Foreseen
 
-# Users that may be asked about at a time.
+# Users that may be asked about at a time, and questions that a process is handed.
 _MOST = 10_000
+_HANDED = 1_000
 
 
 class Question(NamedTuple):
@@ -52,6 +54,15 @@ class _Pending(NamedTuple):
     users: int
     forecast: Forecast
     future: Future[Forecast]
+
+
+class Asked(Protocol):
+    """What a job is asked, and tells the answers to."""
+
+    def taken(self) -> Sequence[Question]:
+        """What was asked and not taken up yet: it is from now on."""
+
+    def answer(self, answers: Iterable[Answer]) -> None: ...
 
 
 class Questions:
@@ -91,7 +102,6 @@ class Questions:
             self._forget(number)
 
     def taken(self) -> Sequence[Question]:
-        """What was asked and not taken up yet: it is from now on."""
         if not self._asked:
             return ()
         with self._lock:
@@ -115,3 +125,28 @@ class Questions:
         pending = self._pending.pop(number, None)
         if pending is not None:
             self._users -= pending.users
+
+
+class Relay:
+    """The same in one process of a job of several, all of which are handed all that is asked.
+
+    One of them has the clock, which takes it up; in the others it is dropped some time.
+
+    Args:
+        tell: Given what the process's own key groups answer.
+    """
+
+    def __init__(self, tell: Callable[[Sequence[Answer]], None]) -> None:
+        self._tell = tell
+        self._asked: deque[Question] = deque(maxlen=_HANDED)
+
+    def hand(self, asked: Iterable[Question]) -> None:
+        """May be called from any thread."""
+        self._asked.extend(asked)
+
+    def taken(self) -> Sequence[Question]:
+        return [self._asked.popleft() for _ in range(len(self._asked))]
+
+    def answer(self, answers: Iterable[Answer]) -> None:
+        if found := list(answers):
+            self._tell(found)

@@ -36,9 +36,9 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project", DEFINITION)
 
 
-@pytest.fixture
-def job(project: Path) -> Iterator[Job]:
-    with running(project) as one:
+@pytest.fixture(params=[(), ("--workers", "2")], ids=["one process", "two workers"])
+def job(project: Path, request: pytest.FixtureRequest) -> Iterator[Job]:
+    with running(project, *request.param) as one:
         yield one
 
 
