@@ -98,6 +98,7 @@ def _api(day: Workload, *, seconds: float) -> Iterator[Result]:
     name = f"api: {RATE:,} requests a second beside a live job"
     yield Result(f"{name}, p50", cost.p50, "ms")
     yield Result(f"{name}, p99", cost.p99, "ms", 10)
+    yield Result(f"{name}, p99 of a bare route in a process of its own", cost.bare_p99, "ms")
     yield Result(f"api: with details, {RATE // 10} a second, p99", cost.details_p99, "ms")
     yield Result("api: event appended to answer that has it, p99", cost.late, "ms", 250)
     yield Result("api: CPU time of an answer", cost.cpu, "µs")

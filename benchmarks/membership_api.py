@@ -39,6 +39,10 @@ from benchmarks.workload import Workload
 RATE = 1_000
 _CONNECTIONS = 32
 _PATIENCE = 60.0
+
+# Seconds: the job stores its first epochs of state.
+_WARM_UP = 5.0
+
 _SERVING = {
     "listen": "127.0.0.1:0",
     "admin": "127.0.0.1:0",
@@ -53,6 +57,7 @@ class ApiCosts:
 
     p50: float
     p99: float
+    bare_p99: float  # of the bare route, in a process of its own beside the same job
     late: float  # from an event in the followed file to its answer, p99
     cpu: float
     bare_cpu: float
@@ -92,9 +97,12 @@ def api_costs(recording: Workload, folder: Path, *, seconds: float) -> ApiCosts:
         with Watch(folder / "transitions.jsonl") as watch:
             await_start(one, watch, file)
         url = _address((folder / "job.log").read_text)
-        appending = threading.Thread(target=append, args=(file, 3 * seconds + 2))
+        appending = threading.Thread(target=append, args=(file, 4 * seconds + _WARM_UP + 3))
         appending.start()
+        _load(url, key, "", RATE, _WARM_UP)
         plain = _load(url, key, "", RATE, seconds)
+        with _bare() as (bare_url, _):
+            bare_beside = _load(bare_url, key, "", RATE, seconds)
         details = _load(url, key, "?include=details", RATE / 10, seconds)
         late = _latenesses(url, key, folder / "live" / "probes.jsonl", seconds)
         appending.join()
@@ -105,6 +113,7 @@ def api_costs(recording: Workload, folder: Path, *, seconds: float) -> ApiCosts:
     return ApiCosts(
         float(np.percentile(plain, 50)),
         float(np.percentile(plain, 99)),
+        float(np.percentile(bare_beside, 99)),
         float(np.percentile(late, 99)),
         cpu,
         bare,
