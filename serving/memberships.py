@@ -18,6 +18,8 @@ from audience_dsl.instants import format_instant
 from dataflows.following import wall_clock
 from dataflows.questions import Forecast
 from engine.forecasts import Foreseen
+from engine.hashing import stable_hashes
+from engine.texts import Texts
 from membership.facts import Membership
 from membership.reader import MembershipReader
 from project.stores import is_local
@@ -38,6 +40,8 @@ _X = TypeVar("_X")
 class Memberships:
     def __init__(self, service: Service) -> None:
         self._service = service
+        # The kernel is loaded here: that takes as long as a thousand answers.
+        stable_hashes(Texts.of([""]))
 
     async def audiences(
         self, grant: Grant, plan: ParentPlan, user_ids: Sequence[str]
