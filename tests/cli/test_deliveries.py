@@ -39,7 +39,10 @@ def definition(server: Hooks, *syncs: str, within: str = "1h", **more: Any) -> d
         "allow_private_hosts": ["127.0.0.1"],
     }
     return changed(
-        destinations={key: {**hook, "url": f"{server.url(key)}?k=${{HOOK_KEY}}"} for key in syncs},
+        destinations={
+            key: {**hook, "url": f"{server.url(key)}/${{HOOK_KEY}}?k=${{HOOK_KEY}}"}
+            for key in syncs
+        },
         syncs={
             key: {"audience": "viewers", "destination": key, **more.get(key, {})} for key in syncs
         },

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml  # type: ignore[import-untyped]
 
@@ -102,10 +101,8 @@ class Preset:
 
         known = self.known(settings.options)
         hidden = [str(known[name]) for name, one in self.options.items() if one.get("secret")]
-        # Of a secret URL the host is no secret, and is cut off in places.
-        hidden += [urlsplit(one).path for one in hidden if "://" in one]
         declared = self.declared(settings.options)
-        return HttpDestination(settings.key, declared, place, known, hidden)
+        return HttpDestination(settings.key, declared, place, known, [*hidden, *settings.filled])
 
     def _own(self, one: Field) -> Field:
         """The field, with the preset's default."""
