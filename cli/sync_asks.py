@@ -58,4 +58,4 @@ def _ask(root: Path, name: str, kind: Ask, form: str) -> None:
     loaded = load_or_exit(root)
     sync_or_exit(loaded, name)
     with environment_failures(), open_ledger(loaded) as ledger:
-        ask(ledger, [(name, kind, "")], form)
+        ask(ledger, loaded, [(name, kind, "")], form)

@@ -217,11 +217,14 @@ class Deliveries:
             return []
 
     async def _is_done(self, request: Request, now: int) -> bool:
-        """Do what is asked, or a part of it; whether that was all."""
+        """Do what is asked, or a part of it; whether that was all.
+
+        What is asked of a sync that other definitions have waits for a process with those.
+        """
         assert self._ledger is not None
         courier = self._couriers.get(request.sync)
         if courier is None:
-            return True
+            return False
         lane = courier.lane
         match request.kind:
             case Ask.RESUME:

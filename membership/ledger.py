@@ -106,8 +106,13 @@ class Ledger(DeliveryLog):
             others = [key for key in self.cursors() if key not in syncs]
             for key in others:
                 self._database.execute("DELETE FROM cursors WHERE name = ?", (cursor_name(key),))
-                for table in (*_TABLES, "sync_requests"):
+                for table in _TABLES:
                     self._database.execute(f"DELETE FROM {table} WHERE sync = ?", (key,))
+            for one in self.requests():
+                if one.sync not in syncs:
+                    self._database.execute(
+                        "DELETE FROM sync_requests WHERE number = ?", (one.number,)
+                    )
         return others
 
     def pin(self, parent_model: str, snapshot: str) -> int:

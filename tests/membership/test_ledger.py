@@ -162,6 +162,7 @@ def test_syncs_that_are_defined_no_more_are_forgotten(ledger: Ledger) -> None:
     ledger.open("gone", lambda position: Population(position, "v", NOW))
     ledger.write([Changes("gone", 1, None, [waiting("a", 1)], [], [letter("b", 1)])])
     ledger.ask("gone", Ask.RESUME, NOW)
+    ledger.ask("never begun", Ask.RESUME, NOW)
     assert ledger.forget_others({"bus"}) == ["gone"]
     assert ledger.requests() == []
     opened = ledger.open("gone", nobody)

@@ -1,0 +1,75 @@
+"""`usher run --only deliver`: it follows the definitions, and operators know whether it runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.hooks import Hooks, hooks
+from tests.cli.jobs import eventually, job, now, running
+from tests.cli.projects import page, write_project
+from tests.cli.test_deliveries import KEY, SECRET, Operator, definition, write
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    monkeypatch.setenv("HOOK_KEY", KEY)
+    with hooks() as found:
+        yield found
+
+
+def test_deliveries_apart_follow_the_definitions(
+    tmp_path: Path, server: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_project(tmp_path / "shop", definition(server, "hook"))
+    op = Operator(root)
+    later = definition(server, "hook", "later")
+
+    def define(content: object) -> None:
+        (root / "usher.yml").write_text(json.dumps(content))
+
+    with (
+        running(root, "--only", "evaluate") as evaluating,
+        job(root, "--only", "deliver") as delivering,
+    ):
+        eventually(lambda: "usher: delivering" in delivering.errors(), delivering)
+        write(root, page("ann", "1", now()))
+        eventually(lambda: "ann+" in server.accepted("hook"), delivering)
+        assert op.facts("sync", "resync", "hook")[0]["taken"] is True
+
+        # Definitions that it cannot use leave it as it is; what it does not know can be asked
+        # nothing.
+        needy = json.loads(json.dumps(later))
+        needy["destinations"]["later"]["secret"] = "${NEW_SECRET}"
+        define(needy)
+        delivering.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "the definitions have mistakes" in delivering.errors(), delivering)
+        monkeypatch.setenv("NEW_SECRET", SECRET)
+        refused = op.run("sync", "resync", "later", code=3).output
+        assert "the running job has not" in refused
+        write(root, page("bob", "2", now()))
+        eventually(lambda: "bob+" in server.accepted("hook"), delivering)
+
+        define(later)
+        eventually(lambda: {"ann+", "bob+"} <= set(server.accepted("later")), delivering)
+        write(root, page("eve", "3", now()))
+        eventually(
+            lambda: all("eve+" in server.accepted(one) for one in ("hook", "later")), delivering
+        )
+        assert op.facts("sync", "resume", "later")[0]["taken"] is True
+
+        define(definition(server, "later"))
+        delivering.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "sync 'hook' is not defined any more" in delivering.errors(), delivering)
+        assert delivering.stop() == 0
+        assert evaluating.process.poll() is None
+        # The job that is left delivers nothing.
+        said = op.run("sync", "resync", "later").stdout
+        assert "no job runs that delivers: the next one begins with it" in said
+        assert evaluating.stop() == 0
+    assert len(server.accepted("hook")) == len(set(server.accepted("hook"))) + 1, "the resync's"
