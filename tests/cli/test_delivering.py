@@ -1,4 +1,4 @@
-"""`usher run --only deliver`: it follows the definitions, and operators know whether it runs."""
+"""Deliveries that follow the definitions, and what operators are told when they ask for some."""
 
 from __future__ import annotations
 
@@ -73,3 +73,31 @@ def test_deliveries_apart_follow_the_definitions(
         assert "no job runs that delivers: the next one begins with it" in said
         assert evaluating.stop() == 0
     assert len(server.accepted("hook")) == len(set(server.accepted("hook"))) + 1, "the resync's"
+
+
+def test_members_that_are_sent_again_come_without_their_events(
+    tmp_path: Path, server: Hooks
+) -> None:
+    mapping = {
+        "user_id": "{{ user_id }}",
+        "type": "{{ type }}",
+        "path": "{{ event.path }}",
+        "text": "saw {{ event.path }}",
+        "kept": "{{ event.path | default('unknown') }}",
+    }
+    project = definition(server, "hook", "plain", hook={"mapping": mapping})
+    root = write_project(tmp_path / "shop", project)
+    op = Operator(root)
+    with running(root) as job:
+        write(root, page("ann", "1", now()))
+        eventually(lambda: server.at("hook"), job)
+        said = op.run("sync", "resync", "hook").stderr
+        assert "what the mapping takes of them is missing (event.path)" in said
+        assert op.run("sync", "resync", "plain").stderr == ""
+        eventually(lambda: len(server.at("hook")) == 2, job)
+        assert job.stop() == 0
+    first, again = server.at("hook")
+    assert first.id == again.id
+    told = {"user_id": "ann", "type": "entered"}
+    assert first.record == {**told, "path": "/", "text": "saw /", "kept": "/"}
+    assert again.record == {**told, "path": None, "text": "saw ", "kept": "unknown"}
