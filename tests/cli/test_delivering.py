@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import cli.sync_requests
 from tests.cli.hooks import Hooks, hooks
 from tests.cli.jobs import eventually, job, now, running
 from tests.cli.projects import page, write_project
 from tests.cli.test_deliveries import KEY, SECRET, Operator, definition, write
+from tests.membership.servers import postgres_server, server_programs
+
+PROGRAMS = server_programs()
 
 
 @pytest.fixture
@@ -101,3 +105,26 @@ def test_members_that_are_sent_again_come_without_their_events(
     told = {"user_id": "ann", "type": "entered"}
     assert first.record == {**told, "path": "/", "text": "saw /", "kept": "/"}
     assert again.record == {**told, "path": None, "text": "saw ", "kept": "unknown"}
+
+
+@pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server is installed")
+def test_with_a_store_that_others_reach_a_job_may_run_elsewhere(
+    tmp_path: Path, server: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert PROGRAMS is not None
+    monkeypatch.setattr(cli.sync_requests, "PATIENCE", 0.3)
+    with postgres_server(PROGRAMS) as url:
+        project = {**definition(server, "hook"), "store": {"type": "postgres", "url": url}}
+        root = write_project(tmp_path / "shop", project)
+        op = Operator(root)
+        with running(root) as job:
+            write(root, page("ann", "1", now()))
+            eventually(lambda: "ann+" in server.accepted("hook"), job)
+            assert job.stop() == 0
+        assert op.facts("sync", "resume", "hook")[0]["running"] is None
+        said = op.run("sync", "resync", "hook").stdout
+        assert "no job on this machine delivers, and none elsewhere has taken it up" in said
+        server.received.clear()
+        with running(root, "--only", "evaluate,deliver") as job:
+            eventually(lambda: "ann+" in server.accepted("hook"), job)
+            assert job.stop() == 0
