@@ -28,6 +28,7 @@ from audience_dsl.definitions import Settings, Sync
 from connectors.destinations.destination import Answer, Destination, Message
 from connectors.destinations.place import Place
 from connectors.destinations.webhook import Webhook
+from dataflows.memory import rare_cycle_search
 from delivery.deliveries import Deliveries
 from delivery.feed import Work
 from delivery.pins import PinnedProfiles
@@ -240,6 +241,7 @@ def office(ports: Mapping[str, int]) -> Iterator[Office]:
     """The deliveries of a process, with a sync to each of these ports; that of `live` is timed."""
     answered: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as held:
+        held.enter_context(rare_cycle_search())  # as the job does
         path = Path(folder) / "store.db"
         store = held.enter_context(closing(MembershipStore(SqliteDatabase(path, writable=True))))
         store.claim([("users", 0)])
