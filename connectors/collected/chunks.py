@@ -33,6 +33,11 @@ class CollectedChunk(Chunk):
         return self.numbers[places]
 
 
+def log_name(source: str) -> str:
+    """What names the log of a source, where a record of it is told of."""
+    return f"collected/{source}"
+
+
 def chunk_of(
     name: str, frames: Sequence[Frame], wanted: Wanted, number: int = 0
 ) -> CollectedChunk | None:
@@ -58,7 +63,7 @@ def chunk_of(
             pieces.append(piece)
             arrivals.append(frame.arrival)
             firsts.append(section.number)
-            counts.append(section.count)
+            counts.append(section.records)
     if not pieces and not letters:
         return None
     data = np.frombuffer(bytearray(b"").join(pieces), dtype=np.uint8)

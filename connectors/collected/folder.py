@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -37,9 +36,9 @@ class Manifest(msgspec.Struct, frozen=True):
         return bytes.fromhex(self.id)
 
 
-def log_folder(usher: Path, source: str) -> Path:
-    """Where the log of a source is, below the folder in which a job keeps what it remembers."""
-    return usher / "collected" / source
+def log_folder(root: Path, source: str) -> Path:
+    """Where a project has the log of a source."""
+    return root / ".usher" / "collected" / source
 
 
 @contextmanager
@@ -50,7 +49,8 @@ def writer_lock(folder: Path) -> Iterator[None]:
         LogInUse: another process is.
         OSError: the folder cannot be made.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in (folder.parent.parent, folder.parent, folder):
+        one.mkdir(mode=0o700, exist_ok=True)
     with (folder / _LOCK).open("a") as lock:
         deadline = time.monotonic() + _PATIENCE
         while not _taken(lock.fileno()):

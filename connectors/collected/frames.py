@@ -8,8 +8,8 @@ All that one commit writes is a frame: it is there as a whole or not at all.
 
 The checksum goes over all that follows it.  `offset` is where the frame begins in the log, so that
 nothing is taken for a frame that lies where it was not written; `number` is that of its first
-record; `arrival` is when all of them arrived.  The magic has bytes that no text has, so a line never
-looks like a frame.
+record; `arrival` is when all of them arrived.  The magic has bytes that no text has, so a line
+never looks like a frame.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class BrokenFrame(Exception):
 
 
 class Section(NamedTuple):
-    """Records `number` and following of a partition: their lines are `data[start:end]`."""
+    """Some records of a partition, from `number` on: their lines are `data[start:end]`."""
 
     partition: int
     number: int
-    count: int
+    records: int
     start: int
     end: int
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 _DAY = 86_400 * 1_000_000
+_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,16 @@ class Retention:
 
     age: int = 7 * _DAY
     size: int | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> Self:
+        """What a definition says, `{"age": microseconds, "size": "50GB"}`, both optional."""
+        told: dict[str, int] = {}
+        if isinstance(age := options.get("age"), int):
+            told["age"] = age
+        if isinstance(size := options.get("size"), str):
+            told["size"] = int(size[:-2]) * _UNITS[size[-2:]]
+        return cls(**told)
 
 
 @dataclass(frozen=True, slots=True)

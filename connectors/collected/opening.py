@@ -8,17 +8,19 @@ over: the log is not opened.
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from connectors.collected.errors import LogDamaged
 from connectors.collected.folder import Manifest, make_manifest, read_manifest
-from connectors.collected.frames import MAGIC, BrokenFrame, decode_frame
+from connectors.collected.frames import BrokenFrame
 from connectors.collected.marks import Durable, DurableMark
 from connectors.collected.segments import (
     HEAD_SIZE,
     Segment,
     find_segments,
+    goes_on,
     make_durable,
     read_frames,
     read_head,
@@ -63,7 +65,7 @@ def open_log(folder: Path) -> tuple[Manifest, End]:
 
 def _find_end(folder: Path, manifest: Manifest, told: Durable) -> End:
     segments = find_segments(folder)
-    for one, following in zip(segments, segments[1:], strict=False):
+    for one, following in pairwise(segments):
         if one.end != following.base:
             raise damaged(one.path, min(one.end, following.base) - one.base)
     while segments:
@@ -93,7 +95,7 @@ def _end_of(segment: Segment, manifest: Manifest, told: Durable) -> End | None:
             for frame in read_frames(descriptor, segment.base, end, segment.end):
                 end, number, latest = frame.end, frame.next_number, frame.arrival
         except BrokenFrame:
-            if told.end > end or _goes_on(descriptor, segment, end):
+            if told.end > end or goes_on(descriptor, segment.base, end, segment.end):
                 raise damaged(segment.path, end - segment.base) from None
             os.ftruncate(descriptor, end - segment.base)
         if told.end > end:
@@ -102,21 +104,6 @@ def _end_of(segment: Segment, manifest: Manifest, told: Durable) -> End | None:
         return End(segment._replace(end=end), end, number, latest, head.begun_at)
     finally:
         os.close(descriptor)
-
-
-def _goes_on(descriptor: int, segment: Segment, broken: int) -> bool:
-    """Whether there is a whole frame behind a broken one."""
-    start = broken - segment.base
-    data = memoryview(content := os.pread(descriptor, segment.end - broken, start))
-    place = content.find(MAGIC, 1)
-    while place >= 0:
-        try:
-            decode_frame(data, place, broken + place)
-        except BrokenFrame:
-            place = content.find(MAGIC, place + 1)
-        else:
-            return True
-    return False
 
 
 def damaged(path: Path, place: int) -> LogDamaged:

@@ -1,6 +1,7 @@
 """Records: the lines of a log, and which partition each belongs to.
 
-An event is a line of JSON in its source's form.  What could not be read is a letter, which says why.
+An event is a line of JSON in its source's form.  What could not be read is a letter, which says
+why.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from itertools import pairwise
 from pathlib import Path
 
 from connectors.collected.folder import Manifest
 from connectors.collected.limits import Retention
 from connectors.collected.marks import ReadMarks
-from connectors.collected.segments import Segment, find_segments, make_durable, read_head
+from connectors.collected.segments import find_segments, make_durable, segment_head
 
 
 def remove_outdated(folder: Path, manifest: Manifest, retention: Retention, now: int) -> None:
@@ -23,11 +23,11 @@ def remove_outdated(folder: Path, manifest: Manifest, retention: Retention, now:
     segments = find_segments(folder)
     read = _read_by_all(folder, manifest)
     size = sum(one.end - one.base for one in segments)
-    for oldest, following in zip(segments, segments[1:], strict=False):
+    for oldest, following in pairwise(segments):
         if oldest.end > read:
             break
         # What is in a segment had arrived when the next was begun.
-        is_old = _begun_at(following) <= now - retention.age
+        is_old = segment_head(following.path).begun_at <= now - retention.age
         is_too_much = retention.size is not None and size > retention.size
         if not is_old and not is_too_much:
             break
@@ -42,11 +42,3 @@ def _read_by_all(folder: Path, manifest: Manifest) -> int:
         return min(marks.ask(partition) for partition in range(manifest.partitions))
     finally:
         marks.close()
-
-
-def _begun_at(segment: Segment) -> int:
-    descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return read_head(descriptor, segment.path).begun_at
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from connectors.collected.errors import LogDamaged
+from connectors.collected.frames import MAGIC as FRAME_MAGIC
 from connectors.collected.frames import BrokenFrame, Frame, decode_frame, frame_size
 
 SUFFIX = ".events"
@@ -94,6 +95,20 @@ def read_head(descriptor: int, path: Path) -> Head:
     raise LogDamaged(f"{path} does not begin as a segment of a log does")
 
 
+def segment_head(path: Path) -> Head:
+    """The same of a file.
+
+    Raises:
+        LogDamaged: it has none.
+        OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return read_head(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
 def read_frames(descriptor: int, base: int, offset: int, end: int) -> Iterator[Frame]:
     """The frames of a segment that begins at `base`, from one place in the log to another.
 
@@ -120,6 +135,21 @@ def read_frames(descriptor: int, base: int, offset: int, end: int) -> Iterator[F
             continue
         offset += place
         size = _BLOCK
+
+
+def goes_on(descriptor: int, base: int, broken: int, end: int) -> bool:
+    """Whether there is a whole frame behind a broken one, in a segment that begins at `base`."""
+    content = os.pread(descriptor, end - broken, broken - base)
+    data = memoryview(content)
+    place = content.find(FRAME_MAGIC, 1)
+    while place >= 0:
+        try:
+            decode_frame(data, place, broken + place)
+        except BrokenFrame:
+            place = content.find(FRAME_MAGIC, place + 1)
+        else:
+            return True
+    return False
 
 
 def write_all(descriptor: int, content: bytes, place: int) -> None:

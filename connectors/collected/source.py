@@ -14,19 +14,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
-from connectors.collected.chunks import chunk_of
+from connectors.collected.chunks import chunk_of, log_name
 from connectors.collected.errors import LogDamaged
 from connectors.collected.folder import Manifest, has_writer, read_manifest, writer_lock
 from connectors.collected.frames import Frame
 from connectors.collected.marks import DurableMark, ReadMarks
 from connectors.collected.opening import open_log
+from connectors.collected.position import read_marks, write_marks
 from connectors.collected.reading import FrameReader, first_place
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
-
-_VERSION = 1
 
 # Microseconds that a commit may take before it is said that something is behind.  Who is told that
 # a source has caught up allows for more than that.
@@ -36,14 +33,6 @@ _USUAL = 50_000
 _PATIENCE = 5.0
 _PAUSE = 0.01
 _LOOK_EVERY = 1.0
-
-
-class Position(msgspec.Struct, frozen=True):
-    """How far each partition of a log has been read."""
-
-    version: int
-    log: str
-    marks: dict[int, int]
 
 
 def _all(_partition: int) -> bool:
@@ -67,7 +56,7 @@ class CollectedSource:
 
     def __init__(self, folder: Path, source: str, started: int) -> None:
         self._folder = folder
-        self._name = source
+        self._name = log_name(source)
         self._started = started
         self._manifest = _opened(folder)
         self._durable = DurableMark(folder)
@@ -95,7 +84,7 @@ class CollectedSource:
             SourceError: a position is not of this log, or what comes next is gone.
         """
         own = [one for one in range(self._manifest.partitions) if has(one)]
-        marks = marks_of(positions, self._manifest, self._folder)
+        marks = read_marks(positions, self._manifest, self._folder)
         first = first_place(self._folder, self._durable.ask().end)
         self._marks = {one: marks.get(one, first) for one in own}
         self._goes_on = goes_on
@@ -103,8 +92,9 @@ class CollectedSource:
         start = min(self._marks.values(), default=first)
         if start < first:
             raise SourceError(
-                f"{first - start:,} bytes are missing in {self._folder}: the job stopped reading at "
-                f"{start}, and what is left begins at {first}; start with --rebuild to count anew"
+                f"{first - start:,} bytes are missing in {self._folder}: the job stopped reading "
+                f"at {start}, and what is left begins at {first}; start with --rebuild to count "
+                "anew"
             )
         self._frames = FrameReader(self._folder, self._manifest, start)
         # Nothing that may be read again is removed, whatever earlier jobs have read.
@@ -124,7 +114,7 @@ class CollectedSource:
         durable = self._durable.ask()
         before = self._started if self._is_past else None
         frames = self._frames.read(durable.end, limit, before)
-        chunk = chunk_of(f"collected/{self._name}", frames, self._is_wanted)
+        chunk = chunk_of(self._name, frames, self._is_wanted)
         end = self._frames.offset
         for partition, mark in self._marks.items():
             self._marks[partition] = max(mark, end)
@@ -135,7 +125,7 @@ class CollectedSource:
         """What has been delivered so far; what the position before this one had need not stay."""
         self._tell_stored()
         self._stored = dict(self._marks)
-        return msgspec.json.encode(Position(_VERSION, self._manifest.id, self._marks))
+        return write_marks(self._marks, self._manifest)
 
     def close(self) -> None:
         """Let go of the log."""
@@ -177,30 +167,6 @@ class CollectedSource:
             self._looked = time.monotonic()
             self._has_writer = has_writer(self._folder)
         return self._has_writer
-
-
-def marks_of(positions: Sequence[bytes], manifest: Manifest, folder: Path) -> dict[int, int]:
-    """How far the shares of a job have read each partition.
-
-    Raises:
-        SourceError: a position is damaged, or another log's.
-    """
-    marks: dict[int, int] = {}
-    for one in positions:
-        try:
-            position = msgspec.json.decode(one, type=Position)
-        except msgspec.MsgspecError as error:
-            raise SourceError(f"the recorded position in {folder} is damaged") from error
-        if position.version != _VERSION:
-            raise SourceError(f"the recorded position in {folder} has version {position.version}")
-        if position.log != manifest.id:
-            raise SourceError(
-                f"the log in {folder} is not the one that the job read; start with --rebuild to "
-                "count anew from what it holds"
-            )
-        for partition, offset in position.marks.items():
-            marks[partition] = max(offset, marks.get(partition, 0))
-    return marks
 
 
 def _opened(folder: Path) -> Manifest:
