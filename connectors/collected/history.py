@@ -5,7 +5,7 @@ Segments that were finished before an instant are passed over: what matters is l
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,12 +43,11 @@ class CollectedHistory:
         self._end = max(self._marks.values(), default=0)
         self._since = since
         segments = find_segments(folder)
-        begun = [segment_head(one.path).begun_at for one in segments]
-        if segments and segments[0].base > 0 and begun[0] > since:
-            self.known_since = begun[0]
+        latest = [segment_head(one.path).latest for one in segments]
+        if segments and segments[0].base > 0 and latest[0] >= since:
+            self.known_since = latest[0]
             self.lack = "what came earlier is not kept any longer"
-        # All that a segment has arrived before the next was begun.
-        first = max(bisect_right(begun, since) - 1, 0)
+        first = max(bisect_left(latest, since) - 1, 0)
         begin = segments[first].base if segments else self._end
         self._frames = FrameReader(folder, manifest, begin)
         self.size = max(self._end - begin, 0)

@@ -193,7 +193,7 @@ class CollectedLog:
         return self._begin_segment(now)
 
     def _begin_segment(self, now: int) -> int:
-        head = Head(self._manifest.id_bytes, self._end, self._number, now)
+        head = Head(self._manifest.id_bytes, self._end, self._number, self._latest, now)
         descriptor = create_segment(self._folder, head)
         if self._descriptor is not None:
             os.close(self._descriptor)

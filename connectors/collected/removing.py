@@ -26,8 +26,7 @@ def remove_outdated(folder: Path, manifest: Manifest, retention: Retention, now:
     for oldest, following in pairwise(segments):
         if oldest.end > read:
             break
-        # What is in a segment had arrived when the next was begun.
-        is_old = segment_head(following.path).begun_at <= now - retention.age
+        is_old = segment_head(following.path).latest <= now - retention.age
         is_too_much = retention.size is not None and size > retention.size
         if not is_old and not is_too_much:
             break

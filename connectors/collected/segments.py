@@ -4,7 +4,7 @@ A place in the log is a number of bytes since its beginning, heads of files incl
 named after the place at which it begins, so that where one ends the next is found.
 
     segment:  magic with format version · id of the log · place · number of its first record ·
-              when it was begun · checksum · frames
+              latest arrival before it · when it was begun · checksum · frames
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ from connectors.collected.frames import BrokenFrame, Frame, decode_frame, frame_
 
 SUFFIX = ".events"
 MAGIC = b"\xffUSHEL1\n"
-_HEAD = struct.Struct("<8s16sqqqI")
+_HEAD = struct.Struct("<8s16sqqqqI")
 HEAD_SIZE = _HEAD.size
 
 _BLOCK = 1 << 20
 
 
 class Head(NamedTuple):
-    """What a segment says of itself; whatever is in it arrived at `begun_at` or later."""
+    """What a segment says of itself.
+
+    What is before it arrived until `latest`, what is in it since `begun_at`.
+    """
 
     log: bytes
     base: int
     number: int
+    latest: int
     begun_at: int
 
 
@@ -89,9 +93,9 @@ def read_head(descriptor: int, path: Path) -> Head:
     """
     packed = os.pread(descriptor, HEAD_SIZE, 0)
     if len(packed) == HEAD_SIZE:
-        magic, log, base, number, begun_at, checksum = _HEAD.unpack(packed)
+        magic, *told, checksum = _HEAD.unpack(packed)
         if magic == MAGIC and checksum == zlib.crc32(packed[:-4]):
-            return Head(log, base, number, begun_at)
+            return Head(*told)
     raise LogDamaged(f"{path} does not begin as a segment of a log does")
 
 
