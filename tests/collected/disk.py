@@ -80,7 +80,7 @@ class Disk:
         def watching(descriptor: int, *arguments: Any) -> Any:
             told = [bytes(one) if isinstance(one, memoryview) else one for one in arguments]
             answer = real(descriptor, *arguments)
-            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
             if path == self.folder:
                 self.happenings.append(Sync(""))
             elif path.parent == self.folder:

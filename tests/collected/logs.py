@@ -33,8 +33,9 @@ def letter(number: int) -> Letter:
 
 
 @contextmanager
-def collecting(root: Path, **options: Any) -> Iterator[CollectedLog]:
-    with closing(CollectedLog(folder_of(root), "segment", **options)) as log:
+def collecting(root: Path, *, folder: Path | None = None, **options: Any) -> Iterator[CollectedLog]:
+    """A log to append to; that of the source `web`, if not another one."""
+    with closing(CollectedLog(folder or folder_of(root), "segment", **options)) as log:
         yield log
 
 

@@ -1,4 +1,4 @@
-"""A torn end is cut off; anything else that is broken is told, with its place, and never passed over."""
+"""A torn end is cut off; anything else that is broken is told with its place, not passed over."""
 
 from __future__ import annotations
 

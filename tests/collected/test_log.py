@@ -135,7 +135,7 @@ def test_a_segment_has_its_time(tmp_path: Path) -> None:
 def test_there_is_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connectors.collected.folder._PATIENCE", 0.05)
     with collecting(tmp_path) as log:
-        with pytest.raises(LogInUse, match="another process collects into .*web; end it first"):
+        with pytest.raises(LogInUse, match=r"another process collects into .*web; end it first"):
             collect(tmp_path, [1])
         log.append([event(0)]).result()
     collect(tmp_path, [1])
@@ -245,8 +245,8 @@ def test_a_disk_that_fails_now_and_then_loses_nothing(
     fails = [False]
 
     def harmed(descriptor: int, *arguments: object) -> object:
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
-        if fails[0] and path.endswith(".events"):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if fails[0] and path.suffix == ".events":
             fails[0] = False
             if failing == "pwrite":
                 content, place = arguments
