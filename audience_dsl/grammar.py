@@ -94,7 +94,8 @@ def _sender_flaws(options: Mapping[str, object]) -> Iterator[Flaw]:
     if options["format"] == "snowplow":
         needed, other = other, needed
     if other in options:
-        yield Flaw((other,), f"a source of this format has no '{other}'", f"write {needed}: […]")
+        advice = f"remove it; its senders are known by {needed}"
+        yield Flaw((other,), f"a source of this format has no '{other}'", advice)
     elif needed not in options:
         advice = f"add {needed}: […], those of your senders"
         yield Flaw(("format",), f"a source of this format needs '{needed}'", advice)
