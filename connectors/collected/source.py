@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from connectors.collected.chunks import chunk_of, log_name
-from connectors.collected.errors import LogDamaged
+from connectors.collected.errors import LogInUse
 from connectors.collected.folder import Manifest, has_writer, read_manifest, writer_lock
 from connectors.collected.frames import Frame
 from connectors.collected.marks import DurableMark, ReadMarks
@@ -170,13 +170,21 @@ class CollectedSource:
 
 
 def _opened(folder: Path) -> Manifest:
-    """What a log is, after its end has been looked after; its writer may have done that."""
+    """What a log is, after its end has been looked after; its writer has done that, if it has one.
+
+    Raises:
+        SourceError: the log is damaged, or nobody makes it.
+        OSError: it cannot be read.
+    """
     deadline = time.monotonic() + _PATIENCE
-    if not has_writer(folder):
-        with writer_lock(folder):
-            return open_log(folder)[0]
-    while (manifest := read_manifest(folder)) is None:
-        if time.monotonic() > deadline:
-            raise LogDamaged(f"the collector has not made a log in {folder}")
+    while True:
+        try:
+            with writer_lock(folder, patience=0):
+                return open_log(folder)[0]
+        except LogInUse:
+            manifest = read_manifest(folder)
+            if manifest is not None:
+                return manifest
+            if time.monotonic() > deadline:
+                raise
         time.sleep(_PAUSE)
-    return manifest

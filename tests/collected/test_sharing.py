@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_a_users_events_are_in_one_partition_by_the_surest_identity(tmp_path: Pa
 def test_letters_are_told_by_one_share_alone(tmp_path: Path) -> None:
     with collecting(tmp_path) as log:
         log.append([event(0)], [letter(1)]).result()
-    letters = []
+    letters: list[Any] = []
     for number in range(3):
         with closing(opened(tmp_path, [], Share(number, 3))) as one:
             while not one.caught_up:
