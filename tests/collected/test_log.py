@@ -306,7 +306,7 @@ def test_what_json_cannot_say_is_no_event(tmp_path: Path) -> None:
     with collecting(tmp_path) as log:
         log.append([event(0), *(event(1, value=one) for one in strange), event(2)]).result()
     assert read(tmp_path) == [0, 2]
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
+    source = CollectedSource(folder_of(tmp_path), "web", 1 << 62).follow([])
     with closing(source):
         (chunk,) = source.poll(1_000_000)
     assert {one.reason for one in chunk.dead_letters} == {"JSON has nothing like one of its values"}
