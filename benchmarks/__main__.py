@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from benchmarks import results
 from benchmarks.backtest import backtests, peak_bytes
+from benchmarks.collected import collected_costs
 from benchmarks.core import core_seconds
 from benchmarks.deliveries import delivery_costs
 from benchmarks.live import latencies
@@ -58,6 +59,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
     yield Result("store: to a bare executemany", store.recording / store.bare, "×")
     yield from _deliveries(4_000 if quick else 20_000, 3.0 if quick else 15.0)
+    yield from _collected(20_000 if quick else 200_000, seconds=5.0 if quick else 20.0)
     users = 100_000 if quick else 1_000_000
     _tell(f"looking up {users:,} users")
     found = lookup_costs(users)
@@ -92,6 +94,25 @@ def _deliveries(messages: int, seconds: float) -> Iterator[Result]:
     _tell(f"{piled:,} transitions recorded while a destination is dead")
     name = f"webhook: memory added by a dead destination, {piled:,} transitions"
     yield Result(name, bytes_added(piled) / 1e6, "MB", 10)
+
+
+def _collected(events: int, seconds: float) -> Iterator[Result]:
+    _tell(f"{events:,} events collected")
+    cost = collected_costs(events, seconds)
+    yield Result("collector's log: an event acknowledged, CPU time", cost.cpu, "µs")
+    yield Result(
+        "collector's log: time an event of 200 clients, to a bare durable write",
+        cost.bare_rate / cost.rate,
+        "×",
+        1 / 4,
+    )
+    yield Result("collector's log: acknowledged at 2,000 a second, p99", cost.p99, "ms")
+    yield Result(
+        "collector's log: the same, to bare durable writes at that pace",
+        cost.p99 / cost.bare_p99,
+        "×",
+        3,
+    )
 
 
 def _recovery(day: Workload, *, quick: bool) -> Iterator[Result]:

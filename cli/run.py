@@ -171,6 +171,12 @@ def _machines(
             "SQLite is for one machine",
             MISTAKE,
         )
+    if collected := [key for key, one in loaded.project.sources.items() if one.type == "http"]:
+        fail(
+            f"source '{collected[0]}' is of type http: what is collected lies on one machine, and "
+            "others cannot follow it there; let several machines read a Kafka topic",
+            MISTAKE,
+        )
     if machines.exposed and not is_private:
         fail(
             f"workers talk to each other at {', '.join(machines.exposed)} without any protection, "
