@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audience_dsl.definitions import AllOf, AnyOf, ColumnType, Comparison, Filter, Negation
+from audience_dsl.definitions import (
+    AllOf,
+    AnyOf,
+    ColumnType,
+    Comparison,
+    Filter,
+    Negation,
+    comparisons_of,
+)
 from audience_dsl.instants import EARLIEST, LATEST, format_instant
 from audience_dsl.operators import OPERATORS, Operand, holds
 from audience_dsl.wording import comparison_words
@@ -63,7 +71,7 @@ def can_be(
 
 def can_match(where: Filter) -> bool:
     """Whether some event can pass the filter; true also if that is unknown."""
-    columns = ColumnDomains(list(_comparisons(where)))
+    columns = ColumnDomains(list(comparisons_of(where)))
 
     def rule(node: Filter) -> Rule:
         match node:
@@ -210,14 +218,3 @@ def _variables(rule: Rule) -> Iterator[Variable]:
     else:
         for member in rule.members:
             yield from _variables(member)
-
-
-def _comparisons(where: Filter) -> Iterator[Comparison]:
-    match where:
-        case AllOf(of) | AnyOf(of):
-            for one in of:
-                yield from _comparisons(one)
-        case Negation(of=inner):
-            yield from _comparisons(inner)
-        case Comparison():
-            yield where

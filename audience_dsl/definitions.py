@@ -9,7 +9,7 @@ integers in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -67,6 +67,18 @@ class Negation:
 
 # The `where` of an event condition.  `none: [...]` is `Negation(AnyOf(...))`.
 Filter = Comparison | AllOf | AnyOf | Negation
+
+
+def comparisons_of(where: Filter | None) -> Iterator[Comparison]:
+    """All comparisons of a filter, from left to right."""
+    match where:
+        case Comparison():
+            yield where
+        case AllOf(of) | AnyOf(of):
+            for one in of:
+                yield from comparisons_of(one)
+        case Negation(inner):
+            yield from comparisons_of(inner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from audience_dsl.condition_grammar import CONDITION, FILTER
+from audience_dsl.connections import FILE
 from audience_dsl.definitions import ColumnType
 from audience_dsl.shapes import (
     Anything,
@@ -32,7 +33,7 @@ from audience_dsl.shapes import (
     Tagged,
     Text,
 )
-from audience_dsl.warehouse_grammar import FILE, WAREHOUSE
+from audience_dsl.warehouse_grammar import WAREHOUSE
 
 KEY = Text(
     "a key of letters, digits, '_' and '-' that starts with a letter or '_'",

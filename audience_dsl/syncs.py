@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from audience_dsl.definitions import (
-    AllOf,
-    AnyOf,
     AudienceDefinition,
     Collection,
-    Comparison,
     EventModel,
-    Filter,
-    Negation,
     Project,
     Sync,
+    comparisons_of,
 )
 from audience_dsl.diagnostics import Span, listed, quoted
 from audience_dsl.documents import ListNode, MapNode, Node
 from audience_dsl.filters import FilterResolver
 from audience_dsl.models import KnownColumns
 from audience_dsl.reading import Fields, Reader
-from audience_dsl.templates import Path, TemplateError, compile_template
+from audience_dsl.structures import Path, leaves
+from audience_dsl.templates import TemplateError, compile_template
+from engine.records import TransitionRecord
 
 # The keys of a transition record, which a mapping may name; `entered` says the type as a flag.
-RECORD_KEYS = (
-    "id",
-    "type",
-    "audience",
-    "audience_version",
-    "parent_model",
-    "user_id",
-    "effective_at",
-    "sequence",
-    "cause",
-    "emitted_at",
-)
+RECORD_KEYS = TransitionRecord.__struct_fields__
 CAUSE_KEYS = ("kind", "message_id", "condition", "pull")
 _VARIABLES = (*RECORD_KEYS, "entered", "properties", "event")
 
@@ -85,6 +72,7 @@ class SyncResolver:
             self._reader.fail(span, "too-many-keys", message, "remove one of the two")
         if audience is None or destination is None:
             return None
+        compared = {one.column for one in comparisons_of(only_if)}
         return Sync(
             key,
             audience,
@@ -94,7 +82,7 @@ class SyncResolver:
             only_if,
             fields.get("initial", "send") == "send",
             fields.get("initial_rate"),
-            tuple(sorted(_below("properties", uses) | {*columns_of(only_if)})),
+            tuple(sorted(_below("properties", uses) | compared)),
             tuple(sorted(_below("event", uses))),
         )
 
@@ -105,7 +93,7 @@ class SyncResolver:
     def _uses(self, mapping: Mapping[str, object], node: Node) -> list[Use]:
         """The variables that the mapping names; leaf by leaf, so that all mistakes are told."""
         uses = []
-        for path, leaf in _leaves(mapping):
+        for path, leaf in leaves(mapping):
             span = _at(node, path)
             try:
                 uses += [(span, use.name) for use in compile_template(leaf).uses]
@@ -155,18 +143,6 @@ class SyncResolver:
             self._reader.unknown(span, "variable", name, dict.fromkeys(_VARIABLES))
 
 
-def columns_of(where: Filter | None) -> Iterable[str]:
-    """The columns that a filter looks at."""
-    match where:
-        case Comparison(column=column):
-            yield column
-        case AllOf(of) | AnyOf(of):
-            for one in of:
-                yield from columns_of(one)
-        case Negation(inner):
-            yield from columns_of(inner)
-
-
 def carried_properties(project: Project) -> dict[str, frozenset[str]]:
     """By parent model, what the syncs' mappings name of events."""
     carried: dict[str, frozenset[str]] = {}
@@ -185,18 +161,6 @@ def sync_collection(parent: str, syncs: Iterable[Sync]) -> Collection | None:
 def _below(root: str, uses: Iterable[Use]) -> set[str]:
     """What is named below a root."""
     return {name[1] for _, name in uses if name[0] == root and len(name) > 1}
-
-
-def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
-    match value:
-        case dict():
-            for key, one in value.items():
-                yield from _leaves(one, (*path, key))
-        case list():
-            for i, one in enumerate(value):
-                yield from _leaves(one, (*path, i))
-        case _:
-            yield path, value
 
 
 def _at(node: Node, path: Path) -> Span:

@@ -21,10 +21,10 @@ from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.exceptions import TemplateSyntaxError
 from jinja2.runtime import Context
 
+from audience_dsl.structures import Path
 from audience_dsl.template_filters import MOST, Refused, plain
 from audience_dsl.template_language import ENVIRONMENT, NotAllowed, check, name_of, names
 
-Path = tuple[str | int, ...]
 Variables = Mapping[str, object]
 
 _LEAF_MOST = 10_000

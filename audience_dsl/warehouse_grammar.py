@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from audience_dsl.connections import FILE, PORT, POSTGRES_TLS, secret
 from audience_dsl.durations import DAY
 from audience_dsl.shapes import Choice, Duration, Field, Integer, Record, Tagged, Text
 
-FILE = Text("a path, relative to the project folder")
 _WORD = Text()
-_PORT = Integer(1, 65535, "ports begin at 1", "ports end at 65535")
-_SECRET = Text("a secret such as ${PASSWORD}", secret=True)
+_SECRET = secret()
 
 LIMITS = (
     Field(
@@ -39,7 +38,7 @@ def _server(title: str, port: int, tls: Choice, default: str) -> Record:
         f"{title}. The user needs no right but SELECT.",
         (
             Field("host", _WORD, "The server.", required=True),
-            Field("port", _PORT, "Its port.", default=f"{port}"),
+            Field("port", PORT, "Its port.", default=f"{port}"),
             Field("database", _WORD, "The database.", required=True),
             Field("user", _WORD, "Who reads."),
             Field("password", _SECRET, "The password, as `${NAME}`."),
@@ -50,15 +49,7 @@ def _server(title: str, port: int, tls: Choice, default: str) -> Record:
     )
 
 
-_TLS = Choice(
-    {
-        "disable": "never",
-        "prefer": "if the server can",
-        "require": "always",
-        "verify-full": "always, and the server's certificate and name are checked",
-    }
-)
-_MYSQL_TLS = Choice({word: what for word, what in _TLS.words.items() if word != "prefer"})
+_MYSQL_TLS = Choice({word: what for word, what in POSTGRES_TLS.words.items() if word != "prefer"})
 
 WAREHOUSE = Tagged(
     "warehouse",
@@ -69,8 +60,8 @@ WAREHOUSE = Tagged(
             "no path is needed.",
             (Field("path", FILE, "The database file.", default="none"), *LIMITS),
         ),
-        "postgres": _server("PostgreSQL", 5432, _TLS, "prefer"),
-        "redshift": _server("Amazon Redshift", 5439, _TLS, "require"),
+        "postgres": _server("PostgreSQL", 5432, POSTGRES_TLS, "prefer"),
+        "redshift": _server("Amazon Redshift", 5439, POSTGRES_TLS, "require"),
         "mysql": _server("MySQL or MariaDB", 3306, _MYSQL_TLS, "require"),
         "snowflake": Record(
             "snowflake",
@@ -88,7 +79,7 @@ WAREHOUSE = Tagged(
                 Field("schema", _WORD, "The schema."),
                 Field("role", _WORD, "The role."),
                 Field("host", _WORD, "Another host.", default="the account's"),
-                Field("port", _PORT, "Its port.", default="443"),
+                Field("port", PORT, "Its port.", default="443"),
                 Field(
                     "protocol",
                     Choice({"https": "with encryption", "http": "without, for tests"}),

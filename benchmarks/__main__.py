@@ -69,7 +69,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     users = 500_000 if quick else 5_000_000
     yield from _pull(users)
     yield from _switch(users)
-    yield from _live_switch(100_000 if quick else 1_000_000, seconds=12.0 if quick else 30.0)
+    yield from _live_switch(users, seconds=12.0 if quick else 45.0)
     _tell("memory of a million users")
     yield Result("memory a user with one matched condition", bytes_a_user(), "bytes", 400)
     if not quick:

@@ -17,8 +17,7 @@ def deliver(loaded: LoadedProject) -> None:
     """Deliver what the journal has and will have, until SIGTERM.
 
     Raises:
-        JobRefused: a sync asks for what this release does not deliver.
-        OSError: a destination cannot be opened.
+        DestinationError: a destination cannot be opened with its settings.
         StoreError: the store cannot be used, or another process delivers now.
     """
     stop = threading.Event()

@@ -12,6 +12,7 @@ from dataflows.following import wall_clock
 from delivery.entries import Unsendable
 from delivery.messages import Messages
 from delivery.samples import sample_entries
+from delivery.withheld import BriefWithheld
 from membership.errors import StoreMissing
 from membership.facts import JournalEntry
 from membership.reader import MembershipReader
@@ -47,7 +48,7 @@ def messages_of(
     Raises:
         WarehouseError: there is none, or it cannot be read.
     """
-    profiles, messages = _profiles(loaded, sync), Messages(sync, _Withheld())
+    profiles, messages = _profiles(loaded, sync), Messages(sync, BriefWithheld())
     return [messages.of(entry, profiles) for entry in entries]
 
 
@@ -63,19 +64,3 @@ def _profiles(loaded: LoadedProject, sync: Sync) -> Profiles:
             f"run: usher pull {parent}"
         )
     return versions.at(version)
-
-
-class _Withheld:
-    """Who is withheld in this preview."""
-
-    def __init__(self) -> None:
-        self._entries: set[tuple[str, int]] = set()
-
-    def has(self, user_id: str, sequence: int) -> bool:
-        return (user_id, sequence) in self._entries
-
-    def add(self, user_id: str, sequence: int) -> None:
-        self._entries.add((user_id, sequence))
-
-    def remove(self, user_id: str, sequence: int) -> None:
-        self._entries.discard((user_id, sequence))

@@ -80,7 +80,7 @@ class Emission:
     compared, how many transitions were needed to make journal and state agree.
 
     Raises:
-        OSError: dead letters cannot be written.
+        OSError: the folder of what the job remembers cannot be made.
         StoreError: the membership store cannot be read.
     """
 
@@ -106,6 +106,12 @@ class Emission:
         self._warming = WarmingNotes()
 
     def take(self, found: Sequence[GroupTransitions]) -> None:
+        """Record transitions, and correct the journal where key groups came with their members.
+
+        Raises:
+            OwnerChanged: another process has claimed one of the key groups.
+            StoreError: the membership store cannot be read or written.
+        """
         batch: list[Proposals] = []
         for one in found:
             if len(one.transitions):
@@ -145,6 +151,11 @@ class Emission:
         return self._loaded.project.plans[found.parent_model].plan
 
     def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what could not be understood.
+
+        Raises:
+            OSError: dead letters cannot be written.
+        """
         now = format_instant(wall_clock())
         records = [
             {

@@ -19,6 +19,7 @@ from typing_extensions import override
 from audience_dsl.definitions import ParentPlan
 from dataflows.chains import Chain, DamagedLog, Position
 from dataflows.checkpoints import Checkpoints, StoredGroup
+from dataflows.moves import Moves
 from dataflows.steps import GroupStep, GroupTransitions, Step, group_key, split_by_group
 from dataflows.threads import keep_thread_state
 from engine.carrying import ALWAYS
@@ -48,6 +49,7 @@ class Audiences(msgspec.Struct, frozen=True):
     # Later snapshots of a backtest, by parent model and version.
     dated: Mapping[tuple[str, str], WarehouseSnapshot] = {}
     opened: OpenedVersions = msgspec.field(default_factory=OpenedVersions)
+    moves: Moves = msgspec.field(default_factory=Moves)
 
     def version(self, parent_model: str, version: str) -> WarehouseSnapshot:
         """A version of a snapshot, beside the one that the job begins with.
@@ -170,7 +172,10 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
                 return NO_TRANSITIONS
             before = self._audiences.kept(step.parent_model, self._pull)
             snapshot = self._audiences.version(step.parent_model, step.version)
-            transitions = group.switch(snapshot.snapshot, at, before)
+            moved = self._audiences.moves.of(
+                step.parent_model, self._pull, step.version, step.group
+            )
+            transitions = group.switch(snapshot.snapshot, at, before, moved)
         self._pull = snapshot.version
         self.changed = True
         return transitions

@@ -11,7 +11,7 @@ import msgspec
 
 from dataflows.chains import DamagedLog
 from dataflows.checkpoints import Checkpoints
-from dataflows.memory import keep_freed_memory
+from dataflows.memory import keep_freed_memory, rare_cycle_search
 from dataflows.preparation import Job
 from dataflows.realtime import realtime_flow
 from dataflows.recalling import Recall
@@ -42,7 +42,6 @@ def run_job(job: Job, *, start: Start = Start.RESUME) -> None:
         JobRefused: the stored state is damaged, and is to be resumed.
         OSError: a destination or the state cannot be written.
     """
-    keep_freed_memory()
     if start is not Start.RESUME:
         forget_state(job.loaded.root)
     recovery = open_recovery(job.loaded)
@@ -64,8 +63,12 @@ def run_from(
     )
     job = replace(job, audiences=audiences, stored=recovery.shares, switches=recovery.switches)
     flow = realtime_flow(job)
+    keep_freed_memory()
     try:
-        run_flow(flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process)
+        with rare_cycle_search():
+            run_flow(
+                flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process
+            )
     except (DamagedState, DamagedLog, ForeignState) as error:
         raise damaged(recovery.log.folder, error) from error
 

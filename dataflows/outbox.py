@@ -44,8 +44,7 @@ class Outbox:
         delivers: Whether syncs are delivered here.
 
     Raises:
-        JobRefused: a sync asks for what this release does not deliver.
-        OSError: a destination cannot be opened.
+        DestinationError: a destination cannot be opened with its settings.
     """
 
     def __init__(

@@ -59,9 +59,9 @@ class Printing:
 
     def _print(self) -> None:
         while not self._ended and self._tail.end > self.printed:
-            entries = self._tail.after(self.printed)
-            if not entries:
+            found = self._tail.after(self.printed)
+            if not found.entries:
                 return
-            self._show([self._line(entry.record) for entry in entries])
-            self.printed = entries[-1].position
+            self._show([self._line(entry.record) for entry in found.entries])
+            self.printed = found.position
             self._moved()

@@ -1,14 +1,18 @@
 """Noticing that a parent model has another snapshot, and making that a switch.
 
 A pull publishes a version and moves the pointer, in a process of its own.  Here somebody looks at
-the pointers, once a second; that costs reading a line.
+the pointers, once a second; that costs reading a line.  A version that is new takes force when a
+thread has found out whom it moves.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
+from dataflows.evaluation import Audiences
 from dataflows.ownership import usher_folder
 from dataflows.preparation import Job, tell
 from dataflows.switches import Switch, SwitchJournal
@@ -50,20 +54,29 @@ class Switching:
             # To whoever resumes from before this start, its snapshots are a switch like others.
             self._write_down(Switch(job.started, dict(self._newest)))
         self._looked_at = 0.0
+        self._coming: _Coming | None = None
 
     def due(self, at: int) -> Switch | None:
         """A switch at that instant, durable, if some parent model has another snapshot by now."""
-        now = time.monotonic()
-        if now < self._looked_at + _LOOKS_EVERY:
+        if self._coming is None:
+            self._look()
             return None
-        self._looked_at = now
-        versions = dict(self._found())
-        if not versions:
+        if self._coming.is_alive():
             return None
+        versions, self._coming = self._coming.versions, None
         self._use(versions)
         switch = Switch(at, versions)
         self._write_down(switch)
         return switch
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._looked_at + _LOOKS_EVERY:
+            return
+        self._looked_at = now
+        before = dict(self._newest)
+        if versions := dict(self._found()):
+            self._coming = _Coming(self._audiences, before, versions)
 
     def _write_down(self, switch: Switch) -> None:
         self._journaled = [
@@ -108,3 +121,25 @@ class Switching:
     def _use(self, versions: Mapping[str, str]) -> None:
         for parent, version in versions.items():
             self._versions[parent].use(version)
+
+
+class _Coming(threading.Thread):
+    """Finds out whom the versions move that take force next, beside the job."""
+
+    def __init__(
+        self, audiences: Audiences, before: Mapping[str, str], versions: dict[str, str]
+    ) -> None:
+        super().__init__(name="usher-moves", daemon=True)
+        self.versions = versions
+        self._audiences = audiences
+        self._before = before
+        self.start()
+
+    def run(self) -> None:
+        for parent, version in self.versions.items():
+            # The one in force may be gone, or of other definitions: then everybody is looked at.
+            with suppress(WarehouseError):
+                before = self._audiences.version(parent, self._before[parent])
+                self._audiences.moves.find_out(
+                    parent, before, self._audiences.version(parent, version)
+                )

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from connectors.destinations.destination import Answer, Destination, Exchange, Outcome, Verdict
+from delivery.batch import Batch
 from delivery.feed import Feed
-from delivery.lane import Batch, Lane
+from delivery.lane import Lane
 from membership.errors import StoreUnavailable
 
 _X = TypeVar("_X")

@@ -53,10 +53,8 @@ class Feed:
         Raises:
             StoreError: the journal cannot be read.
         """
-        entries = self._tail.after(after)
-        if not entries:
-            return [], after
-        return self._make(entries), entries[-1].position
+        found = self._tail.after(after, self._work.sync.audience)
+        return (self._make(found.entries) if found.entries else []), found.position
 
     def members(self, population: Population) -> tuple[Sequence[Entry], str | None]:
         """The next members, and the user id up to which these are all; `None`: they are the last.

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from connectors.destinations.destination import (
     Answer,
@@ -27,6 +26,8 @@ from connectors.destinations.destination import (
     Window,
 )
 from delivery.backoff import SECOND, backoff
+from delivery.batch import Batch, worst_of
+from delivery.counts import Counts
 from delivery.entries import Entry, Unsendable
 from delivery.gate import Gate
 from delivery.notes import Notes
@@ -35,7 +36,6 @@ from delivery.passage import Passage
 from delivery.queues import Item, Place, Queues
 from delivery.windows import Windows
 from membership.deliveries import (
-    Attempt,
     Changes,
     DeadLetter,
     Population,
@@ -54,31 +54,6 @@ PARKED = 1_000
 
 # Room for less than a page is not worth reading it.
 _AHEAD = 100
-
-# Ids that an attempt is logged with.
-_IDS = 20
-
-_WORST_FIRST = (
-    Verdict.GONE,
-    Verdict.REFUSED,
-    Verdict.RETRY,
-    Verdict.TOO_LARGE,
-    Verdict.REJECTED,
-    Verdict.ACCEPTED,
-)
-_BADNESS = {verdict: number for number, verdict in enumerate(_WORST_FIRST)}
-
-
-class Batch(NamedTuple):
-    """One request, and when it went out."""
-
-    items: list[Item]
-    at: int
-    is_probe: bool
-
-    @property
-    def messages(self) -> list[Message]:
-        return [item.message for item in self.items]
 
 
 class Lane:
@@ -105,7 +80,7 @@ class Lane:
         self._windows = Windows(capacity.windows)
         self._initial = Windows([] if initial_rate is None else [Window(initial_rate, 1.0)])
         state, population = remembered.state, remembered.population
-        self._counts = _Counts(state)
+        self._counts = Counts(state)
         self._gate = Gate(state.status, state.since, state.reason)
         self._queues = Queues()
         self._flying = 0
@@ -276,7 +251,7 @@ class Lane:
         """Take what came of a batch; `jitter` is from [0, 1)."""
         assert len(answer.outcomes) == len(batch.items), "a destination answers for each message"
         self._flying -= 1
-        worst = min(answer.outcomes, key=lambda one: _BADNESS[one.verdict])
+        worst = worst_of(answer.outcomes)
         self._judge(batch, answer.outcomes, worst, now, jitter)
         for item, outcome in zip(batch.items, answer.outcomes, strict=True):
             self._settle(item, outcome, answer.exchange, batch, now, jitter)
@@ -284,7 +259,7 @@ class Lane:
             self._most = min(self._most + 1, self._capacity.messages)
         else:
             self._counts.reason, self._counts.failed_at = worst.reason, now
-        self._notes.attempted(_attempt(batch, worst, answer.exchange, now))
+        self._notes.attempted(batch.attempt(worst, answer.exchange, now))
 
     def _judge(
         self, batch: Batch, outcomes: Sequence[Outcome], worst: Outcome, now: int, jitter: float
@@ -381,17 +356,7 @@ class Lane:
 
     @property
     def state(self) -> SyncState:
-        gate, counts = self._gate, self._counts
-        return SyncState(
-            gate.status,
-            gate.since,
-            counts.reason if gate.is_running else gate.reason,
-            counts.failed_at,
-            counts.sent,
-            counts.failed,
-            counts.retried,
-            counts.dead,
-        )
+        return self._counts.state(self._gate)
 
     def changes(self) -> Changes | None:
         """What is to be written down, `None` if nothing is; then `saved` or `unsaved` is called."""
@@ -410,28 +375,3 @@ class Lane:
     def unsaved(self) -> None:
         """It is not; it comes with the next changes."""
         self._notes.unsaved()
-
-
-class _Counts:
-    """What a state counts, while it does."""
-
-    __slots__ = ("dead", "failed", "failed_at", "reason", "retried", "sent")
-
-    def __init__(self, state: SyncState) -> None:
-        self.sent, self.failed = state.sent, state.failed
-        self.retried, self.dead = state.retried, state.dead
-        self.reason, self.failed_at = state.reason, state.failed_at
-
-
-def _attempt(batch: Batch, worst: Outcome, exchange: Exchange, now: int) -> Attempt:
-    return Attempt(
-        batch.at,
-        now - batch.at,
-        len(batch.items),
-        " ".join(item.message.id for item in batch.items[:_IDS]),
-        str(worst.verdict),
-        worst.reason,
-        exchange.status,
-        exchange.request,
-        exchange.response,
-    )

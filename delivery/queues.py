@@ -41,7 +41,11 @@ class Item:
         self.due = 0
         self.era = -1  # of the gate, in which it last failed
         self.reason = ""
-        self.ordinal = (False, 0)  # live ones come before initial ones, else in order
+        self.ordinal = 0  # live ones come before initial ones, else in order
+
+
+# Behind all that are live, which will never be so many.
+_BEHIND = 1 << 62
 
 
 class Queues:
@@ -53,8 +57,8 @@ class Queues:
 
     def __init__(self) -> None:
         self._users: dict[str, deque[Item]] = {}
-        self._ready: list[tuple[tuple[bool, int], Item]] = []
-        self._later: list[tuple[int, tuple[bool, int], Item]] = []
+        self._ready: list[tuple[int, Item]] = []
+        self._later: list[tuple[int, int, Item]] = []
         self._count = 0
 
     def __len__(self) -> int:
@@ -64,7 +68,7 @@ class Queues:
     def add(self, item: Item) -> None:
         """Behind its user's earlier ones; a message that is brought back, before the later ones."""
         self._count += 1
-        item.ordinal = (item.is_initial, self._count)
+        item.ordinal = self._count + _BEHIND * item.is_initial
         queue = self._users.setdefault(item.who.user_id, deque())
         at = len(queue)
         while at and queue[at - 1].who > item.who and queue[at - 1].place is Place.QUEUED:

@@ -1,4 +1,4 @@
-"""Who is withheld by a sync, as the ledger has it."""
+"""Who is withheld by a sync: as the ledger has it, or for as long as a preview takes."""
 
 from __future__ import annotations
 
@@ -52,3 +52,19 @@ class WithheldEntries:
             for who in gone:
                 del self._leaving[who]
         self._leaving |= dict.fromkeys(self._removed, position)
+
+
+class BriefWithheld:
+    """In memory, where nothing is delivered."""
+
+    def __init__(self) -> None:
+        self.entries: set[Who] = set()
+
+    def has(self, user_id: str, sequence: int) -> bool:
+        return Who(user_id, sequence) in self.entries
+
+    def add(self, user_id: str, sequence: int) -> None:
+        self.entries.add(Who(user_id, sequence))
+
+    def remove(self, user_id: str, sequence: int) -> None:
+        self.entries.discard(Who(user_id, sequence))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.compiled import kernel
+from engine.hashing import GROUP_BITS, GROUPS
 from engine.inputs import Snapshot
 from engine.plan import Int64s
 from engine.users import same_bytes
@@ -39,6 +40,24 @@ class Difference(NamedTuple):
     @property
     def size(self) -> int:
         return self.gone.size + self.moved.size
+
+
+def difference_of_group(old: Snapshot, new: Snapshot, group: int | None) -> Difference:
+    """What moved among the users of a key group, or, without one, among all."""
+    return difference(old, new, rows_of_group(old, group), rows_of_group(new, group))
+
+
+def rows_of_group(snapshot: Snapshot, group: int | None) -> Rows:
+    """The rows of a key group's users, or, without one, all rows."""
+    if group is None:
+        return Rows(0, snapshot.hashes.size)
+    signed = group - GROUPS if group >= GROUPS // 2 else group
+    smallest = signed << (64 - GROUP_BITS)
+    largest = smallest + (1 << (64 - GROUP_BITS)) - 1
+    return Rows(
+        int(np.searchsorted(snapshot.hashes, smallest, side="left")),
+        int(np.searchsorted(snapshot.hashes, largest, side="right")),
+    )
 
 
 def difference(old: Snapshot, new: Snapshot, old_rows: Rows, new_rows: Rows) -> Difference:

@@ -24,7 +24,7 @@ import numpy as np
 from engine import codec
 from engine.carrying import ALWAYS, Carried, Meanings, carry
 from engine.columns import from_columns, to_columns
-from engine.difference import Rows, difference
+from engine.difference import Difference, difference_of_group, rows_of_group
 from engine.evaluate import (
     EMITTED,
     Agenda,
@@ -38,7 +38,6 @@ from engine.evaluate import (
     switch_moved_users,
 )
 from engine.growth import enlarged_state
-from engine.hashing import GROUP_BITS, GROUPS
 from engine.inputs import Inputs, Snapshot
 from engine.plan import Int32s, Int64s, Lists, Plan, series_of
 from engine.pools import IN_USE
@@ -245,7 +244,13 @@ class KeyGroup:
         self._held = self._held[:0]
         return transitions
 
-    def switch(self, snapshot: Snapshot, at: int, before: Snapshot | None) -> Transitions:
+    def switch(
+        self,
+        snapshot: Snapshot,
+        at: int,
+        before: Snapshot | None,
+        moved: Difference | None = None,
+    ) -> Transitions:
         """Let a later snapshot take force at an instant, for those alone who moved.
 
         It does what `take_force` does, at the cost of the users who moved and of a look at the
@@ -254,6 +259,7 @@ class KeyGroup:
         Args:
             before: The snapshot in force until now, its bits those of the same predicates; `None`
                 if it is not at hand, and everybody has to be looked at.
+            moved: What differs between them, where that is known already.
         """
         assert self.in_force
         snapshot = snapshot.frozen()
@@ -263,9 +269,8 @@ class KeyGroup:
             return transitions
         old = before.frozen()
         parts = [self.advance(at)]
-        moved = difference(
-            old, snapshot, _rows_of_group(old, self._group), _rows_of_group(snapshot, self._group)
-        )
+        if moved is None:
+            moved = difference_of_group(old, snapshot, self._group)
         self._snapshot = snapshot
         arrays = self.plan.arrays
         at_rest = members_at_rest(arrays, snapshot.patterns)
@@ -320,7 +325,7 @@ class KeyGroup:
             )
         )
         at_rest = members_at_rest(arrays, snapshot.patterns)
-        first, end = _rows_of_group(snapshot, self._group)
+        first, end = rows_of_group(snapshot, self._group)
         cursor = np.array([first], dtype=np.int64)
         unknown = self._drive(
             lambda: admit_unknown_users(
@@ -537,15 +542,3 @@ def _used_bytes(state: State) -> int:
     ):
         used += int(state.books[book, IN_USE]) * pool.itemsize
     return used
-
-
-def _rows_of_group(snapshot: Snapshot, group: int | None) -> Rows:
-    if group is None:
-        return Rows(0, snapshot.hashes.size)
-    signed = group - GROUPS if group >= GROUPS // 2 else group
-    smallest = signed << (64 - GROUP_BITS)
-    largest = smallest + (1 << (64 - GROUP_BITS)) - 1
-    return Rows(
-        int(np.searchsorted(snapshot.hashes, smallest, side="left")),
-        int(np.searchsorted(snapshot.hashes, largest, side="right")),
-    )

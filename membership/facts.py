@@ -102,11 +102,16 @@ class Recorded:
             for i in range(0, len(self.entries), size)
         ]
 
-    def journal_entries(self) -> list[JournalEntry]:
-        """As any reader of the journal will see them."""
-        positions = range(self.first, self.first + len(self.entries))
-        written = [self.emitted_at] * len(self.entries)
-        return journal_entries(positions, self.entries, self.names, written)
+    def journal_entries(self, chosen: Sequence[int] | None = None) -> list[JournalEntry]:
+        """As any reader of the journal will see them: all, or those at some places in `entries`."""
+        if chosen is None:
+            chosen = range(len(self.entries))
+        return journal_entries(
+            [self.first + i for i in chosen],
+            [self.entries[i] for i in chosen],
+            [self.names[i] for i in chosen],
+            [self.emitted_at] * len(chosen),
+        )
 
 
 def journal_entries(

@@ -25,6 +25,9 @@ _PAUSE = 0.01
 # Keys that are looked up by one statement: one each would cost twice as much.
 _TOGETHER = 100
 
+# Rows that are written by one statement, as many as there are of them.
+_AT_ONCE = 100, 10, 1
+
 _DIALECT = Dialect(text="TEXT", position="INTEGER", clustered="WITHOUT ROWID", for_update="")
 
 _SETTINGS = (
@@ -122,11 +125,11 @@ class SqliteDatabase:
         return [None if row[0] is None else row for row in found]
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
-        self._many(_insertion(table), rows)
+        self._many(table, rows)
 
     def upsert(self, table: Table, rows: Sequence[Row]) -> None:
-        conflict = f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {table.updates}"
-        self._many(f"{_insertion(table)} {conflict}", rows)
+        conflict = f" ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {table.updates}"
+        self._many(table, rows, conflict)
 
     def has_table(self, name: str) -> bool:
         found = self.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
@@ -136,9 +139,16 @@ class SqliteDatabase:
         with self._lock, self._failures():
             self._connection.close()
 
-    def _many(self, sql: str, rows: Sequence[Row]) -> None:
+    def _many(self, table: Table, rows: Sequence[Row], conflict: str = "") -> None:
+        """Few statements: at each, other threads may take the interpreter, and keep it a while."""
+        first = 0
         with self._lock, self._failures(), closing(self._connection.cursor()) as cursor:
-            cursor.executemany(sql, rows)
+            for size in _AT_ONCE:
+                sql = f"{_insertion(table, size)}{conflict}"
+                while first + size <= len(rows):
+                    some = rows[first : first + size]
+                    cursor.execute(sql, [value for row in some for value in row])
+                    first += size
 
     def _verify(self) -> None:
         (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -167,9 +177,9 @@ def _make(path: Path) -> None:
         ) from error
 
 
-def _insertion(table: Table) -> str:
-    values = ", ".join("?" * len(table.columns))
-    return f"INSERT INTO {table.name} ({table.listed}) VALUES ({values})"
+def _insertion(table: Table, rows: int) -> str:
+    values = ", ".join([f"({', '.join('?' * len(table.columns))})"] * rows)
+    return f"INSERT INTO {table.name} ({table.listed}) VALUES {values}"
 
 
 def _selection(table: Table, names: Sequence[str], keys: int) -> str:

@@ -1,21 +1,25 @@
 """The journal's newest part, for those who follow it.
 
 What this process records is handed over as it is; what others record is read, once, whoever asks.
-Held is the last batch that was recorded, and what is not far behind it or the foremost follower.  A
-follower who is further behind reads for itself: memory stays small, and nobody waits for it.
+Held is what came in the last few seconds.  A follower who is further behind reads for itself:
+memory stays small, and nobody waits for it.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Callable
+from itertools import chain
+from operator import attrgetter
 
-from membership.facts import JournalEntry, Recorded
+from membership.facts import JournalEntry, JournalPage, Recorded
 from membership.reader import PAGE, MembershipReader
 
-# So many transitions, some 10 MB, are not far: a follower may pause for a second or two.
-_KEPT = 16_000
+# Seconds for which transitions are held, and how many at most behind the newest: some 40 MB.
+_HELD_FOR = 5.0
+_HELD = 64_000
 
 
 class JournalTail:
@@ -61,21 +65,27 @@ class JournalTail:
         with self._changed:
             self._changed.wait_for(lambda: self.end > after or unless(), seconds)
 
-    def after(self, position: int) -> list[JournalEntry]:
-        """The next transitions after a position; none if it is the journal's end.
+    def after(self, position: int, audience: str | None = None) -> JournalPage:
+        """The next transitions after a position, of one audience or of all.
+
+        A page without entries, and with the same position, is the journal's end.
 
         Raises:
             PositionPruned: they are no longer kept.
             StoreError: the journal cannot be read.
         """
         with self._reading:
-            page = self._page_with(position + 1)
-            if page is not None:
-                return page.entries()[position + 1 - page.first :]
-            found = self._reader.transitions(position).entries
-            if found:
-                self._add([_Page(found)])
-            return found
+            pages = self._pages_from(position + 1)
+            if not pages and (found := self._reader.transitions(position).entries):
+                pages = [_Page(found)]
+                self._add(pages)
+            entries: list[JournalEntry] = []
+            for page in pages:
+                entries += page.entries(position, audience)
+                position = page.last
+                if len(entries) >= PAGE:
+                    break
+            return JournalPage(entries, position)
 
     def _reach(self, end: int) -> None:
         with self._changed:
@@ -88,36 +98,54 @@ class JournalTail:
 
     def _add(self, pages: list[_Page]) -> None:
         with self._changed:
-            if self._pages and pages[0].first <= self._pages[-1].last:
+            held = self._pages
+            if held and pages[0].first <= held[-1].last:
                 return
-            if self._pages and pages[0].first > self._pages[-1].last + 1:
-                self._pages.clear()
-            self._forget(pages[0].first - _KEPT)
-            self._pages += pages
+            if held and pages[0].first > held[-1].last + 1:
+                held.clear()
+            since = time.monotonic() - _HELD_FOR
+            kept = bisect_left(held, pages[0].first - _HELD, key=_LAST)
+            while kept < len(held) and held[kept].came_at < since:
+                kept += 1
+            self._pages = held[kept:] + pages
 
-    def _forget(self, position: int) -> None:
-        """Let go of the pages before a position."""
-        kept = bisect_left(self._pages, position, key=lambda page: page.last)
-        del self._pages[:kept]
-
-    def _page_with(self, position: int) -> _Page | None:
+    def _pages_from(self, position: int) -> list[_Page]:
         with self._changed:
             if not self._pages or position < self._pages[0].first:
-                return None
-            self._forget(position - _KEPT)
-            at = bisect_left(self._pages, position, key=lambda page: page.last)
-            return self._pages[at] if at < len(self._pages) else None
+                return []
+            return self._pages[bisect_left(self._pages, position, key=_LAST) :]
 
 
 class _Page:
     """Transitions from the position `first` to `last`; entries are made when one is asked for."""
 
     def __init__(self, content: Recorded | list[JournalEntry]) -> None:
+        self.came_at = time.monotonic()
         self.first = content.first if isinstance(content, Recorded) else content[0].position
         self.last = self.first + len(content) - 1
         self._content = content
+        self._of: dict[str, list[JournalEntry]] = {}
 
-    def entries(self) -> list[JournalEntry]:
-        if isinstance(self._content, Recorded):
-            self._content = self._content.journal_entries()
-        return self._content
+    def entries(self, after: int, audience: str | None) -> list[JournalEntry]:
+        """Those behind a position, of one audience or of all."""
+        if isinstance(self._content, list):
+            found = self._content
+            if audience is not None:
+                found = [one for one in found if one.record.audience == audience]
+        elif audience is not None:
+            found = self._made(self._content, audience)
+        else:
+            audiences = {name.audience for name in self._content.names}
+            made = (self._made(self._content, one) for one in audiences)
+            found = sorted(chain.from_iterable(made), key=_POSITION)
+        return found[bisect_left(found, after + 1, key=_POSITION) :]
+
+    def _made(self, recorded: Recorded, audience: str) -> list[JournalEntry]:
+        if audience not in self._of:
+            chosen = [i for i, name in enumerate(recorded.names) if name.audience == audience]
+            self._of[audience] = recorded.journal_entries(chosen)
+        return self._of[audience]
+
+
+_POSITION = attrgetter("position")
+_LAST = attrgetter("last")

@@ -14,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cli.compiling import compile_core
+from tests.shared_servers import broker, new_topic, own_broker, postgres
+
+__all__ = ["broker", "new_topic", "own_broker", "postgres"]
 
 settings.register_profile(
     "default",

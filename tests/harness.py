@@ -23,6 +23,7 @@ from audience_dsl.operators import holds
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import Chunk
 from connectors.sources.reader import EventReader
+from engine.difference import difference_of_group
 from engine.group import KeyGroup
 from engine.hashing import groups_of
 from engine.inputs import Inputs, Snapshot
@@ -180,7 +181,13 @@ class Job:
         self._switches += 1
         if self._switches % 3 == 0:
             before = None  # as if it were not kept any more
-        return [group.switch(snapshot, at, before) for group in self._groups.values()]
+        transitions = []
+        for number, group in self._groups.items():
+            moved = None  # or somebody has found it out already
+            if before is not None and self._switches % 3 == 1:
+                moved = difference_of_group(before, snapshot, number)
+            transitions.append(group.switch(snapshot, at, before, moved))
+        return transitions
 
     def restart(self, random: Random) -> None:
         """Save everything or only what has changed; then, mostly, go on from the bytes alone."""

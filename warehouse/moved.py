@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.difference import Rows, difference
+from engine.difference import difference_of_group
 from engine.inputs import Snapshot
 from warehouse.patterns import rearranged
 from warehouse.snapshot import WarehouseSnapshot
@@ -17,7 +17,7 @@ def users_moved(before: WarehouseSnapshot | None, after: WarehouseSnapshot) -> i
     known = set(before.manifest.predicates)
     shared = [one for one in after.manifest.predicates if one in known]
     old, new = _answering(before, shared), _answering(after, shared)
-    return difference(old, new, Rows(0, before.rows), Rows(0, after.rows)).size
+    return difference_of_group(old, new, None).size
 
 
 def _answering(snapshot: WarehouseSnapshot, digests: Sequence[str]) -> Snapshot:

@@ -18,17 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audience_dsl.definitions import (
-    AllOf,
-    AnyOf,
     ColumnType,
     Comparison,
-    Filter,
-    Negation,
     ParentPlan,
     RelatedComparison,
     RelatedModel,
     Settings,
     WarehousePredicate,
+    comparisons_of,
 )
 from audience_dsl.sql import filter_sql, predicate_sql, quoted_name, quoted_text
 from connectors.warehouses.registry import open_relation
@@ -166,22 +163,13 @@ def _asked(
                 models[model.key] = model
                 columns.setdefault(model.key, {})
         asked = columns[one.model.key]
-        asked.update(_compared(one.where))
+        for compared in comparisons_of(one.where):
+            if compared.type is not None:
+                asked[compared.column] = compared.type
         if one.column:
             asked[one.column] = one.model.properties[one.column]
     for key, model in models.items():
         yield model, columns[key]
-
-
-def _compared(where: Filter | None) -> Iterator[tuple[str, ColumnType]]:
-    match where:
-        case AllOf(of) | AnyOf(of):
-            for one in of:
-                yield from _compared(one)
-        case Negation(of=inner):
-            yield from _compared(inner)
-        case Comparison(column=column, type=type_) if type_ is not None:
-            yield column, type_
 
 
 def _copy(

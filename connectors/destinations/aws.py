@@ -16,12 +16,13 @@ from typing import Any
 
 from typing_extensions import override
 
+from audience_dsl.connections import secret
 from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Field, Flaw, Text
 from connectors.destinations.blocking import Blocking, Item, need_client, said
-from connectors.destinations.destination import ACCEPTED, Outcome, Verdict
+from connectors.destinations.destination import Outcome, Verdict
 
-_SECRET = Text("a secret such as ${AWS_SECRET_ACCESS_KEY}", secret=True)
+_SECRET = secret("AWS_SECRET_ACCESS_KEY")
 
 ACCOUNT = (
     Field("region", Text(), "The region, as `eu-central-1`.", required=True),
@@ -110,7 +111,7 @@ class Aws(Blocking):
             told = error.response.get("Error", {})
             code, text = str(told.get("Code", "")), str(told.get("Message", ""))
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            return Outcome(_verdict(code, status), f"{self._where}: {code}: {text}")
+            return Outcome(verdict_of(code, status), f"{self._where}: {code}: {text}")
         verdict = Verdict.RETRY
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
             verdict = Verdict.REFUSED
@@ -134,26 +135,20 @@ class Aws(Blocking):
             return [self.explain(error)] * len(items)
 
 
-def outcomes_of_batch(answer: Any, count: int) -> Sequence[Outcome]:
-    """What a batch of SQS or SNS says of its entries, whose ids are their numbers."""
-    if isinstance(answer, list):  # no answer, but what that means
-        return answer
-    outcomes = {int(one["Id"]): ACCEPTED for one in answer.get("Successful", ())}
-    for one in answer.get("Failed", ()):
-        code, text = str(one.get("Code", "")), str(one.get("Message", ""))
-        verdict = _verdict(code, 400 if one.get("SenderFault") else 500)
-        # It is one entry of several, and they were not too large together.
-        verdict = Verdict.REJECTED if verdict is Verdict.TOO_LARGE else verdict
-        outcomes[int(one["Id"])] = Outcome(verdict, f"{code}: {text}")
-    unsaid = Outcome(Verdict.RETRY, "the answer does not say what has become of it")
-    return [outcomes.get(number, unsaid) for number in range(count)]
-
-
 def short(text: str, allowed: str) -> str:
     """A text where a pattern allows it, otherwise a digest of it: equal for equal texts."""
     if re.fullmatch(allowed, text):
         return text
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verdict_of(code: str, status: int) -> Verdict:
+    """What an error means, by the service's code for it and the status of the answer."""
+    if _PASSING.search(code) or status >= 500 or status in {408, 429}:
+        return Verdict.RETRY
+    if _REFUSED.search(code) or status in {401, 403, 404}:
+        return Verdict.REFUSED
+    return Verdict.TOO_LARGE  # as it is; by smaller ones the culprit is found
 
 
 def _client(service: str, options: Mapping[str, object]) -> Any:
@@ -177,11 +172,3 @@ def _client(service: str, options: Mapping[str, object]) -> Any:
         endpoint_url=options.get("endpoint_url"),
         config=config,
     )
-
-
-def _verdict(code: str, status: int) -> Verdict:
-    if _PASSING.search(code) or status >= 500 or status in {408, 429}:
-        return Verdict.RETRY
-    if _REFUSED.search(code) or status in {401, 403, 404}:
-        return Verdict.REFUSED
-    return Verdict.TOO_LARGE  # as it is; by smaller ones the culprit is found

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from audience_dsl.connections import FILE
 from audience_dsl.definitions import Settings
 from audience_dsl.durations import DAY
 from audience_dsl.shapes import Choice, Duration, Field, Integer, Record
-from audience_dsl.warehouse_grammar import FILE
 from connectors.destinations.appending import append
 from connectors.destinations.blocking import Blocking, Item, said
 from connectors.destinations.destination import ACCEPTED, Capacity, Outcome, Verdict

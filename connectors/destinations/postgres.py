@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from audience_dsl.connections import FILE, PORT, POSTGRES_TLS, secret
 from audience_dsl.definitions import Settings
-from audience_dsl.shapes import Choice, Field, Integer, Record, Text
-from audience_dsl.warehouse_grammar import FILE
+from audience_dsl.shapes import Choice, Field, Record, Text
 from connectors.destinations.blocking import Blocking, Item, said
 from connectors.destinations.destination import ACCEPTED, Capacity, Outcome, Verdict
 from connectors.destinations.mirror import (
@@ -44,28 +44,11 @@ OPTIONS = Record(
     "A table of PostgreSQL that mirrors membership. It is made where it is missing.",
     (
         Field("host", Text(), "The server.", required=True),
-        Field(
-            "port",
-            Integer(1, 65535, "ports begin at 1", "ports end at 65535"),
-            "Its port.",
-            default="5432",
-        ),
+        Field("port", PORT, "Its port.", default="5432"),
         Field("database", Text(), "The database.", required=True),
         Field("user", Text(), "Who writes."),
-        Field("password", Text("a secret such as ${PASSWORD}", secret=True), "As `${NAME}`."),
-        Field(
-            "tls",
-            Choice(
-                {
-                    "disable": "never",
-                    "prefer": "if the server can",
-                    "require": "always",
-                    "verify-full": "always, and the server's certificate and name are checked",
-                }
-            ),
-            "Whether the connection is encrypted.",
-            default="`prefer`",
-        ),
+        Field("password", secret(), "As `${NAME}`."),
+        Field("tls", POSTGRES_TLS, "Whether the connection is encrypted.", default="`prefer`"),
         Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
         Field(
             "table",

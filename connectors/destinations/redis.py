@@ -13,9 +13,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from audience_dsl.connections import FILE, PORT, secret
 from audience_dsl.definitions import Settings
 from audience_dsl.shapes import Choice, Field, Flag, Integer, Record, Text
-from audience_dsl.warehouse_grammar import FILE
 from connectors.destinations.blocking import Blocking, Item, need_client, said
 from connectors.destinations.destination import ACCEPTED, Capacity, Outcome, Verdict
 from connectors.destinations.place import Place
@@ -25,12 +25,7 @@ OPTIONS = Record(
     "Redis or Valkey, one server or a primary with replicas: sets of members, and a stream.",
     (
         Field("host", Text(), "The server.", required=True),
-        Field(
-            "port",
-            Integer(1, 65535, "ports begin at 1", "ports end at 65535"),
-            "Its port.",
-            default="6379",
-        ),
+        Field("port", PORT, "Its port.", default="6379"),
         Field(
             "database",
             Integer(0, 9999, "they are numbered from 0", "no server has so many"),
@@ -38,7 +33,7 @@ OPTIONS = Record(
             default="0",
         ),
         Field("user", Text(), "Who writes.", default="`default`"),
-        Field("password", Text("a secret such as ${PASSWORD}", secret=True), "As `${NAME}`."),
+        Field("password", secret(), "As `${NAME}`."),
         Field("tls", Flag(), "Whether the connection is encrypted.", default="false"),
         Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
         Field("prefix", Text(), "What all keys begin with.", default="`usher`"),

@@ -9,15 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from audience_dsl.definitions import (
-    AllOf,
-    AnyOf,
-    Comparison,
-    EventModel,
-    Filter,
-    Negation,
-    ParentPlan,
-)
+from audience_dsl.definitions import Comparison, EventModel, Filter, ParentPlan, comparisons_of
 from connectors.sources.format import Format
 from connectors.sources.paths import Path, parse_path
 
@@ -97,15 +89,3 @@ def interests(
         if interest.conditions or (only is None and plan.plan.audiences):
             found.append(interest)
     return found
-
-
-def comparisons_of(where: Filter | None) -> Iterable[Comparison]:
-    """All comparisons of a filter."""
-    match where:
-        case Comparison():
-            yield where
-        case AllOf(of) | AnyOf(of):
-            for one in of:
-                yield from comparisons_of(one)
-        case Negation(inner):
-            yield from comparisons_of(inner)

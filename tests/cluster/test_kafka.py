@@ -15,9 +15,10 @@ from tests.faults.processes import process
 from tests.faults.story import now
 from tests.faults.verdict import assert_true_in_the_end, await_stored
 from tests.kafka.broker import Topic
-from tests.kafka.conftest import NewTopic
 from tests.kafka.story import TopicStory
 from tests.kafka.test_kills import assert_delivered
+from tests.membership.servers import PostgresServer
+from tests.shared_servers import NewTopic
 
 PARTITIONS = 7
 
@@ -28,11 +29,13 @@ def events(new_topic: NewTopic) -> Topic:
 
 
 @pytest.fixture
-def story(tmp_path: Path, events: Topic, new_topic: NewTopic, postgres_url: str) -> TopicStory:
+def story(
+    tmp_path: Path, events: Topic, new_topic: NewTopic, postgres: PostgresServer
+) -> TopicStory:
     story = TopicStory(tmp_path / "project", 21, events, new_topic(2))
     definition = json.loads((story.root / "usher.yml").read_text())
     schema = f"usher_{os.urandom(4).hex()}"
-    definition["store"] = {"type": "postgres", "url": postgres_url, "schema": schema}
+    definition["store"] = {"type": "postgres", "url": postgres.url, "schema": schema}
     (story.root / "usher.yml").write_text(json.dumps(definition))
     with process(story.root) as one:
         one.await_begin()

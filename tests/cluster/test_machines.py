@@ -18,6 +18,7 @@ from tests.cluster.workers import await_workers, runs, workers_of
 from tests.faults.processes import Process, process
 from tests.faults.story import Story, definition_of, now
 from tests.faults.verdict import assert_true_in_the_end, await_stored
+from tests.membership.servers import PostgresServer
 
 LISTED = "10.0.0.1:2101,10.0.0.2:2101"
 
@@ -32,9 +33,9 @@ def addresses() -> str:
 
 
 @pytest.fixture
-def story(tmp_path: Path, postgres_url: str) -> Story:
+def story(tmp_path: Path, postgres: PostgresServer) -> Story:
     schema = f"usher_{os.urandom(4).hex()}"
-    store = {"type": "postgres", "url": postgres_url, "schema": schema}
+    store = {"type": "postgres", "url": postgres.url, "schema": schema}
     story = Story(tmp_path / "project", 31, definition_of(store=store))
     with process(story.root) as one:
         one.await_begin()

@@ -23,8 +23,9 @@ from connectors.destinations.destination import (
     Verdict,
     Window,
 )
+from delivery.batch import Batch
 from delivery.entries import Entry, Unsendable
-from delivery.lane import GIVEN_UP_ATTEMPTS, Batch, Lane
+from delivery.lane import GIVEN_UP_ATTEMPTS, Lane
 from membership.deliveries import (
     Changes,
     DeadLetter,

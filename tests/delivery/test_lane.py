@@ -15,8 +15,9 @@ from connectors.destinations.destination import (
     Window,
 )
 from delivery.backoff import backoff
+from delivery.batch import Batch
 from delivery.entries import Entry, Unsendable
-from delivery.lane import PARKED, Batch, Lane
+from delivery.lane import PARKED, Lane
 from membership.deliveries import Remembered, SyncState, SyncStatus
 from tests.delivery.simulation import HOUR, SECOND, message
 

@@ -17,6 +17,7 @@ from audience_dsl.syncs import RECORD_KEYS
 from connectors.destinations.destination import Message
 from delivery.entries import Unsendable
 from delivery.messages import Messages
+from delivery.withheld import BriefWithheld
 from engine.records import TransitionRecord
 from membership.facts import JournalEntry
 from tests.delivery.profiles import users
@@ -30,22 +31,6 @@ ROWS: list[dict[str, Any]] = [
     {"user_id": "ben", "email": None, "plan": "free", "ltv": None, "joined": None},
 ]
 PAYING = Negation(Comparison("plan", "equals", "free", ColumnType.STRING))
-
-
-class Kept:
-    """A ledger's part that remembers who is withheld."""
-
-    def __init__(self) -> None:
-        self.entries: set[tuple[str, int]] = set()
-
-    def has(self, user_id: str, sequence: int) -> bool:
-        return (user_id, sequence) in self.entries
-
-    def add(self, user_id: str, sequence: int) -> None:
-        self.entries.add((user_id, sequence))
-
-    def remove(self, user_id: str, sequence: int) -> None:
-        self.entries.discard((user_id, sequence))
 
 
 @pytest.fixture(name="versions", scope="module")
@@ -86,7 +71,7 @@ def made(
 
 
 def test_without_a_mapping_the_record_is_sent(versions: ProfileVersions) -> None:
-    message = Messages(sync(), Kept()).of(entry("ada", 1), profiles(versions))
+    message = Messages(sync(), BriefWithheld()).of(entry("ada", 1), profiles(versions))
 
     assert isinstance(message, Message)
     assert (message.id, message.user_id, message.entered) == ("id-ada-1", "ada", True)
@@ -111,7 +96,7 @@ def test_a_mapping_of_record_snapshot_and_event(versions: ProfileVersions) -> No
         mapping=mapping, properties=("email", "joined", "ltv"), event_properties=("path",)
     )
     entries = [entry("ada", 1, {"path": "/a"}), entry("ben", 2), entry("stranger", 1)]
-    found = made(Messages(wanted, Kept()), versions, entries)
+    found = made(Messages(wanted, BriefWithheld()), versions, entries)
 
     assert [one.mapped for one in found if isinstance(one, Message)] == [
         {
@@ -134,7 +119,7 @@ def test_a_mapping_of_record_snapshot_and_event(versions: ProfileVersions) -> No
 
 def test_what_cannot_be_mapped_is_no_crash(versions: ProfileVersions) -> None:
     wanted = sync(mapping={"a": {"b": "{{ properties.plan | epoch }}"}}, properties=("plan",))
-    found = Messages(wanted, Kept()).of(entry("ada", 1), profiles(versions))
+    found = Messages(wanted, BriefWithheld()).of(entry("ada", 1), profiles(versions))
 
     assert isinstance(found, Unsendable)
     assert found.record["user_id"] == "ada"
@@ -145,7 +130,7 @@ def test_what_cannot_be_mapped_is_no_crash(versions: ProfileVersions) -> None:
 
 def test_other_audiences_and_kinds_are_not_sent(versions: ProfileVersions) -> None:
     entries = [entry("ada", 1), entry("ada", 1, audience="other"), entry("ada", 2)]
-    found = made(Messages(sync(on=("exited",)), Kept()), versions, entries)
+    found = made(Messages(sync(on=("exited",)), BriefWithheld()), versions, entries)
 
     assert found[:2] == [None, None]
     assert isinstance(found[2], Message)
@@ -157,7 +142,7 @@ def sent(messages: Messages, versions: ProfileVersions, *entries: JournalEntry) 
 
 
 def test_who_is_withheld_at_the_entry_is_withheld_at_the_exit(versions: ProfileVersions) -> None:
-    kept = Kept()
+    kept = BriefWithheld()
     messages = Messages(sync(only_if=PAYING, properties=("plan",)), kept)
 
     assert sent(messages, versions, entry("ada", 1), entry("ben", 1)) == ["id-ada-1"]
@@ -167,7 +152,7 @@ def test_who_is_withheld_at_the_entry_is_withheld_at_the_exit(versions: ProfileV
 
 
 def test_who_is_sent_again_is_asked_again_and_stays_sent(versions: ProfileVersions) -> None:
-    kept = Kept()
+    kept = BriefWithheld()
     everybody, paying = Messages(sync(), kept), Messages(sync(only_if=PAYING), kept)
     profiles = versions.at(versions.current())
 
@@ -184,7 +169,7 @@ def test_who_is_sent_again_is_asked_again_and_stays_sent(versions: ProfileVersio
 
 
 def test_an_exit_follows_its_entry_whatever_has_changed(versions: ProfileVersions) -> None:
-    kept = Kept()
+    kept = BriefWithheld()
     everybody, paying = Messages(sync(), kept), Messages(sync(only_if=PAYING), kept)
 
     assert sent(everybody, versions, entry("ben", 1)) == ["id-ben-1"]
@@ -206,9 +191,9 @@ def test_what_is_asked_again_is_answered_as_before(
         for turn, paying in enumerate(who)
         for sequence in (2 * turn + 1, 2 * turn + 2)
     ]
-    whole = made(Messages(sync(only_if=PAYING), Kept()), versions, entries)
+    whole = made(Messages(sync(only_if=PAYING), BriefWithheld()), versions, entries)
     cursor, crash = sorted((min(cursor, len(entries)), min(crash, len(entries))))
-    kept = Kept()
+    kept = BriefWithheld()
     messages = Messages(sync(only_if=PAYING), kept)
     made(messages, versions, entries[:cursor])
     durable = set(kept.entries)

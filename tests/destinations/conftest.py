@@ -1,11 +1,10 @@
-"""Real servers for the contract of destinations, each started once."""
+"""Where the contract of destinations is tested: real servers, each started once."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -14,33 +13,18 @@ from moto.server import ThreadedMotoServer
 from tests.destinations import stands
 from tests.destinations.redis_server import is_installed, redis_server
 from tests.destinations.stands import Stand
-from tests.kafka.broker import ELSEWHERE, MISSING, Broker, Elsewhere, a_broker, can_run
-from tests.membership.servers import postgres_server, server_programs
+from tests.membership.servers import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | Elsewhere]:
-    if not can_run():
-        pytest.skip(MISSING)
-    if ELSEWHERE:
-        yield Elsewhere()
-        return
-    with a_broker(tmp_path_factory.mktemp("broker")) as one:
-        yield one
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    programs = server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    with postgres_server(programs) as url:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'another one'")
-            rules = Path(str(connection.execute("SHOW hba_file").fetchone()[0]))  # type: ignore[index]
-            rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
-            connection.execute("SELECT pg_reload_conf()")
-        yield unquote(url)
+def guarded_postgres(postgres: PostgresServer) -> PostgresServer:
+    """The server with one role, `guarded`, that has to say a password."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'another one'")
+        rules = Path(str(connection.execute("SHOW hba_file").fetchone()[0]))  # type: ignore[index]
+        rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
+        connection.execute("SELECT pg_reload_conf()")
+    return postgres
 
 
 @pytest.fixture(scope="session")
@@ -93,10 +77,10 @@ def _stand(name: str, request: pytest.FixtureRequest, root: Path) -> Stand:
         case "stdout":
             return stands.StdoutStand(root)
         case "kafka":
-            return stands.KafkaStand(root, request.getfixturevalue("kafka_broker"))
+            return stands.KafkaStand(root, request.getfixturevalue("broker"))
         case "postgres" | "postgres-delete":
             exits = "delete" if name.endswith("delete") else "mark"
-            return stands.PostgresStand(root, request.getfixturevalue("postgres_url"), exits)
+            return stands.PostgresStand(root, request.getfixturevalue("guarded_postgres"), exits)
         case "redis" | "redis-users":
             sets = "user" if name.endswith("users") else "audience"
             return stands.RedisStand(root, request.getfixturevalue("redis_socket"), sets)

@@ -29,6 +29,7 @@ from examples.kafka.broker import USER
 from tests.destinations.gate import Gate
 from tests.destinations.redis_server import PASSWORD
 from tests.kafka.broker import Broker, Elsewhere, Topic
+from tests.membership.servers import PostgresServer
 
 SECRET = "geh'eim%/$ü-9f8e7d"
 
@@ -206,10 +207,9 @@ class GatedStand(Stand):
 class PostgresStand(GatedStand):
     kind = "postgres"
 
-    def __init__(self, root: Path, url: str, exits: str) -> None:
-        self._url = url
-        socket = f"{psycopg.conninfo.conninfo_to_dict(url)['host']}/.s.PGSQL.5432"
-        super().__init__(root, socket)
+    def __init__(self, root: Path, server: PostgresServer, exits: str) -> None:
+        self._url = server.url
+        super().__init__(root, f"{server.host}/.s.PGSQL.5432")
         self._exits = exits
         self.table = f"Members_{uuid.uuid4().hex[:8]}"
         self.bad = {"user": "guarded", "password": SECRET}

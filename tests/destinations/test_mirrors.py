@@ -13,6 +13,7 @@ import pytest
 from connectors.destinations.destination import Answer, Message, Verdict
 from tests.destinations.messages import message, texts, verdicts
 from tests.destinations.stands import PostgresStand, RedisStand, Stand
+from tests.membership.servers import PostgresServer
 
 NewStand = Callable[[str], Any]
 ACCEPTED, REJECTED = Verdict.ACCEPTED, Verdict.REJECTED
@@ -79,10 +80,10 @@ def test_one_value_that_cannot_be_stored_holds_up_nobody(new_stand: NewStand, na
 
 
 def test_a_table_that_is_there_needs_no_right_to_create(
-    new_stand: NewStand, postgres_url: str
+    new_stand: NewStand, postgres: PostgresServer
 ) -> None:
     stand: PostgresStand = new_stand("postgres")
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE poor_{stand.table} LOGIN")
         (answer,) = sent(stand, [message("a", 1)], user=f"poor_{stand.table}".lower())
         assert verdicts(answer) == {Verdict.REFUSED}
@@ -94,10 +95,10 @@ def test_a_table_that_is_there_needs_no_right_to_create(
 
 
 def test_a_table_of_another_shape_makes_the_sync_pause(
-    new_stand: NewStand, postgres_url: str
+    new_stand: NewStand, postgres: PostgresServer
 ) -> None:
     stand: PostgresStand = new_stand("postgres")
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f'CREATE TABLE "{stand.table}" (user_id text)')
     answers = sent(stand, [message("a", 1)], [message("a", 1)])
     for answer in answers:
@@ -124,14 +125,14 @@ def test_entries_and_exits_may_come_by_two_syncs(new_stand: NewStand) -> None:
 
 
 def test_a_connection_that_the_server_ends_is_made_anew(
-    new_stand: NewStand, postgres_url: str
+    new_stand: NewStand, postgres: PostgresServer
 ) -> None:
     stand: PostgresStand = new_stand("postgres")
 
     async def through() -> None:
         one = stand.open()
         assert verdicts(await one.send([message("a", 1)])) == {ACCEPTED}
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE application_name = 'usher'"

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.membership.servers import PostgresServer, running_server, server_programs
+from tests.membership.servers import PostgresServer, running_server
 
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    programs = server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    with running_server(programs) as one:
+    with running_server() as one:
         yield one

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -21,9 +20,8 @@ from tests.cli.jobs import eventually, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.cli.test_run import POPULATED, append, archived
 from tests.destinations.messages import message
-from tests.kafka.broker import Broker, Topic
-
-NewTopic = Callable[..., Topic]
+from tests.kafka.broker import Broker
+from tests.shared_servers import NewTopic
 
 
 def test_a_broker_that_is_killed_loses_repeats_and_reorders_nothing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from tests.cli.test_backfill import NOBODY, VIEWERS, backfilled, members
 from tests.cli.test_changes import by_signal, define
 from tests.kafka.broker import Topic
 from tests.kafka.test_run import view
+from tests.shared_servers import NewTopic
 
-NewTopic = Callable[..., Topic]
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 

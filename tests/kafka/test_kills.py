@@ -14,8 +14,8 @@ from tests.faults.processes import process
 from tests.faults.shares import KAFKA_STORIES, KILLS
 from tests.faults.verdict import assert_true_in_the_end, begin
 from tests.kafka.broker import Broker
-from tests.kafka.conftest import NewTopic
 from tests.kafka.story import TopicStory
+from tests.shared_servers import NewTopic
 
 # Users of whom it is not known when the job was given their events, at most.
 _TARDY = 0.8

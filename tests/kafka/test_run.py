@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from tests.cli.jobs import USHER, eventually, finished, now, running
 from tests.cli.projects import DEFINITION, changed, page, write_project
 from tests.cli.test_run import POPULATED, archived, assert_sound
 from tests.kafka.broker import Broker, Topic
-
-NewTopic = Callable[..., Topic]
+from tests.shared_servers import NewTopic
 
 
 def project_on(folder: Path, topic: Topic, **options: Any) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,8 @@ from connectors.sources.kafka.source import KafkaSource
 from examples.kafka.broker import PASSWORD, USER
 from tests.cli.jobs import eventually
 from tests.kafka.broker import Broker, Topic
+from tests.shared_servers import NewTopic
 
-NewTopic = Callable[..., Topic]
 GROUP = "usher-tests"
 BLOCK = 1 << 20
 

@@ -13,15 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
+import pytest
+
 # Debian keeps the server's programs out of the path.
 _PLACES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-
-
-def server_programs() -> Path | None:
-    """The folder with `initdb` and `pg_ctl`, if PostgreSQL is installed."""
-    found = shutil.which("initdb")
-    places = [*_PLACES, *([Path(found).resolve().parent] if found else [])]
-    return next((place for place in places if (place / "initdb").exists()), None)
 
 
 class PostgresServer:
@@ -29,7 +25,7 @@ class PostgresServer:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.host = str(folder)
-        self.url = f"postgresql://usher@/postgres?host={quote(self.host, safe='')}"
+        self.url = self._url("postgres")
         self._programs = programs
         self._folder = folder
         self._user = _unprivileged()
@@ -45,6 +41,12 @@ class PostgresServer:
     def stop(self) -> None:
         """As if it had crashed."""
         self._run("pg_ctl", "stop", "-m", "immediate")
+
+    def create_database(self, name: str) -> str:
+        """Make another database, and say its URL."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+        return self._url(name)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -66,6 +68,9 @@ class PostgresServer:
         finally:
             self.start()
 
+    def _url(self, database: str) -> str:
+        return f"postgresql://usher@/{database}?host={quote(self.host, safe='')}"
+
     def _run(self, program: str, *arguments: str) -> None:
         # Output to a file: the server outlives `pg_ctl`, and would hold a pipe open.
         with (self._folder / "out.txt").open("w+") as out:
@@ -78,8 +83,11 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server(programs: Path) -> Iterator[PostgresServer]:
-    """A server that runs, unless it has been stopped."""
+def running_server() -> Iterator[PostgresServer]:
+    """A server that runs, unless it has been stopped; without PostgreSQL, the test is skipped."""
+    programs = _server_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="usher-pg-"))
     try:
         server = PostgresServer(programs, folder)
@@ -93,11 +101,11 @@ def running_server(programs: Path) -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def postgres_server(programs: Path) -> Iterator[str]:
-    """The URL of a running, empty database."""
-    with running_server(programs) as server:
-        yield server.url
+def _server_programs() -> Path | None:
+    """The folder with `initdb` and `pg_ctl`, if PostgreSQL is installed."""
+    found = shutil.which("initdb")
+    places = [*_PLACES, *([Path(found).resolve().parent] if found else [])]
+    return next((place for place in places if (place / "initdb").exists()), None)
 
 
 def _unprivileged() -> str | None:

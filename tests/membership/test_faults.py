@@ -18,6 +18,7 @@ from membership.postgres import PostgresDatabase
 from membership.sqlite import SqliteDatabase
 from membership.store import MembershipStore
 from tests.membership.places import Place, PostgresPlace, SqlitePlace
+from tests.membership.servers import PostgresServer
 from tests.membership.stories import NOW, journal, proposals
 
 ROOT = Path(__file__).parents[2]
@@ -152,9 +153,9 @@ def test_what_was_shown_outlives_its_process(place: Place) -> None:
 
 
 def test_a_server_that_drops_the_connection(
-    postgres_url: str, request: pytest.FixtureRequest
+    postgres: PostgresServer, request: pytest.FixtureRequest
 ) -> None:
-    place = PostgresPlace(postgres_url, "dropped")
+    place = PostgresPlace(postgres.url, "dropped")
     request.addfinalizer(place.close)
     store, reader = place.owner(), place.reader()
     store.record([proposals("ann+1")], NOW)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.membership.servers import postgres_server, server_programs
 from tests.warehouse.mariadb import is_installed, mariadb_server
 from tests.warehouse.warehouses import (
     DuckDBPlace,
@@ -19,15 +18,6 @@ from tests.warehouse.warehouses import (
 )
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def warehouse_postgres() -> Iterator[str]:
-    programs = server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    with postgres_server(programs) as url:
-        yield url
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +38,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         case "duckdb":
             return DuckDBPlace(root)
         case "postgres" | "redshift":
-            url = request.getfixturevalue("warehouse_postgres")
-            return PostgresPlace(root, url, f"shop_{next(_numbers)}", request.param)
+            server = request.getfixturevalue("postgres")
+            return PostgresPlace(root, server, f"shop_{next(_numbers)}", request.param)
         case "mysql":
             return MySQLPlace(root, request.getfixturevalue("warehouse_mariadb"), "shop")
     return FilesPlace(root, request.param)

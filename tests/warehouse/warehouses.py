@@ -12,6 +12,7 @@ import psycopg
 import pymysql
 
 from audience_dsl.definitions import ModelSource, Settings
+from tests.membership.servers import PostgresServer
 from tests.warehouse.mariadb import PASSWORD, USER
 from tests.warehouse.proxies import cutting_proxy
 
@@ -138,19 +139,12 @@ class PostgresPlace:
     dialect = "postgres"
     takes_queries = True
 
-    def __init__(self, root: Path, url: str, schema: str, type_: str) -> None:
+    def __init__(self, root: Path, server: PostgresServer, database: str, type_: str) -> None:
         self.root = root
-        known = psycopg.conninfo.conninfo_to_dict(url)
-        self._host, self._schema, self._url = str(known["host"]), schema, url
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA {schema}")  # type: ignore[arg-type]
-            connection.execute(f"ALTER ROLE usher SET search_path = {schema}")  # type: ignore[arg-type]
-        self.settings: Settings | None = self._settings(type_, self._host, 5432)
-
-    def _settings(self, type_: str, host: str, port: int) -> Settings:
-        options = {"host": host, "port": port, "database": "postgres", "user": "usher"}
+        self._host, self._url = server.host, server.create_database(database)
+        options = {"host": server.host, "port": 5432, "database": database, "user": "usher"}
         secret = {"password": PASSWORD, "tls": "prefer"}
-        return Settings("warehouse", type_, {**options, **secret})
+        self.settings: Settings | None = Settings("warehouse", type_, {**options, **secret})
 
     def run(self, *statements: str) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
@@ -158,7 +152,7 @@ class PostgresPlace:
                 connection.execute(statement)  # type: ignore[arg-type]
 
     def source(self, table: str) -> ModelSource:
-        return ModelSource(table=f"{self._schema}.{table}")
+        return ModelSource(table=f"public.{table}")
 
     @contextmanager
     def breaking(

@@ -6,10 +6,11 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from audience_dsl.connections import secret
 from audience_dsl.shapes import Field, Record, Tagged, Text
 from connectors.destinations.http.options import URL
 
-_SECRET = Text("a secret such as ${API_KEY}", secret=True)
+_SECRET = secret("API_KEY")
 HEADER = Text("the name of a header", r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 AUTH = Tagged(

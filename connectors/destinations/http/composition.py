@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from audience_dsl.structures import leaves
 from audience_dsl.template_filters import Refused, shown
 from audience_dsl.templates import RenderError, Template, compile_template
 from connectors.destinations.destination import Message
@@ -192,18 +193,12 @@ def _rendered(template: Template, variables: Mapping[str, object], what: str) ->
 
 def _literals(value: object) -> Iterator[str]:
     """What stands in a definition as it is, or as a text within an expression."""
-    match value:
-        case Mapping():
-            for inner in value.values():
-                yield from _literals(inner)
-        case list() | tuple():
-            for inner in value:
-                yield from _literals(inner)
-        case str() if "{{" in value or "{%" in value:
-            for one in _QUOTED.finditer(value):
+    for _, leaf in leaves(value):
+        if isinstance(leaf, str) and ("{{" in leaf or "{%" in leaf):
+            for one in _QUOTED.finditer(leaf):
                 yield one[1] or one[2] or ""
-        case _:
-            yield str(value)
+        else:
+            yield str(leaf)
 
 
 def literals(compositions: Iterable[Composition]) -> frozenset[str]:

@@ -6,21 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audience_dsl.shapes import Flaw
+from audience_dsl.structures import Path, leaves
 from audience_dsl.suggestions import Suggestions
+from audience_dsl.syncs import RECORD_KEYS
 from audience_dsl.templates import Template, TemplateError, compile_template
 from connectors.destinations.http.options import connection_flaws
 from connectors.destinations.http.rules import BadExpression, Rules
 from connectors.destinations.http.target import BadUrl, Url
 
-Path = tuple[str | int, ...]
-
 # The variables of one message, and of all messages of a request.
-_OF_ONE = frozenset(
-    {
-        "id", "type", "audience", "audience_version", "parent_model", "user_id", "effective_at",
-        "sequence", "cause", "emitted_at", "entered", "mapping",
-    }
-)  # fmt: skip
+_OF_ONE = frozenset({*RECORD_KEYS, "entered", "mapping"})
 _OF_ALL = frozenset({"items", "records"})
 
 
@@ -64,7 +59,9 @@ def _action_flaws(
         if name != "item":
             known |= _OF_ALL | ({"item"} if single else frozenset())
         # One by one, so that all mistakes are told at once.
-        for path, text in _texts(declared.get(name), (*action, name)):
+        for path, text in leaves(declared.get(name), (*action, name)):
+            if not isinstance(text, str):
+                continue
             try:
                 template = compile_template(text)
             except TemplateError as error:
@@ -78,18 +75,6 @@ def _action_flaws(
     for template in url.templates:
         known = more | _OF_ALL | (_OF_ONE | {"item"} if single else frozenset())
         yield from _unknown(template, (*action, "url"), known)
-
-
-def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
-    match value:
-        case Mapping():
-            for key, inner in value.items():
-                yield from _texts(inner, (*path, key))
-        case list():
-            for index, inner in enumerate(value):
-                yield from _texts(inner, (*path, index))
-        case str():
-            yield path, value
 
 
 def _unknown(template: Template, path: Path, known: frozenset[str]) -> Iterator[Flaw]:

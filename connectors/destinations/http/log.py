@@ -8,10 +8,11 @@ shows the text without such values, without whatever looks like an address of e-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from audience_dsl.structures import leaves
 from connectors.destinations.destination import Message
 from connectors.destinations.http.exchange import Request
 
@@ -30,7 +31,7 @@ Shown = Callable[[object], bool]
 def shown_in(messages: Sequence[Message], literals: Iterable[str] = ()) -> Shown:
     """Which values of a request are no secret: the transition's own, and literals."""
     known = {str(value) for message in messages for value in message.record.values()}
-    known |= {str(value) for message in messages for value in _leaves(message.record.get("cause"))}
+    known |= {text for message in messages for text in _texts(message.record.get("cause"))}
     known.update(literals)
     return lambda value: value is None or isinstance(value, bool) or str(value) in known
 
@@ -63,7 +64,7 @@ def reply_text(text: str, messages: Sequence[Message], secrets: Iterable[str] = 
         own = {str(value) for value in message.record.values()}
         hidden |= {
             leaf
-            for leaf in map(str, _leaves(message.mapped))
+            for leaf in _texts(message.mapped)
             if len(leaf) >= _SHORTEST_SECRET and leaf not in own
         }
     for one in sorted(hidden, key=len, reverse=True):
@@ -80,15 +81,8 @@ def cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
-def _leaves(value: object) -> Iterable[object]:
-    match value:
-        case Mapping():
-            for inner in value.values():
-                yield from _leaves(inner)
-        case list() | tuple():
-            for inner in value:
-                yield from _leaves(inner)
-        case None | bool():
-            pass
-        case _:
-            yield value
+def _texts(value: object) -> Iterator[str]:
+    """Its leaves, but for those that tell nothing about anybody."""
+    for _, leaf in leaves(value):
+        if leaf is not None and not isinstance(leaf, bool):
+            yield str(leaf)

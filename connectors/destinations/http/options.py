@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from audience_dsl.connections import FILE
 from audience_dsl.durations import HOUR
 from audience_dsl.shapes import Duration, Field, Flag, Flaw, Integer, ListOf, Text
-from audience_dsl.warehouse_grammar import FILE
 from connectors.destinations.http.addresses import AllowedHosts
 from connectors.destinations.http.origin import Origin, OriginRefused
 

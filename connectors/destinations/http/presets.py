@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import yaml  # type: ignore[import-untyped]
 
+from audience_dsl.connections import secret
 from audience_dsl.definitions import Settings
 from audience_dsl.durations import read_duration
 from audience_dsl.shapes import Field, Flaw, Integer, Record, Shape, Text
@@ -160,14 +161,14 @@ def _field(name: str, one: Mapping[str, Any]) -> Field:
 
 
 def _shape(one: Mapping[str, Any]) -> Shape:
-    secret = one.get("secret", False)
+    is_secret = one.get("secret", False)
     match one["type"]:
         case "integer":
             return Integer(0, 10**18, "there are no such numbers", "there are no such numbers")
         case "url":
-            return Text(_URL.what, _URL.pattern, secret=secret)
+            return Text(_URL.what, _URL.pattern, secret=is_secret)
         case _:
-            return Text("a secret such as ${API_KEY}", secret=True) if secret else Text()
+            return secret("API_KEY") if is_secret else Text()
 
 
 def _settled(text: str, known: Mapping[str, Any]) -> str:
