@@ -199,7 +199,31 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(body, vendor):
 
 def test_batches_have_a_limit():
     received = post({"batch": [{}] * (MOST_EVENTS + 2)})
-    assert (len(received.events), len(received.rejected)) == (MOST_EVENTS, 2)
+    assert len(received.events) == MOST_EVENTS
+    assert [one.reason for one in received.rejected] == [
+        "2 events beyond the 10,000 that a batch may have"
+    ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b'{"event":"a","b":' + b"[" * 70 + b"]" * 70 + b"}",
+        b'{"event":"a","b":' * 70 + b"1" + b"}" * 70,
+    ],
+)
+def test_an_event_that_is_nested_too_deeply_is_rejected_alone(call):
+    received = post(b'{"batch":[' + call + b',{"event":"b"}]}')
+    assert [one["event"] for one in received.events] == ["b"]
+    assert [one.reason for one in received.rejected] == ["nested too deeply"]
+
+
+def test_a_short_body_does_not_become_a_long_one():
+    call = {"event": "a", "padding": " " * 60_000}
+    assert len(post(gzip.compress(json.dumps({"batch": [call]}).encode(), mtime=0)).events) == 1
+    body = gzip.compress(json.dumps({"batch": [call] * 5}).encode(), mtime=0)
+    assert len(body) < 3_000
+    assert "compressed body" in post(body).rejected[0].reason
 
 
 @pytest.mark.parametrize(
