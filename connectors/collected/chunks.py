@@ -52,18 +52,20 @@ def chunk_of(
     counts: list[int] = []
     letters: list[DeadLetter] = []
     for frame in frames:
-        for section in frame.sections:
-            is_letters = section.partition == LETTERS
-            if not wanted(_LETTERS_PARTITION if is_letters else section.partition, frame.offset):
+        end, following = frame.start, frame.number
+        for partition, count, size in frame.sections:
+            start, first = end, following
+            end, following = end + size, following + count
+            is_letters = partition == LETTERS
+            if not wanted(_LETTERS_PARTITION if is_letters else partition, frame.offset):
                 continue
-            piece = frame.data[section.start : section.end]
             if is_letters:
-                letters += _read_letters(name, section.number, piece)
+                letters += _read_letters(name, first, frame.data[start:end])
                 continue
-            pieces.append(piece)
+            pieces.append(frame.data[start:end])
             arrivals.append(frame.arrival)
-            firsts.append(section.number)
-            counts.append(section.records)
+            firsts.append(first)
+            counts.append(count)
     if not pieces and not letters:
         return None
     data = np.frombuffer(bytearray(b"").join(pieces), dtype=np.uint8)
@@ -73,7 +75,7 @@ def chunk_of(
     return CollectedChunk(
         file=name,
         number=number,
-        first_line=frames[0].sections[0].number,
+        first_line=frames[0].number,
         data=data,
         dead_letters=tuple(letters),
         size=frames[-1].end - frames[0].offset,

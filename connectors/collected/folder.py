@@ -42,8 +42,10 @@ def log_folder(root: Path, source: str) -> Path:
 
 
 @contextmanager
-def writer_lock(folder: Path) -> Iterator[None]:
+def writer_lock(folder: Path, patience: float = _PATIENCE) -> Iterator[None]:
     """Be the only one who writes to a log; the folder is made.
+
+    Somebody else who does is waited for so many seconds.
 
     Raises:
         LogInUse: another process is.
@@ -52,7 +54,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
     for one in (folder.parent.parent, folder.parent, folder):
         one.mkdir(mode=0o700, exist_ok=True)
     with (folder / _LOCK).open("a") as lock:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while not _taken(lock.fileno()):
             if time.monotonic() > deadline:
                 raise LogInUse(f"another process collects into {folder}; end it first")
@@ -100,7 +102,7 @@ def make_manifest(folder: Path) -> Manifest:
     aside.write_bytes(msgspec.json.encode(manifest))
     make_durable(aside)
     aside.replace(folder / _MANIFEST)
-    for one in (folder, folder.parent, folder.parent.parent):
+    for one in (folder, *folder.parents[:3]):  # up to the project's own folder
         make_durable(one)
     return manifest
 

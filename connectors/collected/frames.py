@@ -32,25 +32,24 @@ class BrokenFrame(Exception):
     """There is no whole frame here."""
 
 
-class Section(NamedTuple):
-    """Some records of a partition, from `number` on: their lines are `data[start:end]`."""
-
-    partition: int
-    number: int
-    records: int
-    start: int
-    end: int
-
-
 class Frame(NamedTuple):
-    """`offset` and `end` are places in the log, those of sections are places in `data`."""
+    """`offset` and `end` are places in the log; its content begins at `data[start]`.
+
+    Of each section there are the partition, how many records it has, and how many bytes.
+    """
 
     offset: int
     end: int
+    number: int
     arrival: int
-    sections: Sequence[Section]
-    next_number: int
+    sections: Sequence[tuple[int, int, int]]
+    start: int
     data: memoryview
+
+    @property
+    def next_number(self) -> int:
+        """The number of the record that follows the frame."""
+        return self.number + sum(count for _, count, _ in self.sections)
 
 
 def encode_frame(
@@ -95,12 +94,5 @@ def decode_frame(data: memoryview, place: int, offset: int) -> Frame:
     if zlib.crc32(data[place + _UNCHECKED : end]) != checksum:
         raise BrokenFrame
     start = place + _HEAD.size + count * _SECTION.size
-    sections: list[Section] = []
-    for index in range(count):
-        partition, records, size = _SECTION.unpack_from(
-            data, place + _HEAD.size + index * _SECTION.size
-        )
-        sections.append(Section(partition, number, records, start, start + size))
-        start += size
-        number += records
-    return Frame(offset, offset + end - place, arrival, sections, number, data)
+    sections = list(_SECTION.iter_unpack(data[place + _HEAD.size : start]))
+    return Frame(offset, offset + end - place, number, arrival, sections, start, data)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from connectors.collected.errors import LogDamaged, NotTaken
 from connectors.collected.folder import writer_lock
@@ -28,7 +29,7 @@ from connectors.collected.marks import Durable, DurableMark
 from connectors.collected.opening import open_log
 from connectors.collected.records import Event, Letter, lines_of
 from connectors.collected.removing import remove_outdated
-from connectors.collected.segments import HEAD_SIZE, Head, create_segment, write_all
+from connectors.collected.segments import HEAD_SIZE, Head, create_segment, find_segments, write_all
 from connectors.collected.waiting import Entry, Queue, settle
 
 # Seconds between two looks for what need not be kept any longer.
@@ -38,6 +39,14 @@ _TIDY_EVERY = 10.0
 def wall_clock() -> int:
     """Microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
+
+
+class Figures(NamedTuple):
+    """Records that were ever acknowledged, events that wait, and bytes on disk."""
+
+    records: int
+    waiting: int
+    size: int
 
 
 class CollectedLog:
@@ -109,6 +118,15 @@ class CollectedLog:
         self._put(events, letters, waiter)
         return waiter
 
+    def figures(self) -> Figures:
+        """What there is at this moment.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        size = sum(one.end - one.base for one in find_segments(self._folder))
+        return Figures(self._number, self._queue.events, size)
+
     def close(self) -> None:
         """Write what waits, then let go."""
         self._queue.close()
@@ -141,7 +159,8 @@ class CollectedLog:
                     entries = []
                 if time.monotonic() - self._tidied >= _TIDY_EVERY:
                     self._tidy()
-            self._mark.keep()
+            with suppress(OSError):
+                self._mark.keep()
         finally:  # whatever has happened, nobody waits for ever
             self._queue.close()
             settle(entries + self._queue.take(sys.maxsize, 0), NotTaken("the collector has failed"))
@@ -155,8 +174,9 @@ class CollectedLog:
         try:
             self._write(records)
         except OSError as error:
-            self._tell_end()
             self._is_torn = True
+            with suppress(OSError):
+                self._tell_end()
             return NotTaken(f"it cannot be written: {error.strerror or error}")
         return None
 

@@ -11,11 +11,12 @@ on, so that none is in the present while another is in the past.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from connectors.collected.chunks import chunk_of, log_name
-from connectors.collected.errors import LogDamaged
+from connectors.collected.errors import LogInUse
 from connectors.collected.folder import Manifest, has_writer, read_manifest, writer_lock
 from connectors.collected.frames import Frame
 from connectors.collected.marks import DurableMark, ReadMarks
@@ -28,6 +29,9 @@ from connectors.sources.errors import SourceError
 # Microseconds that a commit may take before it is said that something is behind.  Who is told that
 # a source has caught up allows for more than that.
 _USUAL = 50_000
+
+# A job that asks for a position has stored the one before the last, wherever its processes are.
+_POSITIONS_KEPT = 2
 
 # Seconds.
 _PATIENCE = 5.0
@@ -85,11 +89,12 @@ class CollectedSource:
         """
         own = [one for one in range(self._manifest.partitions) if has(one)]
         marks = read_marks(positions, self._manifest, self._folder)
-        first = first_place(self._folder, self._durable.ask().end)
+        end = self._durable.ask().end
+        first = first_place(self._folder, end)
         self._marks = {one: marks.get(one, first) for one in own}
         self._goes_on = goes_on
         self._is_past = True
-        start = min(self._marks.values(), default=first)
+        start = min(self._marks.values(), default=end)
         if start < first:
             raise SourceError(
                 f"{first - start:,} bytes are missing in {self._folder}: the job stopped reading "
@@ -98,8 +103,8 @@ class CollectedSource:
             )
         self._frames = FrameReader(self._folder, self._manifest, start)
         # Nothing that may be read again is removed, whatever earlier jobs have read.
-        self._stored: Mapping[int, int] = dict(self._marks)
-        self._tell_stored()
+        self._positions = deque([dict(self._marks)] * _POSITIONS_KEPT)
+        self._tell_read(self._marks)
         self._read.keep()
         return self
 
@@ -122,9 +127,9 @@ class CollectedSource:
         return [] if chunk is None else [chunk]
 
     def position(self) -> bytes:
-        """What has been delivered so far; what the position before this one had need not stay."""
-        self._tell_stored()
-        self._stored = dict(self._marks)
+        """What has been delivered so far; what was before earlier positions need not stay."""
+        self._positions.append(dict(self._marks))
+        self._tell_read(self._positions.popleft())
         return write_marks(self._marks, self._manifest)
 
     def close(self) -> None:
@@ -136,8 +141,8 @@ class CollectedSource:
     def _is_wanted(self, partition: int, offset: int) -> bool:
         return partition in self._marks and offset >= self._marks[partition]
 
-    def _tell_stored(self) -> None:
-        for partition, offset in self._stored.items():
+    def _tell_read(self, marks: Mapping[int, int]) -> None:
+        for partition, offset in marks.items():
             self._read.tell(partition, offset)
 
     def _tell_time(self, frames: Sequence[Frame], end: int, coming: int, now: int) -> None:
@@ -170,13 +175,21 @@ class CollectedSource:
 
 
 def _opened(folder: Path) -> Manifest:
-    """What a log is, after its end has been looked after; its writer may have done that."""
+    """What a log is, after its end has been looked after; its writer has done that, if it has one.
+
+    Raises:
+        SourceError: the log is damaged, or nobody makes it.
+        OSError: it cannot be read.
+    """
     deadline = time.monotonic() + _PATIENCE
-    if not has_writer(folder):
-        with writer_lock(folder):
-            return open_log(folder)[0]
-    while (manifest := read_manifest(folder)) is None:
-        if time.monotonic() > deadline:
-            raise LogDamaged(f"the collector has not made a log in {folder}")
+    while True:
+        try:
+            with writer_lock(folder, patience=0):
+                return open_log(folder)[0]
+        except LogInUse:
+            manifest = read_manifest(folder)
+            if manifest is not None:
+                return manifest
+            if time.monotonic() > deadline:
+                raise
         time.sleep(_PAUSE)
-    return manifest

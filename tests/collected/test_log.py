@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -83,7 +84,7 @@ def test_what_could_not_be_read_comes_out_as_dead_letters_with_places(tmp_path: 
         log.append([event(0)], [letter(1), letter(2)]).result()
         log.append([], [letter(3)]).result()
     source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-    letters = []
+    letters: list[Any] = []
     received = 0
     with closing(source):
         while not source.caught_up:
@@ -285,3 +286,28 @@ def test_who_reads_at_the_same_time_sees_all_of_it_once(tmp_path: Path) -> None:
                     one.result()
             found += numbers_of(drained(source))
     assert sorted(found) == list(range(500))
+
+
+def test_a_small_request_may_not_become_a_large_one(tmp_path: Path) -> None:
+    context = {"page": "x" * 1_000_000}
+    with collecting(tmp_path) as log:
+        log.append([event(number, "u", context=context) for number in range(1_000)]).result()
+        assert log.figures().records == 1_000
+        assert log.figures().waiting == 0
+        assert 16_000_000 < log.figures().size < 20_000_000
+    assert read(tmp_path) == list(range(17))
+
+
+def test_what_json_cannot_say_is_no_event(tmp_path: Path) -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    strange: list[object] = ["\ud800", deep]
+    with collecting(tmp_path) as log:
+        log.append([event(0), *(event(1, value=one) for one in strange), event(2)]).result()
+    assert read(tmp_path) == [0, 2]
+    source = CollectedSource(folder_of(tmp_path), "web", 1 << 62).follow([])
+    with closing(source):
+        (chunk,) = source.poll(1_000_000)
+    assert {one.reason for one in chunk.dead_letters} == {"JSON has nothing like one of its values"}
+    assert chunk.count == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +15,9 @@ from connectors.collected.source import CollectedSource
 from connectors.sources.errors import SourceError
 from connectors.sources.history import ALL_KNOWN
 from dataflows.shares import Share
+from project.collecting import open_log
+from project.folder import load_project
+from tests.cli.projects import changed, write_project
 from tests.collected.logs import (
     collect,
     collecting,
@@ -80,7 +84,7 @@ def test_a_users_events_are_in_one_partition_by_the_surest_identity(tmp_path: Pa
 def test_letters_are_told_by_one_share_alone(tmp_path: Path) -> None:
     with collecting(tmp_path) as log:
         log.append([event(0)], [letter(1)]).result()
-    letters = []
+    letters: list[Any] = []
     for number in range(3):
         with closing(opened(tmp_path, [], Share(number, 3))) as one:
             while not one.caught_up:
@@ -156,6 +160,7 @@ def test_nothing_goes_that_has_not_been_read_and_stored(
         keeper = Keeper(tmp_path)
         with closing(keeper.source):
             position = keeper.store()  # it may not be on disk yet
+            keeper.store()
             tidy(log)
             assert len(segments(tmp_path)) == every
             keeper.store()
@@ -187,6 +192,7 @@ def test_what_is_young_and_small_enough_stays(tmp_path: Path) -> None:
         with closing(keeper.source):
             keeper.store()
             keeper.store()
+            keeper.store()
             tidy(log)
             left = read(tmp_path)
             assert 5 <= len(left) <= 8
@@ -201,8 +207,10 @@ def test_of_an_idle_log_goes_what_is_too_old(tmp_path: Path) -> None:
         with closing(keeper.source):
             keeper.store()
             keeper.store()
+            keeper.store()
             now[0] += 1_000
             tidy(log)
+            keeper.store()
             keeper.store()
             keeper.store()
             tidy(log)
@@ -278,3 +286,28 @@ def test_its_history_is_what_was_read_before(tmp_path: Path) -> None:
     assert found
     assert known_since >= 1_000
     assert lack == "what came earlier is not kept any longer"
+
+
+def test_a_share_without_a_partition_reads_nothing_and_keeps_up(tmp_path: Path) -> None:
+    with collecting(tmp_path) as log:
+        log.append([event(number) for number in range(50)]).result()
+        with closing(opened(tmp_path, [], Share(9, 10))) as idle:
+            assert drained(idle) == []
+            log.append([event(50)]).result()
+            assert drained(idle) == []
+            assert idle.caught_up
+
+
+def test_retention_is_what_the_definition_says(tmp_path: Path) -> None:
+    kept = {"age": "2d", "size": "3GB"}
+    source = {"type": "http", "format": "segment", "write_keys": ["k"], "retention": kept}
+    root = write_project(tmp_path / "project", changed(sources={"web": source}))
+    loaded = load_project(root, {}).loaded
+    assert loaded is not None
+    options = loaded.project.sources["web"].options
+    found = Retention.of(cast("dict[str, object]", options["retention"]))
+    assert found == Retention(age=2 * 86_400_000_000, size=3_000_000_000)
+    assert Retention.of({}) == Retention(age=7 * 86_400_000_000)
+    with closing(open_log(loaded, loaded.project.sources["web"])) as log:
+        log.append([event(1)]).result()
+    assert read(root) == [1]
