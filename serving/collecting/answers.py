@@ -20,7 +20,7 @@ JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain; charset=utf-8"
 
 # A pixel that nobody sees.
-_GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_GIF = base64.b64decode("R0lGODlhAQABAPAAAAAAAP///yH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
 
 _SAFE: Final = (
     (b"cross-origin-resource-policy", b"cross-origin"),

@@ -232,6 +232,7 @@ def test_a_short_body_does_not_become_a_long_one():
         ([("authorization", "Basic " + base64.b64encode(b"key:").decode())], [], {}, "key"),
         ([("Authorization", "basic " + base64.b64encode(b"key").decode())], [], {}, "key"),
         ([("Authorization", "Basic !!!")], [("writeKey", "q")], {"writeKey": "b"}, "q"),
+        ([("Authorization", "Basic \xff")], [], {"writeKey": "b"}, "b"),
         ([("Authorization", "Bearer token")], [], {"writeKey": "b"}, "b"),
         ([], [], {"batch": [{"writeKey": "e"}]}, "e"),
         ([], [], {"writeKey": 5}, None),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,7 +76,7 @@ def write_key_of(request: Request, content: object) -> str | None:
     if scheme.lower() == "basic":
         try:
             decoded = base64.b64decode(credentials.strip(), validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or no ASCII
             decoded = b""
         if key := decoded.decode("utf-8", "replace").partition(":")[0]:
             return key
