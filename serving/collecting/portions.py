@@ -49,6 +49,8 @@ def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
             raise UnknownSender
         if stream.form != form:
             received = read_request(request, stream.form)
+    for event in received.events:
+        stream.instants.settle(event)
     return [Portion(stream, list(received.events), _letters(received.rejected))]
 
 
@@ -70,6 +72,7 @@ def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
             begin = excerpt(msgspec.json.encode(event))
             letters.append(Letter("an event of an app id that no source has", begin))
         else:
+            stream.instants.settle(event)
             portions.setdefault(stream.key, Portion(stream)).events.append(event)
     if letters:
         stream = next((one.stream for one in portions.values()), None)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from audience_dsl.definitions import Settings
+from connectors.collected.folder import log_folder
 from connectors.collected.log import CollectedLog
 from connectors.sources.errors import SourceError
 from dataflows.preparation import tell
 from project.collecting import open_log
 from project.folder import LoadedProject
+from serving.collecting.instants import FirstInstants
 
 _SNOWPLOW = "snowplow"
 
@@ -22,6 +24,7 @@ class Stream:
 
     settings: Settings
     log: CollectedLog | None
+    instants: FirstInstants
 
     @property
     def key(self) -> str:
@@ -51,7 +54,7 @@ class Streams:
         self._opened: dict[str, Stream] = {}
         try:
             for settings in _collected(loaded):
-                self._opened[settings.key] = Stream(settings, open_log(loaded, settings))
+                self._opened[settings.key] = _opened(loaded, settings)
         except BaseException:
             self.close()
             raise
@@ -77,12 +80,12 @@ class Streams:
         wanted = {one.key: one for one in _collected(loaded)}
         for key, stream in before.items():
             if key in wanted and _is_kept_alike(stream.settings, wanted[key]) and stream.log:
-                self._opened[key] = Stream(wanted[key], stream.log)
+                self._opened[key] = replace(stream, settings=wanted[key])
             elif stream.log is not None:
                 stream.log.close()
         for key, settings in wanted.items():
             if key not in self._opened:
-                self._opened[key] = Stream(settings, _log_if_possible(loaded, settings))
+                self._opened[key] = _opened_if_possible(loaded, settings)
         self._know()
 
     def close(self) -> None:
@@ -108,9 +111,19 @@ def _is_kept_alike(one: Settings, other: Settings) -> bool:
     return all(one.options.get(name) == other.options.get(name) for name in ("format", "retention"))
 
 
-def _log_if_possible(loaded: LoadedProject, settings: Settings) -> CollectedLog | None:
+def _opened(loaded: LoadedProject, settings: Settings) -> Stream:
+    log, instants = open_log(loaded, settings), FirstInstants(str(settings.options["format"]))
     try:
-        return open_log(loaded, settings)
+        instants.recall(log_folder(loaded.root, settings.key))
+    except BaseException:
+        log.close()
+        raise
+    return Stream(settings, log, instants)
+
+
+def _opened_if_possible(loaded: LoadedProject, settings: Settings) -> Stream:
+    try:
+        return _opened(loaded, settings)
     except (SourceError, OSError) as error:
         tell(f"http: nothing is collected for source '{settings.key}': {error}")
-    return None
+    return Stream(settings, None, FirstInstants(str(settings.options["format"])))

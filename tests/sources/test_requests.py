@@ -99,11 +99,14 @@ def test_a_request_without_events_yields_nothing(path):
 @pytest.mark.parametrize(
     ("call", "envelope", "time"),
     [
-        # The client's clock is 5 s behind.
-        ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "2026-03-01T09:59:55Z"}, "09:59:55"),
+        # The client's clock is 55 s behind.
+        ({"timestamp": "2026-03-01T09:59:00Z"}, {"sentAt": "2026-03-01T09:59:05Z"}, "09:59:55"),
+        # Some seconds are the way.
+        ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "2026-03-01T09:59:55Z"}, "09:59:50"),
+        ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "2026-03-01T10:00:05Z"}, "09:59:50"),
         # An hour ahead.
         ({"timestamp": "2026-03-01T10:59:50Z"}, {"sentAt": "2026-03-01T11:00:00Z"}, "09:59:50"),
-        ({"timestamp": "2026-03-01T09:59:50Z", "sentAt": "2026-03-01T09:59:55Z"}, {}, "09:59:55"),
+        ({"timestamp": "2026-03-01T09:59:00Z", "sentAt": "2026-03-01T09:59:05Z"}, {}, "09:59:55"),
         ({"timestamp": "2026-03-01T09:59:50Z"}, {}, "09:59:50"),
         ({"timestamp": "2026-03-01T10:00:50Z"}, {}, "10:00:00"),  # never in the future
         ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "1970-01-01T00:00:00Z"}, "09:59:50"),
@@ -119,18 +122,18 @@ def test_the_time_is_corrected_for_the_skew_of_the_clients_clock(call, envelope,
 
 
 def test_rudderstack_keeps_a_timestamp_and_corrects_an_original_one():
-    sent = {"sentAt": "2026-03-01T09:59:55Z"}
-    kept = post({"batch": [{"timestamp": "2026-03-01T09:59:50Z"}], **sent}, vendor="rudderstack")
+    sent = {"sentAt": "2026-03-01T09:59:05Z"}
+    kept = post({"batch": [{"timestamp": "2026-03-01T09:59:00Z"}], **sent}, vendor="rudderstack")
     mended = post(
-        {"batch": [{"originalTimestamp": "2026-03-01T09:59:50Z"}], **sent}, vendor="rudderstack"
+        {"batch": [{"originalTimestamp": "2026-03-01T09:59:00Z"}], **sent}, vendor="rudderstack"
     )
-    assert event(kept)["timestamp"] == "2026-03-01T09:59:50.000000Z"
+    assert event(kept)["timestamp"] == "2026-03-01T09:59:00.000000Z"
     assert event(mended)["timestamp"] == "2026-03-01T09:59:55.000000Z"
     by_header = post(
-        {"originalTimestamp": "2026-03-01T09:59:50Z"},
+        {"originalTimestamp": "2026-03-01T09:59:00Z"},
         "/v1/track",
         "rudderstack",
-        [("SentAt", "2026-03-01T09:59:55Z")],
+        [("SentAt", "2026-03-01T09:59:05Z")],
     )
     assert event(by_header)["timestamp"] == "2026-03-01T09:59:55.000000Z"
 
@@ -279,7 +282,7 @@ def test_parameters_fill_their_columns():
     found = event(
         payload(
             e="pv", url="https://shop.example/a?q=1#f", page="A", aid="shop", vid="3",
-            res="1280x720", uid="u1", dtm="1772359180000", stm="1772359190000",
+            res="1280x720", uid="u1", dtm="1772359130000", stm="1772359140000",
             cookie="1", se_va="2.5",
         )
     )  # fmt: skip
