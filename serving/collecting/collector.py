@@ -126,7 +126,7 @@ class Collector:
         stream = self._streams.of_key(key)
         if stream is None:
             self.figures.count_request(Outcome.UNKNOWN_SENDER)
-            return _UNKNOWN_KEY
+            return _UNKNOWN_KEY._replace(status=404) if place.key else _UNKNOWN_KEY
         if place.kind is Kind.SOURCE_CONFIG:
             return source_config(key, stream)
         scheme = "https" if self._is_behind_proxy else scope["scheme"]

@@ -30,17 +30,20 @@ def relay_to(url: str, losing: int) -> Iterator[Relay]:
                 return lose
 
         def connect(client: socket.socket) -> None:
-            with closing(client), suppress(OSError):
-                with socket.create_connection((host, int(port))) as server:
-                    there = threading.Thread(target=carry, args=(client, server), daemon=True)
-                    there.start()
+            with (
+                closing(client),
+                suppress(OSError),
+                socket.create_connection((host, int(port))) as server,
+            ):
+                there = threading.Thread(target=carry, args=(client, server), daemon=True)
+                there.start()
+                with suppress(OSError):
+                    while (data := server.recv(1 << 16)) and not is_lost():
+                        client.sendall(data)
+                for one in (client, server):
                     with suppress(OSError):
-                        while (data := server.recv(1 << 16)) and not is_lost():
-                            client.sendall(data)
-                    for one in (client, server):
-                        with suppress(OSError):
-                            one.shutdown(socket.SHUT_RDWR)
-                    there.join()
+                        one.shutdown(socket.SHUT_RDWR)
+                there.join()
 
         def serve() -> None:
             with suppress(OSError):

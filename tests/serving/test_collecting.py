@@ -49,18 +49,19 @@ def members(root: Path, audience: str) -> set[str]:
     return {line.split()[1] for line in listed.stdout.splitlines()}
 
 
-def order(user: str, number: int) -> dict[str, Any]:
+def order(user: str, number: int, skew: float = 0.0) -> dict[str, Any]:
+    """`skew` is by how many seconds the clock of the user's device is ahead."""
     return {
         "type": "track",
         "event": "Order Completed",
         "userId": user,
         "messageId": f"{user}-{number}",
-        "timestamp": now(),
+        "timestamp": now(skew),
     }
 
 
-def post(url: str, *events: dict[str, Any], key: str = "k") -> requests.Response:
-    body = {"batch": list(events), "writeKey": key}
+def post(url: str, *events: dict[str, Any], key: str = "k", skew: float = 0.0) -> requests.Response:
+    body = {"batch": list(events), "writeKey": key, "sentAt": now(skew)}
     return ask(f"{url}/v1/batch", method="POST", json=body)
 
 
@@ -105,8 +106,9 @@ def test_a_collector_of_its_own_beside_the_job(tmp_path: Path) -> None:
 class Customers(threading.Thread):
     """They order one after the other until each order has been acknowledged."""
 
-    def __init__(self, url: str, seed: int, users: range, most: int) -> None:
+    def __init__(self, url: str, seed: int, users: range, most: int, skew: float) -> None:
         super().__init__(daemon=True)
+        self._skew = skew
         self._url = url
         self._random = random.Random(seed)
         self.orders = {f"u{user}": self._random.randint(1, most) for user in users}
@@ -114,13 +116,15 @@ class Customers(threading.Thread):
         self.attempts = 0
 
     def run(self) -> None:
-        waiting = [order(user, i) for user, count in self.orders.items() for i in range(count)]
+        waiting = [
+            order(user, i, self._skew) for user, count in self.orders.items() for i in range(count)
+        ]
         self._random.shuffle(waiting)
         while waiting:
             batch = waiting[-self._random.randint(1, 5) :]
             self.attempts += 1
             try:
-                is_taken = post(self._url, *batch).status_code == 200
+                is_taken = post(self._url, *batch, skew=self._skew).status_code == 200
             except requests.RequestException:
                 is_taken = False
             if is_taken:
@@ -150,7 +154,8 @@ def test_a_job_that_is_killed_counts_once_what_it_has_acknowledged(tmp_path: Pat
     chance = random.Random(7)
     url = f"http://{address}"
     customers = [
-        Customers(url, seed, range(seed * size, (seed + 1) * size), most) for seed in range(groups)
+        Customers(url, seed, range(seed * size, (seed + 1) * size), most, skew)
+        for seed, skew in enumerate((0.0, -1.0, 300.0, -86_400.0))
     ]
     orders = {user: count for one in customers for user, count in one.orders.items()}
 

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,10 @@ def test_what_clients_in_browsers_ask_first(here: Server) -> None:
         source = here.ask("/sourceConfig/", **more).json()["source"]
         assert (source["enabled"], source["writeKey"]) == (True, "RUDDER_WRITE_KEY")
         assert source["destinations"] == []
-    for path in ("/v1/projects/nobody/settings", "/sourceConfig/?writeKey=nobody"):
-        assert here.ask(path).json()["code"] == "unknown_sender"
+    unknown = {"/v1/projects/nobody/settings": 404, "/sourceConfig/?writeKey=nobody": 400}
+    for path, status in unknown.items():
+        answer = here.ask(path)
+        assert (answer.status_code, answer.json()["code"]) == (status, "unknown_sender")
 
 
 def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:
@@ -374,7 +377,7 @@ def test_what_waits_for_the_disk_has_a_limit(
         def send() -> None:
             answers.append(post(here, batch).status_code)
 
-        threads = [threading.Thread(target=send) for _ in range(12)]
+        threads = [threading.Thread(target=send) for _ in range(11)]
         for one in threads:
             one.start()
         eventually(lambda: 429 in answers)
@@ -454,6 +457,30 @@ def test_sources_follow_their_definitions(
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert post(here, track(3), "/v1/t", headers=basic("new")).status_code == 200
     assert kept(root).ids == ["m1", "m2", "m3"]
+
+
+def test_an_event_has_one_time_however_often_it_is_sent(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    loaded = project(root, sources=SOURCES)
+    hour = timedelta(hours=1)
+    payload = {"e": "pv", "aid": "shop", "eid": "e1", "dtm": "1772359180000"}
+    for attempt in range(3):
+        with server(loaded) as here:  # each time another one, and of its own it knows as well
+            for _ in range(2):
+                sent = datetime.now(UTC) + hour
+                original = datetime(2026, 3, 1, tzinfo=UTC).isoformat()
+                # A clock that is ahead, no time at all, and an id that is used twice.
+                timeless = track("b")
+                twice = [track("a", timestamp=f"2026-03-0{day}T10:00:00Z") for day in (2, 3)]
+                batch = [track("a", timestamp=original), timeless, *twice]
+                body = {"batch": batch, "sentAt": sent.isoformat()}
+                assert post(here, body).status_code == 200
+                stamped = {**payload, "stm": str(int(sent.timestamp() * 1000))}
+                assert post(here, {"data": [stamped]}, "/com.acme/x").status_code == 200
+        assert len(kept(root).events) == 8 * (attempt + 1)
+    assert len({(one["messageId"], one["timestamp"]) for one in kept(root).events}) == 4
+    times = [one["derived_tstamp"] for one in kept(root, "snowplow").events]
+    assert (len(times), len(set(times))) == (6, 1)
 
 
 def collected(here: Server, name: str, **labels: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def written(root: Path, clients: dict[str, str]) -> Path:
 
 
 def everything_is_counted_once(
-    root: Path, clients: dict[str, str], commands: dict[str, Sequence[str]]
+    root: Path, clients: dict[str, str], commands: Mapping[str, Sequence[str]]
 ) -> None:
     wanted = {key: {one for one in clients if clients[one] == key} for key in TYPES}
     with running(root) as job, ExitStack() as held:

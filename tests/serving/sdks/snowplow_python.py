@@ -4,25 +4,26 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from snowplow_tracker import Emitter, PageView, Subject, Tracker
+from snowplow_tracker.emitters import Emitter
+from snowplow_tracker.events.page_view import PageView
+from snowplow_tracker.subject import Subject
+from snowplow_tracker.tracker import Tracker
 
 url, app, user, count = sys.argv[1:]
 address = urlsplit(url)
-waiting = int(count)
-
-
-def taken(events):
-    global waiting
-    waiting -= len(events)
-
-
-emitters = [
-    Emitter(address.hostname, protocol="http", port=address.port, method="post", batch_size=7,
-            on_success=taken, max_retry_delay_seconds=1),
-]  # fmt: skip
-tracker = Tracker("sp", emitters, Subject().set_user_id(user), app_id=app)
-for number in range(waiting):
+assert address.hostname is not None
+taken: list[dict[str, object]] = []
+emitter = Emitter(
+    address.hostname,
+    protocol="http",
+    port=address.port,
+    batch_size=7,
+    on_success=taken.extend,
+    max_retry_delay_seconds=1,
+)
+tracker = Tracker("sp", emitter, Subject().set_user_id(user), app_id=app)
+for number in range(int(count)):
     tracker.track(PageView(page_url=f"https://shop.example/{number}"))
-while waiting:
+while len(taken) < int(count):
     tracker.flush()
     time.sleep(0.1)
