@@ -36,12 +36,8 @@ from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
 from dataflows.recovery import with_stored_audiences
-from dataflows.single import PATIENCE, SingleJob
+from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
 from project.folder import LoadedProject
-
-# Seconds for which a change of definitions waits for a destination that does not get on.
-_INTERRUPTION = 1.0
-
 
 _PARTS = frozenset({"evaluate", "deliver", "serve"})
 
@@ -234,7 +230,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
         while True:
             control.attach(job.stop, job.request)
             tell("running; stop with SIGTERM or Ctrl-C")
-            job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
+            job.run(start, lambda: INTERRUPTION if control.interrupts else PATIENCE)
             changed = control.take_next()
             if job.is_interlude and not control.has_ended:
                 changed = changed or loaded

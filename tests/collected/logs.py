@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from connectors.collected.folder import log_folder
 from connectors.collected.log import CollectedLog
 from connectors.collected.records import Letter
 from connectors.collected.source import CollectedSource
+from tests.cli.jobs import PATIENCE
 
 # A block that is small enough for many polls.
 LIMIT = 1 << 16
@@ -56,7 +58,9 @@ def read(root: Path, *, from_past: bool = False, **following: Any) -> list[int]:
 def drained(source: CollectedSource, limit: int = LIMIT) -> list[dict[str, Any]]:
     """All that there is at the moment, in the order in which it is delivered."""
     found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + PATIENCE
     while True:
+        assert time.monotonic() < deadline
         for chunk in source.poll(limit):
             assert chunk.arrivals is not None
             assert len(chunk.lines.starts) == len(chunk.arrivals)

@@ -13,6 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from connectors.collected.limits import Sizes
+from connectors.collected.marks import DurableMark
 from connectors.collected.source import CollectedSource
 from tests.cli.jobs import PATIENCE, eventually
 from tests.collected.logs import collecting, drained, event, folder_of, numbers_of, read
@@ -95,3 +96,18 @@ def test_who_reads_beside_it_goes_on(tmp_path: Path) -> None:
     assert len(found) == len(set(found))
     assert acknowledged(told) <= set(found)
     assert found == read(tmp_path)
+
+
+def test_who_reads_does_not_wait_for_one_who_died_while_it_wrote(tmp_path: Path) -> None:
+    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
+    with closing(source):
+        drained(source)
+        one = started(tmp_path, 0, tmp_path / "told", Harm(kill_at=20))
+        one.join(PATIENCE)
+        assert one.exitcode == -signal.SIGKILL
+        one.close()
+        mark = DurableMark(folder_of(tmp_path))
+        assert mark.ask().coming > 0
+        mark.close()
+        found = numbers_of(drained(source))
+    assert set(found) >= acknowledged(tmp_path / "told")

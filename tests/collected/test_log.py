@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from connectors.collected.errors import LogInUse, NotTaken, Overfull
 from connectors.collected.limits import Capacity, Sizes
+from connectors.collected.log import wall_clock
 from connectors.collected.source import CollectedSource
+from tests.cli.jobs import eventually
 from tests.collected.logs import (
     collect,
     collecting,
@@ -162,6 +164,29 @@ def stuck_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             go_on.set()
 
 
+def test_while_the_disk_is_slow_who_reads_is_told_since_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collecting(tmp_path) as log:
+        log.append([event(0)]).result()
+        source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
+        with closing(source):
+            assert numbers_of(drained(source)) == [0]
+            before = wall_clock()
+            with stuck_disk(monkeypatch) as begun:
+                taken = log.append([event(1)])
+                assert begun.wait(60)
+                eventually(lambda: not source.poll(1) and not source.caught_up)
+                reached = source.reached
+                assert reached is not None
+                assert before <= reached <= wall_clock()
+            taken.result(60)
+            (chunk,) = source.poll(1)
+            assert chunk.arrivals is not None
+            assert chunk.arrivals[0] >= reached
+            assert source.caught_up
+
+
 def test_beyond_its_capacity_it_refuses_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +276,7 @@ def test_a_disk_that_fails_now_and_then_loses_nothing(
             fails[0] = False
             if failing == "pwrite":
                 content, place = arguments
-                real(descriptor, bytes(content)[:20], place)  # type: ignore[call-overload]
+                real(descriptor, bytes(content)[:-5], place)  # type: ignore[call-overload]
             raise OSError(28, "No space left on device")
         return real(descriptor, *arguments)
 
@@ -262,7 +287,7 @@ def test_a_disk_that_fails_now_and_then_loses_nothing(
             for number, fail in enumerate(plan):
                 fails[0] = fail
                 try:
-                    log.append([event(number)]).result()
+                    log.append([event(number, more="x" * 600 * fail)]).result()
                 except NotTaken as error:
                     assert "No space left on device" in str(error)  # noqa: PT017
                 else:
