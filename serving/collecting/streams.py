@@ -95,8 +95,7 @@ class Streams:
                 stream.log.close()
 
     def _know(self) -> None:
-        # Of a key that two sources name, the first is meant; `usher validate` warns of it.
-        streams = list(self._opened.values())[::-1]
+        streams = self._opened.values()
         apps = {app: one for one in streams if one.form == _SNOWPLOW for app in one.senders}
         keys = {key: one for one in streams if one.form != _SNOWPLOW for key in one.senders}
         self._apps: Mapping[str, Stream] = apps
