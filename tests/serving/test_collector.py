@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
 from serving import connections
@@ -308,6 +310,40 @@ def test_whatever_else_is_asked_is_no_fault(here: Server) -> None:
                 answered = line.recv(1000)
                 assert answered == b"" or int(answered.split()[1]) in range(200, 500), head
     assert here.ask("/livez").status_code == 200
+
+
+def sent_by_clients() -> list[tuple[str, bytes]]:
+    """Paths and bodies."""
+    found = []
+    for one in captured():
+        if one["method"] == "POST":
+            told = one.get("body_base64")
+            body = one["body"].encode("utf-8", "surrogatepass") if told is None else told
+            found.append((one["path"], body if told is None else base64.b64decode(told)))
+    return found
+
+
+SENT = sent_by_clients()
+
+
+@st.composite
+def harmed(draw: st.DrawFn) -> tuple[str, bytes]:
+    """What a client sends, with some bytes changed, cut off, or compressed."""
+    path, body = draw(st.sampled_from(SENT))
+    changed = bytearray(body)
+    for place in draw(st.lists(st.integers(0, len(body) - 1), max_size=5)):
+        changed[place] = draw(st.sampled_from(b'\x00"[]{},:9u\\e-\xff'))
+    del changed[draw(st.integers(len(body) // 2, len(body))) :]
+    return path, gzip.compress(changed, mtime=0) if draw(st.booleans()) else bytes(changed)
+
+
+@given(harmed())
+def test_whatever_is_sent_is_answered(here: Server, sent: tuple[str, bytes]) -> None:
+    path, body = sent
+    answer = post(here, body, path)
+    assert answer.status_code in {200, 400}
+    if answer.status_code == 400:
+        assert answer.json()["code"] == "unknown_sender"
 
 
 def connected(here: Server) -> socket.socket:
