@@ -1,11 +1,11 @@
-"""A relay to a server through which some answers are lost."""
+"""A relay to a server that may not be there, through which some answers are lost."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -14,6 +14,8 @@ class Relay:
     url: str
     lost: int = 0
     """Answers that have not come through."""
+    in_vain: int = 0
+    """Connections for which there was no server."""
 
 
 @contextmanager
@@ -30,20 +32,25 @@ def relay_to(url: str, losing: int) -> Iterator[Relay]:
                 return lose
 
         def connect(client: socket.socket) -> None:
-            with (
-                closing(client),
-                suppress(OSError),
-                socket.create_connection((host, int(port))) as server,
-            ):
-                there = threading.Thread(target=carry, args=(client, server), daemon=True)
-                there.start()
+            with client:
+                try:
+                    server = socket.create_connection((host, int(port)))
+                except ConnectionError:
+                    relay.in_vain += 1
+                    return
+                with server:
+                    exchange(client, server)
+
+        def exchange(client: socket.socket, server: socket.socket) -> None:
+            there = threading.Thread(target=carry, args=(client, server), daemon=True)
+            there.start()
+            with suppress(OSError):
+                while (data := server.recv(1 << 16)) and not is_lost():
+                    client.sendall(data)
+            for one in (client, server):
                 with suppress(OSError):
-                    while (data := server.recv(1 << 16)) and not is_lost():
-                        client.sendall(data)
-                for one in (client, server):
-                    with suppress(OSError):
-                        one.shutdown(socket.SHUT_RDWR)
-                there.join()
+                    one.shutdown(socket.SHUT_RDWR)
+            there.join()
 
         def serve() -> None:
             with suppress(OSError):

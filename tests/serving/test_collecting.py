@@ -66,9 +66,10 @@ def post(url: str, *events: dict[str, Any], key: str = "k", skew: float = 0.0) -
     return ask(f"{url}/v1/batch", method="POST", json=body)
 
 
-def test_an_event_that_is_acknowledged_moves_its_user(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_event_that_is_acknowledged_moves_its_user(tmp_path: Path, workers: str) -> None:
     root = written(tmp_path / "project", 2, 2, ANYWHERE)
-    with running(root) as one:
+    with running(root, "--workers", workers) as one:
         url, figures = addresses(one)
         assert post(url, order("u1", 1), order("u1", 2), order("u1", 2)).status_code == 200
         one.await_told(("u1", "entered", "with_2", "event"))

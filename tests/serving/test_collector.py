@@ -407,7 +407,7 @@ def test_what_waits_for_the_disk_has_a_limit(
 
     monkeypatch.setattr(os, "fdatasync", slow)
     answers: list[int] = []
-    batch = {"batch": [track(number) for number in range(MOST_EVENTS)]}
+    batch = json.dumps({"batch": [track(number) for number in range(MOST_EVENTS)]}).encode()
     with server(loaded) as here:
 
         def send() -> None:

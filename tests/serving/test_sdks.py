@@ -1,8 +1,13 @@
-"""Vendors' own clients: every event that they send is counted once, answers lost in between."""
+"""Vendors' own clients: every event that they send is counted once.
+
+At first there is no server, and then an answer is lost.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +23,6 @@ from tests.serving.asking import ANYWHERE
 from tests.serving.collected import kept
 from tests.serving.relay import relay_to
 from tests.serving.test_collecting import members
-from tests.serving.test_job import addresses
 
 FOLDER = Path(__file__).parent / "sdks"
 COUNT = 25
@@ -48,17 +52,21 @@ def written(root: Path, clients: dict[str, str]) -> Path:
         }
         for key in sources
     }
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        listen = f"127.0.0.1:{door.getsockname()[1]}"
     users = "user_id,ltv\n" + "".join(f"{one},1\n" for one in clients)
     sections: dict[str, Any] = {"sources": sources, "events": events, "audiences": audiences}
-    return write_project(root, changed(**sections, serving=ANYWHERE, syncs=None), users)
+    definition = changed(**sections, serving={**ANYWHERE, "listen": listen}, syncs=None)
+    return write_project(root, definition, users)
 
 
 def everything_is_counted_once(
     root: Path, clients: dict[str, str], commands: Mapping[str, Sequence[str]]
 ) -> None:
     wanted = {key: {one for one in clients if clients[one] == key} for key in TYPES}
-    with running(root) as job, ExitStack() as held:
-        url, _ = addresses(job)
+    serving = json.loads((root / "usher.yml").read_text())["serving"]
+    url = f"http://{serving['listen']}"
+    with ExitStack() as held:
         relays = {one: held.enter_context(relay_to(url, losing=1)) for one in clients}
         processes = {
             one: subprocess.Popen(
@@ -68,6 +76,10 @@ def everything_is_counted_once(
             )
             for one, source in clients.items()
         }
+        for process in processes.values():
+            held.callback(process.kill)
+        eventually(lambda: all(one.in_vain for one in relays.values()))
+        job = held.enter_context(running(root))
         for one, process in processes.items():
             _, errors = process.communicate(timeout=100)
             assert process.returncode == 0, (one, errors)
