@@ -8,13 +8,14 @@ restart, from the log.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from connectors.collected.errors import LogDamaged
 from connectors.collected.recording import read_segment
 from connectors.collected.segments import find_segments
 from connectors.sources.formats import FORMATS
@@ -44,23 +45,21 @@ class FirstInstants:
     def recall(self, folder: Path) -> None:
         """Know what the end of a log has.
 
+        What is damaged there is passed over: the job tells of it, and collecting goes on.
+
         Raises:
-            SourceError: it is damaged.
             OSError: it cannot be read.
         """
         for segment in find_segments(folder)[-_SEGMENTS:]:
-            descriptor = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                size = os.fstat(descriptor).st_size
-                for chunk in read_segment(segment.path, 0, descriptor, size):
+            with segment.path.open("rb") as file, suppress(LogDamaged):
+                size = segment.end - segment.base
+                for chunk in read_segment(segment.path, 0, file.fileno(), size):
                     for place in range(len(chunk.lines.starts)):
                         self._first(msgspec.json.decode(chunk.line(place)))
-            finally:
-                os.close(descriptor)
 
     def _first(self, event: Mapping[str, object]) -> object:
-        key = hash((event[self._id], event.get(self._original)))
-        first = self._known.setdefault(key, event[self._time])
+        key = hash((str(event.get(self._id)), str(event.get(self._original))))
+        first = self._known.setdefault(key, event.get(self._time))
         if len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
         return first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import errno
 import gzip
 import json
@@ -20,11 +21,13 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
 from serving import connections
 from serving.collecting.room import Room
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
+from tests.collected.logs import collecting, event, segments
 from tests.serving.asking import ANYWHERE, Server, loaded_from, project, server
 from tests.serving.collected import SOURCE_OF, SOURCES, captured, kept
 
@@ -273,7 +276,8 @@ def test_what_cannot_be_read_is_kept_with_its_reason(here: Server, name: str, pa
 
 def test_one_bad_event_does_not_fail_its_batch(here: Server) -> None:
     before = kept(here.loaded.root)
-    batch = [track("c"), 5, track("d", userId=7, properties={"x": "\x00", "y": [None] * 9}), None]
+    odd = {"userId": 7, "originalTimestamp": [{}], "sentAt": {}, "timestamp": 9, "context": 5}
+    batch = [track("c"), 5, track("d", properties={"x": "\x00", "y": [None] * 9}, **odd), None]
     lone = json.dumps({"batch": batch}).encode().replace(b'"x",', b'"\\ud83d",')
     assert post(here, lone).status_code == 200
     found = kept(here.loaded.root)
@@ -337,7 +341,27 @@ def harmed(draw: st.DrawFn) -> tuple[str, bytes]:
     return path, gzip.compress(changed, mtime=0) if draw(st.booleans()) else bytes(changed)
 
 
-@given(harmed())
+ODD = (None, True, 5, -1e300, "", "x", "2026-03-01T10:00:00Z", "e30", [], {}, [{}], {"a": [5]})
+READABLE = [(path, json.loads(body)) for path, body in SENT if body.startswith(b"{")]
+
+
+@st.composite
+def changed_within(draw: st.DrawFn) -> tuple[str, bytes]:
+    """What a client sends, with odd values somewhere in it."""
+
+    def replaced(value: Any) -> Any:
+        if not isinstance(value, dict | list) or not value or draw(st.integers(0, 9)) == 0:
+            return copy.deepcopy(draw(st.sampled_from(ODD)))
+        places = list(value) if isinstance(value, dict) else range(len(value))
+        for place in draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
+            value[place] = replaced(value[place])
+        return value
+
+    path, content = draw(st.sampled_from(READABLE))
+    return path, json.dumps(replaced(copy.deepcopy(content))).encode()
+
+
+@given(harmed() | changed_within())
 def test_whatever_is_sent_is_answered(here: Server, sent: tuple[str, bytes]) -> None:
     path, body = sent
     answer = post(here, body, path)
@@ -517,6 +541,20 @@ def test_an_event_has_one_time_however_often_it_is_sent(tmp_path: Path) -> None:
     assert len({(one["messageId"], one["timestamp"]) for one in kept(root).events}) == 4
     times = [one["derived_tstamp"] for one in kept(root, "snowplow").events]
     assert (len(times), len(set(times))) == (6, 1)
+
+
+def test_what_is_damaged_behind_does_not_keep_others_out(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    loaded = project(root, sources=SOURCES)
+    with collecting(root, sizes=Sizes(segment=1_000)) as log:
+        for number in range(20):
+            log.append([event(number)]).result()
+    damaged = segments(root)[-2]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with server(loaded) as here:
+        assert post(here, track(1), "/v1/t").status_code == 200
 
 
 def collected(here: Server, name: str, **labels: str) -> float:
