@@ -341,7 +341,20 @@ def harmed(draw: st.DrawFn) -> tuple[str, bytes]:
     return path, gzip.compress(changed, mtime=0) if draw(st.booleans()) else bytes(changed)
 
 
-ODD = (None, True, 5, -1e300, "", "x", "2026-03-01T10:00:00Z", "e30", [], {}, [{}], {"a": [5]})
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    5,
+    -1e300,
+    "",
+    "x",
+    "2026-03-01T10:00:00Z",
+    "e30",
+    [],
+    {},
+    [{}],
+    {"a": [5]},
+)
 READABLE = [(path, json.loads(body)) for path, body in SENT if body.startswith(b"{")]
 
 
