@@ -28,7 +28,8 @@ class Room:
     """To be used on one event loop."""
 
     def __init__(self, size: int = _ALL) -> None:
-        self._left = size
+        self.left = size
+        """Bytes that are not taken."""
 
     @contextmanager
     def place(self) -> Iterator[Place]:
@@ -42,12 +43,12 @@ class Room:
             place.add(_BESIDE)
             yield place
         finally:
-            self._left += place.size
+            self.left += place.size
 
     def take(self, size: int) -> None:
-        if size > self._left:
+        if size > self.left:
             raise Refused(_BUSY)
-        self._left -= size
+        self.left -= size
 
 
 class Place:
