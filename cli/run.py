@@ -246,7 +246,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
                 loaded = changed
                 pulls.follow(loaded)
                 if options.server is not None:
-                    options.server.service.follow(loaded)
+                    options.server.follow(loaded)
     counts = options.progress.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from cli.control import controlled
@@ -15,6 +15,7 @@ from project.folder import LoadedProject
 from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
 from serving.asking import Pulls
+from serving.collecting.collector import Collector
 from serving.server import serving
 from serving.service import Service
 
@@ -24,7 +25,13 @@ class Served:
     """A server that runs."""
 
     service: Service
+    collector: Collector
     doors: Doors
+
+    def follow(self, loaded: LoadedProject) -> None:
+        """From now on answer by these definitions."""
+        self.service.follow(loaded)
+        self.collector.follow(loaded)
 
     def announce(self) -> None:
         """Say where it is."""
@@ -43,13 +50,15 @@ def served(
 
     Raises:
         JobRefused: it cannot listen where it should.
+        SourceError: what is collected is damaged, or another process collects it.
     """
-    doors = open_doors(loaded, must_listen=progress is None)
-    with (
-        closing(Service(loaded, pulls, progress)) as service,
-        serving(doors, public_application(service), admin_application(service)),
-    ):
-        yield Served(service, doors)
+    with ExitStack() as held:
+        doors = held.enter_context(closing(open_doors(loaded, must_listen=progress is None)))
+        collector = held.enter_context(closing(Collector(loaded)))
+        service = held.enter_context(closing(Service(loaded, pulls, progress)))
+        public = public_application(service, collector)
+        held.enter_context(serving(doors, public, admin_application(service, collector)))
+        yield Served(service, collector, doors)
 
 
 def serve(loaded: LoadedProject) -> None:
@@ -57,6 +66,7 @@ def serve(loaded: LoadedProject) -> None:
 
     Raises:
         JobRefused: it cannot listen where it should.
+        SourceError: what is collected is damaged, or another process collects it.
     """
     pulls = Refreshing(loaded, on_schedule=False)
     with (
@@ -73,6 +83,6 @@ def serve(loaded: LoadedProject) -> None:
             found = control.take_next()
             if found is None:
                 break
-            server.service.follow(found)
+            server.follow(found)
             pulls.follow(found)
     tell("stopped")

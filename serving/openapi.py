@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from schedules.freshness import State
+from serving.collecting.openapi import COLLECTOR_SCHEMAS, collector_paths
 from serving.problems import MEDIA_TYPE
 from warehouse.history import Extent, Status, Trigger
 
@@ -21,7 +22,8 @@ def document() -> Json:
         "info": {
             "title": "Usher",
             "version": version("usher"),
-            "description": "Realtime audiences: how fresh they are, and pulls of the warehouse.",
+            "description": "Realtime audiences: how fresh they are, pulls of the warehouse, and a "
+            "collector of events for vendors' clients.",
         },
         "paths": {
             path: {
@@ -55,10 +57,11 @@ def document() -> Json:
                 )
             },
             "/openapi.json": {"get": _open("This document.", {"type": "object"})},
+            **collector_paths(),
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": _schemas(),
+            "schemas": {**_schemas(), **COLLECTOR_SCHEMAS},
         },
     }
 

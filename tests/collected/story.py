@@ -18,7 +18,13 @@ from tests.faults.story import Story, definition_of
 SOURCE = {"type": "http", "format": "segment", "write_keys": ["k"]}
 
 
+# Of a job beside whoever collects.
+BESIDE = ("--only", "evaluate,deliver")
+
+
 class LogStory(Story):
+    arguments = BESIDE
+
     def __init__(self, root: Path, seed: int, **sections: Any) -> None:
         super().__init__(root, seed, definition_of(sources={"web": SOURCE}, **sections))
         self._arrival = 0

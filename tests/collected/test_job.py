@@ -20,7 +20,7 @@ from connectors.collected.limits import Sizes
 from tests.cli.jobs import PATIENCE, USHER, eventually, finished, job, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.collected.logs import collect, collecting, letter, segments
-from tests.collected.story import SOURCE, LogStory
+from tests.collected.story import BESIDE, SOURCE, LogStory
 from tests.faults.harm import Harm
 from tests.faults.processes import process
 from tests.faults.shares import KILLS
@@ -46,7 +46,8 @@ def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
             story.go_on(story.random.uniform(0.0, 0.3))
             workers = str(story.random.choice((1, 1, 2, 3)))
             kill_at = story.random.choice((None, story.random.randint(1, 300)))
-            with process(story.root, "--workers", workers, harm=Harm(kill_at=kill_at)) as one:
+            arguments = (*BESIDE, "--workers", workers)
+            with process(story.root, *arguments, harm=Harm(kill_at=kill_at)) as one:
                 one.await_begin()
                 story.go_on(story.random.uniform(0.0, 1.5))
                 if story.random.random() < 0.2 and one.runs:
@@ -63,7 +64,7 @@ def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
 
 def test_a_job_that_begins_before_the_collector_is_told_of_everything(tmp_path: Path) -> None:
     root = write_project(tmp_path / "project", changed(sources={"web": SOURCE}))
-    with running(root) as one:
+    with running(root, *BESIDE) as one:
         with collecting(root) as log:
             for number in (1, 2):
                 log.append([json.loads(page("u1", number, now()))]).result()
@@ -180,7 +181,7 @@ def test_a_backfill_reads_the_log(tmp_path: Path) -> None:
             happened = now(-600.0 if number < 2 else -7_200.0)
             record = json.loads(page(f"u{number // 2}", number, happened))
             log.append([record]).result()
-        with process(root) as one:
+        with process(root, *BESIDE) as one:
             one.await_begin()
             await_stored(one, root, time.time_ns() // 1_000)
             assert one.stop() == 0
