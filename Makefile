@@ -11,11 +11,12 @@ READY := $(VENV)/.ready
 # One more than there are cores: many tests wait for processes that they have started.
 WORKERS ?= 3
 # What takes long: jobs that are killed or wait, brokers and servers.
-LONG := tests/faults tests/kafka tests/cluster tests/warehouse/test_contract.py \
-  tests/warehouse/test_clouds.py tests/cli/test_backfill.py tests/cli/test_pulls.py \
+LONG := tests/faults tests/kafka tests/cluster tests/collected/test_job.py \
+  tests/warehouse/test_contract.py tests/warehouse/test_clouds.py tests/cli/test_backfill.py \
+  tests/cli/test_pulls.py \
   tests/destinations/test_contract.py tests/destinations/test_mirrors.py \
   tests/destinations/test_aws.py tests/destinations/test_kafka.py \
-  tests/cli/test_deliveries.py
+  tests/cli/test_deliveries.py tests/serving/test_collecting.py tests/serving/test_sdks.py
 
 ##@ Start here
 

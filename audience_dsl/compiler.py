@@ -101,7 +101,7 @@ class _Compiler:
     def project(self) -> Project:
         name = self._once("project")
         warehouse, serving, store = (self._once(one) for one in ("warehouse", "serving", "store"))
-        sources = self._settings("sources")
+        sources = self._sources()
         warehouse = settings("warehouse", warehouse) if warehouse else None
         parents, parent_columns = self._parent_models(warehouse)
         related, related_columns = self._related_models(warehouse)
@@ -151,6 +151,21 @@ class _Compiler:
 
     def _settings(self, section: str) -> dict[str, Settings]:
         return {key: settings(key, entry.value) for key, entry in self._entries(section).items()}
+
+    def _sources(self) -> dict[str, Settings]:
+        """What a sender brings is for one source: its keys are of no other."""
+        sources: dict[str, Settings] = {}
+        owners: dict[tuple[str, str], str] = {}
+        for key, entry in self._entries("sources").items():
+            sources[key] = settings(key, entry.value)
+            for name in ("write_keys", "app_ids"):
+                senders = entry.value.get(name) or ()
+                others = {owners.setdefault((name, one), key) for one in senders} - {key}
+                if others:
+                    message = f"source {quoted(min(others))} has one of these {name} as well"
+                    advice = "name each with one source"
+                    self._reader.fail(entry.value.at(name), "duplicate", message, advice)
+        return sources
 
     def _parent_models(
         self, warehouse: Settings | None

@@ -258,12 +258,14 @@ class Settings:
     """A section whose keys depend on its `type`: sources, warehouse, destinations, store.
 
     `options` hold the remaining keys with `${VAR}` already replaced; secrets are among them, so
-    `Settings` are never printed.
+    `Settings` are never printed.  `filled` is what stands in them for variables: no text for people
+    may have it.
     """
 
     key: str
     type: str
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
+    filled: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

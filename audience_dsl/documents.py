@@ -9,6 +9,7 @@ bound on depth and number, so that a hostile file costs no more than a large hon
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml  # type: ignore[import-untyped]
@@ -29,7 +30,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True, eq=False)
 class Scalar:
-    """`text` has its variables replaced; `written` is what the file says.
+    """`text` has its variables replaced, by what is `filled`; `written` is what the file says.
 
     `plain` is false if it was quoted or a block.  `broken` marks what has been reported already:
     its text means nothing and is to be passed over.
@@ -40,6 +41,7 @@ class Scalar:
     span: Span
     plain: bool
     broken: bool = False
+    filled: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +62,19 @@ class MapNode:
 
 
 Node = Scalar | ListNode | MapNode
+
+
+def filled_in(node: Node) -> Iterator[str]:
+    """What stands in a node for variables."""
+    match node:
+        case Scalar(filled=filled):
+            yield from filled
+        case ListNode(items=items):
+            for item in items:
+                yield from filled_in(item)
+        case MapNode(entries=entries):
+            for _, inner in entries.values():
+                yield from filled_in(inner)
 
 
 def read_document(file: str, text: str, replace: Replace, found: Diagnostics) -> Node | None:
@@ -224,7 +239,7 @@ class _Builder:
                 message = f"the file {name.removeprefix(FILE)} cannot be read as a text"
                 advice = f"let Usher read it, or give a default: ${{{name}:-default}}"
             self._found.error(scalar.span, "missing-variable", message, advice, Kind.ENVIRONMENT)
-        scalar.text = replacement.text
+        scalar.text, scalar.filled = replacement.text, replacement.filled
         scalar.broken |= replacement.malformed or bool(replacement.missing) or "\0" in scalar.text
 
     def _refuse(self, event: yaml.Event, code: str, message: str, advice: str) -> None:

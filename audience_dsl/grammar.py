@@ -8,7 +8,7 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from audience_dsl.condition_grammar import CONDITION, FILTER
@@ -21,6 +21,7 @@ from audience_dsl.shapes import (
     Either,
     Field,
     Flag,
+    Flaw,
     Integer,
     ListOf,
     MapOf,
@@ -52,6 +53,7 @@ START = Text(
     "earliest, latest or an instant such as 2026-03-01T00:00:00Z",
     r"earliest|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?",
 )
+SIZE = Text("a size such as 50GB", r"[1-9][0-9]{0,5} ?(MB|GB|TB)")
 SQL = Text("a SELECT statement")
 
 _NAME = Field("name", Text(), "What people call it.", default="the key")
@@ -76,6 +78,29 @@ FORMAT = Choice(
     }
 )
 _FORMAT_DOC = "Whose form the records have."
+
+COLLECTED_RETENTION = Record(
+    "retention",
+    "What has been read is removed when it is too old, or when all takes too much room.",
+    (
+        Field("age", Duration(), "How old it may be.", default="`7d`"),
+        Field("size", SIZE, "How much room all may take together.", default="any"),
+    ),
+)
+
+
+def _sender_flaws(options: Mapping[str, object]) -> Iterator[Flaw]:
+    """Senders have to be known: by app ids where the format's trackers have no keys."""
+    needed, other = "write_keys", "app_ids"
+    if options["format"] == "snowplow":
+        needed, other = other, needed
+    if other in options:
+        advice = f"remove it; its senders are known by {needed}"
+        yield Flaw((other,), f"a source of this format has no '{other}'", advice)
+    elif needed not in options:
+        advice = f"add {needed}: […], those of your senders"
+        yield Flaw(("format",), f"a source of this format needs '{needed}'", advice)
+
 
 SOURCE = Tagged(
     "source",
@@ -131,7 +156,14 @@ SOURCE = Tagged(
                 Field("format", FORMAT, _FORMAT_DOC, required=True),
                 Field("write_keys", ListOf(Text()), "The keys that senders may use."),
                 Field("app_ids", ListOf(Text()), "Snowplow, which has no keys: the app ids."),
+                Field(
+                    "retention",
+                    COLLECTED_RETENTION,
+                    "How long what has come is kept. What the job may still need stays longer.",
+                    default="`{age: 7d}`",
+                ),
             ),
+            check=_sender_flaws,
         ),
     },
 )

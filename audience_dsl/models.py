@@ -27,7 +27,7 @@ from audience_dsl.definitions import (
     Settings,
 )
 from audience_dsl.diagnostics import quoted
-from audience_dsl.documents import Scalar
+from audience_dsl.documents import Scalar, filled_in
 from audience_dsl.durations import DAY, read_duration
 from audience_dsl.reading import Entry, Fields, Reader
 
@@ -57,7 +57,8 @@ class KnownColumns:
 
 
 def settings(key: str, fields: Fields) -> Settings:
-    return Settings(key, fields.form, fields.plain())
+    filled = [text for node in fields.nodes.values() for text in filled_in(node)]
+    return Settings(key, fields.form, fields.plain(), tuple(filled))
 
 
 def parent_model(key: str, fields: Fields, reader: Reader) -> ParentModel | None:

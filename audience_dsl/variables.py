@@ -34,11 +34,15 @@ FILE = "file:"
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A value with its variables replaced, and what could not be."""
+    """A value with its variables replaced, what was put in their place, and what could not be.
+
+    Defaults stand in the file, and are not among what was `filled` in.
+    """
 
     text: str
     missing: tuple[str, ...] = ()
     malformed: bool = False
+    filled: tuple[str, ...] = ()
 
 
 def shield(text: str) -> str:
@@ -68,6 +72,7 @@ class Variables:
     def replace(self, text: str) -> Replacement:
         """Replace all expressions; a default applies where the variable is unset or empty."""
         missing: list[str] = []
+        filled: list[str] = []
         malformed = False
 
         def value(match: re.Match[str]) -> str:
@@ -84,10 +89,11 @@ class Variables:
                 return ""
             if known:
                 self._used[known] = name
+                filled.append(known)
             return known or default or ""
 
         replaced = _EXPRESSION.sub(value, text)
-        return Replacement(replaced, tuple(missing), malformed)
+        return Replacement(replaced, tuple(missing), malformed, tuple(filled))
 
     def hide(self, message: str) -> str:
         """The message with the variables' names in the place of their values."""

@@ -42,13 +42,14 @@ def _server(title: str, port: int, tls: Choice, default: str) -> Record:
             Field("database", _WORD, "The database.", required=True),
             Field("user", _WORD, "Who reads."),
             Field("password", _SECRET, "The password, as `${NAME}`."),
-            Field("tls", tls, "Whether the connection is encrypted.", default=f"`{default}`"),
+            Field("tls", tls, "Whether the connection is encrypted.", default=default),
             _CA,
             *LIMITS,
         ),
     )
 
 
+_WITH_CA = ", and `verify-full` with `ca`"
 _MYSQL_TLS = Choice({word: what for word, what in POSTGRES_TLS.words.items() if word != "prefer"})
 
 WAREHOUSE = Tagged(
@@ -60,9 +61,9 @@ WAREHOUSE = Tagged(
             "no path is needed.",
             (Field("path", FILE, "The database file.", default="none"), *LIMITS),
         ),
-        "postgres": _server("PostgreSQL", 5432, POSTGRES_TLS, "prefer"),
-        "redshift": _server("Amazon Redshift", 5439, POSTGRES_TLS, "require"),
-        "mysql": _server("MySQL or MariaDB", 3306, _MYSQL_TLS, "require"),
+        "postgres": _server("PostgreSQL", 5432, POSTGRES_TLS, "`prefer`" + _WITH_CA),
+        "redshift": _server("Amazon Redshift", 5439, POSTGRES_TLS, "`require`" + _WITH_CA),
+        "mysql": _server("MySQL or MariaDB", 3306, _MYSQL_TLS, "`require`"),
         "snowflake": Record(
             "snowflake",
             "Snowflake. Names without quotes are in capitals there, those of columns too.",

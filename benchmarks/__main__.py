@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from benchmarks import results
 from benchmarks.backtest import backtests, peak_bytes
+from benchmarks.collected import collected_costs
 from benchmarks.core import core_seconds
 from benchmarks.deliveries import delivery_costs
 from benchmarks.live import latencies
@@ -15,6 +16,7 @@ from benchmarks.live_switch import switch_latencies
 from benchmarks.lookups import lookup_costs
 from benchmarks.membership_api import RATE, api_costs
 from benchmarks.memory import bytes_a_user
+from benchmarks.outage import bytes_added
 from benchmarks.process import Failed
 from benchmarks.pull import COLUMNS, pulled
 from benchmarks.recovery import recovery
@@ -58,6 +60,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     yield Result("store: a transition recorded, SQLite", store.recording, "µs", 20)
     yield Result("store: to a bare executemany", store.recording / store.bare, "×")
     yield from _deliveries(4_000 if quick else 20_000, 3.0 if quick else 15.0)
+    yield from _collected(20_000 if quick else 200_000, seconds=5.0 if quick else 20.0)
     users = 100_000 if quick else 1_000_000
     _tell(f"looking up {users:,} users")
     found = lookup_costs(users)
@@ -88,8 +91,30 @@ def _deliveries(messages: int, seconds: float) -> Iterator[Result]:
         "webhook: deliveries a second, to those of that loop", cost.rate / cost.bare_rate, "×"
     )
     yield Result("webhook: journal to answer at 500 a second, p99", cost.p99, "ms", 100)
-    beside = cost.p99_beside_dead / cost.p99
-    yield Result("webhook: the same beside a dead destination", beside, "×", 1.1)
+    yield Result("webhook: the same beside a dead destination", cost.beside_dead, "×", 1.1)
+    piled = 15 * messages
+    _tell(f"{piled:,} transitions recorded while a destination is dead")
+    name = f"webhook: memory added by a dead destination, {piled:,} transitions"
+    yield Result(name, bytes_added(piled) / 1e6, "MB", 10)
+
+
+def _collected(events: int, seconds: float) -> Iterator[Result]:
+    _tell(f"{events:,} events collected")
+    cost = collected_costs(events, seconds)
+    yield Result("collector's log: an event acknowledged, CPU time", cost.cpu, "µs")
+    yield Result(
+        "collector's log: time an event of 200 clients, to a bare durable write",
+        cost.bare_rate / cost.rate,
+        "×",
+        1 / 4,
+    )
+    yield Result("collector's log: acknowledged at 2,000 a second, p99", cost.p99, "ms")
+    yield Result(
+        "collector's log: the same, to bare durable writes at that pace",
+        cost.p99 / cost.bare_p99,
+        "×",
+        3,
+    )
 
 
 def _api(day: Workload, *, seconds: float) -> Iterator[Result]:

@@ -16,7 +16,7 @@ from audience_dsl.definitions import Project
 from cli.compiling import compile_core
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.parameters import Instant
-from cli.recordings import file_sources, reading_progress, recordings_of
+from cli.recordings import reading_progress, recorded_sources, recordings_of, sources_with_files
 from cli.validate import load_or_exit
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.formats import FORMATS
@@ -162,7 +162,9 @@ def _check(
 def _recordings(
     project: Project, root: Path, only: str | None, form: str | None
 ) -> list[Recording]:
-    sources = [one for one in file_sources(project) if only is None or one.key == only]
+    sources = [one for one in recorded_sources(project) if only is None or one.key == only]
+    # A collector may not have been sent anything yet.
+    sources = [one for one in sources if one.type == "file" or sources_with_files([one], root)]
     if not sources:
         which = f"source '{only}'" if only else "the project"
         fail(f"{which} has no recorded files; name some with --events PATH", MISTAKE)

@@ -131,7 +131,7 @@ def replay(root: Path, ids: tuple[str, ...], sync: str | None, everything: bool,
         wanted = _wanted(ledger, loaded, ids, sync)
         if not wanted:
             click.echo("usher: there is no delivery to be sent again", err=True)
-        ask(ledger, wanted, form)
+        ask(ledger, loaded, wanted, form)
 
 
 def _wanted(

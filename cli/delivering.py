@@ -1,14 +1,20 @@
-"""`usher run --only deliver`: the deliveries of a project, apart from the job that evaluates it."""
+"""`usher run --only deliver`: the deliveries of a project, apart from the job that evaluates it.
+
+It follows the definitions as that job does: with changed ones deliveries end and begin anew, from
+what is remembered of them.
+"""
 
 from __future__ import annotations
 
-import signal
 import threading
 from contextlib import closing
 
+from cli.control import Control, controlled
+from cli.failures import FAILURES, sentence_of
 from dataflows.outbox import Outbox
 from dataflows.preparation import tell
-from dataflows.single import PATIENCE
+from dataflows.single import INTERRUPTION, PATIENCE
+from membership.store import MembershipStore
 from project.folder import LoadedProject
 from project.stores import open_store
 
@@ -20,12 +26,32 @@ def deliver(loaded: LoadedProject) -> None:
         DestinationError: a destination cannot be opened with its settings.
         StoreError: the store cannot be used, or another process delivers now.
     """
+    with (
+        closing(open_store(loaded)) as store,
+        controlled(loaded, lambda _awaiting: None) as control,
+    ):
+        outbox = Outbox(loaded, None)
+        while True:
+            changed = _delivered(outbox, store, control)
+            if changed is None:
+                break
+            try:
+                outbox = Outbox(changed, None)
+            except FAILURES as error:
+                tell(f"{sentence_of(error)}; deliveries go on with the definitions before")
+                outbox = Outbox(loaded, None)
+            else:
+                loaded = changed
+    tell("stopped")
+
+
+def _delivered(outbox: Outbox, store: MembershipStore, control: Control) -> LoadedProject | None:
+    """Deliver until there are other definitions, which are returned, or SIGTERM."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    with closing(open_store(loaded)) as store, closing(Outbox(loaded, None)) as outbox:
+    with closing(outbox):
         outbox.begin(store, stop.set)
+        control.attach(stop)
         tell("delivering; stop with SIGTERM or Ctrl-C")
         stop.wait()
-        outbox.drain(PATIENCE)
-    tell("stopped")
+        outbox.drain(INTERRUPTION if control.interrupts else PATIENCE)
+    return control.take_next()

@@ -12,11 +12,16 @@ from cli.compiling import compile_core
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.parameters import Instant, Share
 from cli.preview_lines import json_lines, text_lines
-from cli.recordings import file_sources, reading_progress, recordings_of, source_pattern
+from cli.recordings import (
+    reading_progress,
+    recorded_sources,
+    recordings_of,
+    sources_with_files,
+)
 from cli.validate import load_or_exit
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.formats import FORMATS
-from connectors.sources.recorded import find_files, matching_files
+from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording
 from dataflows.preview import NoEvents, Request, run_preview
 from dataflows.sampling import Sample
@@ -123,12 +128,12 @@ def preview(
 
 
 def _recordings(project: Project, root: Path, form: str | None) -> list[Recording]:
-    """Of the file sources that have any."""
-    sources = [one for one in file_sources(project) if matching_files([source_pattern(one, root)])]
+    """Of the recorded sources that have any."""
+    sources = sources_with_files(recorded_sources(project), root)
     return recordings_of(sources, root, form) if sources else []
 
 
 def _unread(project: Project, parent: str) -> list[str]:
     """Sources of the parent model's events that are not recorded in files."""
     sources = {one.source for one in project.events.values() if one.parent_model == parent}
-    return sorted(sources - {one.key for one in file_sources(project)})
+    return sorted(sources - {one.key for one in recorded_sources(project)})

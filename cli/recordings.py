@@ -10,32 +10,42 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from audience_dsl.definitions import Project, Settings
-from connectors.sources.recorded import find_files
+from connectors.collected.folder import log_folder
+from connectors.collected.segments import SUFFIX
+from connectors.sources.recorded import find_files, matching_files
 from dataflows.backtest import Recording
 from dataflows.preparation import STANDARD_INPUT
 
 
-def file_sources(project: Project) -> list[Settings]:
-    """The sources that are recorded in files."""
+def recorded_sources(project: Project) -> list[Settings]:
+    """The sources that are recorded in files, a collector's own among them."""
     return [
         source
         for source in project.sources.values()
-        if source.type == "file" and source.options["path"] != STANDARD_INPUT
+        if source.type == "http"
+        or (source.type == "file" and source.options["path"] != STANDARD_INPUT)
     ]
 
 
-def source_pattern(source: Settings, root: Path) -> str:
+def sources_with_files(sources: Sequence[Settings], root: Path) -> list[Settings]:
+    """Those of them that have recorded something."""
+    return [one for one in sources if matching_files([_pattern(one, root)])]
+
+
+def _pattern(source: Settings, root: Path) -> str:
     """The path or glob of a source's files."""
+    if source.type == "http":
+        return str(log_folder(root, source.key) / f"*{SUFFIX}")
     return str(root / str(source.options["path"]))
 
 
 def recordings_of(sources: Sequence[Settings], root: Path, form: str | None) -> list[Recording]:
-    """The files of some file sources, in the order of their names.
+    """The files of some recorded sources, in the order of their names.
 
     Raises:
         SourceError: a source has no file.
     """
-    patterns = {source.key: source_pattern(source, root) for source in sources}
+    patterns = {source.key: _pattern(source, root) for source in sources}
     owners = {
         file.path.absolute(): source
         for source in sources

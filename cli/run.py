@@ -37,12 +37,8 @@ from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
 from dataflows.questions import Questions
 from dataflows.recovery import with_stored_audiences
-from dataflows.single import PATIENCE, SingleJob
+from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
 from project.folder import LoadedProject
-
-# Seconds for which a change of definitions waits for a destination that does not get on.
-_INTERRUPTION = 1.0
-
 
 _PARTS = frozenset({"evaluate", "deliver", "serve"})
 
@@ -179,6 +175,12 @@ def _machines(
             "SQLite is for one machine",
             MISTAKE,
         )
+    if collected := [key for key, one in loaded.project.sources.items() if one.type == "http"]:
+        fail(
+            f"source '{collected[0]}' is of type http: what is collected lies on one machine, and "
+            "others cannot follow it there; let several machines read a Kafka topic",
+            MISTAKE,
+        )
     if machines.exposed and not is_private:
         fail(
             f"workers talk to each other at {', '.join(machines.exposed)} without any protection, "
@@ -233,7 +235,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
         while True:
             control.attach(job.stop, job.request)
             tell("running; stop with SIGTERM or Ctrl-C")
-            job.run(start, lambda: _INTERRUPTION if control.interrupts else PATIENCE)
+            job.run(start, lambda: INTERRUPTION if control.interrupts else PATIENCE)
             changed = control.take_next()
             if job.is_interlude and not control.has_ended:
                 changed = changed or loaded
@@ -249,7 +251,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
                 loaded = changed
                 pulls.follow(loaded)
                 if options.server is not None:
-                    options.server.service.follow(loaded)
+                    options.server.follow(loaded)
     counts = options.progress.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from cli.control import controlled
@@ -16,6 +16,7 @@ from project.folder import LoadedProject
 from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
 from serving.asking import Pulls
+from serving.collecting.collector import Collector
 from serving.server import serving
 from serving.service import Service
 
@@ -25,7 +26,13 @@ class Served:
     """A server that runs."""
 
     service: Service
+    collector: Collector
     doors: Doors
+
+    def follow(self, loaded: LoadedProject) -> None:
+        """From now on answer by these definitions."""
+        self.service.follow(loaded)
+        self.collector.follow(loaded)
 
     def announce(self) -> None:
         """Say where it is."""
@@ -48,13 +55,16 @@ def served(
 
     Raises:
         JobRefused: it cannot listen where it should.
+        SourceError: what is collected is damaged, or another process collects it.
     """
-    doors = open_doors(loaded, must_listen=progress is None)
-    with (
-        closing(Service(loaded, pulls, progress, questions)) as service,
-        serving(doors, public_application(service), admin_application(service), service.end),
-    ):
-        yield Served(service, doors)
+    with ExitStack() as held:
+        doors = held.enter_context(closing(open_doors(loaded, must_listen=progress is None)))
+        collector = held.enter_context(closing(Collector(loaded)))
+        service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
+        public = public_application(service, collector)
+        admin = admin_application(service, collector)
+        held.enter_context(serving(doors, public, admin, service.end))
+        yield Served(service, collector, doors)
 
 
 def serve(loaded: LoadedProject) -> None:
@@ -62,6 +72,7 @@ def serve(loaded: LoadedProject) -> None:
 
     Raises:
         JobRefused: it cannot listen where it should.
+        SourceError: what is collected is damaged, or another process collects it.
     """
     pulls = Refreshing(loaded, on_schedule=False)
     with (
@@ -78,6 +89,6 @@ def serve(loaded: LoadedProject) -> None:
             found = control.take_next()
             if found is None:
                 break
-            server.service.follow(found)
+            server.follow(found)
             pulls.follow(found)
     tell("stopped")

@@ -44,8 +44,9 @@ def resync(root: Path, name: str, form: str) -> None:
     """Send all members of the sync's audience as entered, as of now.
 
     For a destination that has lost some. Each has the id that his entry had, so one that looks at
-    ids takes only what it lacks. Who has left is not sent as such. It goes no faster than
-    `initial_rate`, and transitions that happen meanwhile go first.
+    ids takes only what it lacks. Who has left is not sent as such, and what the mapping takes of
+    events is missing. It goes no faster than `initial_rate`, and transitions that happen meanwhile
+    go first.
 
     \b
     Example:
@@ -56,6 +57,13 @@ def resync(root: Path, name: str, form: str) -> None:
 
 def _ask(root: Path, name: str, kind: Ask, form: str) -> None:
     loaded = load_or_exit(root)
-    sync_or_exit(loaded, name)
+    sync = sync_or_exit(loaded, name)
+    if kind is Ask.RESYNC and sync.event_properties:
+        named = ", ".join(f"event.{one}" for one in sync.event_properties)
+        click.echo(
+            f"usher: the events by which members entered are not kept: what the mapping takes of "
+            f"them is missing ({named})",
+            err=True,
+        )
     with environment_failures(), open_ledger(loaded) as ledger:
-        ask(ledger, [(name, kind, "")], form)
+        ask(ledger, loaded, [(name, kind, "")], form)

@@ -13,9 +13,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from dataflows.destinations import open_deliveries
 from dataflows.lines import json_line, text_line
+from dataflows.ownership import delivering
 from dataflows.preparation import tell
 from dataflows.printing import Printing
 from dataflows.pruning import Pruning
@@ -68,6 +70,7 @@ class Outbox:
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._look, name="usher-outbox", daemon=True)
         self._failure: Exception | None = None
+        self._signs = ExitStack()
 
     def begin(self, store: MembershipStore, failed: Callable[[], None]) -> None:
         """Print what is recorded from now on, and deliver what is not delivered yet.
@@ -89,6 +92,7 @@ class Outbox:
             for key in store.ledger.forget_others(self._loaded.project.syncs):
                 tell(f"sync '{key}' is not defined any more; its place in the journal is forgotten")
             self._deliveries.begin(store.ledger, self._reader, self._tail, self._note)
+            self._signs.enter_context(delivering(self._loaded.root))
         self._watch.start()
         self._pruning = Pruning(store, retention_of(self._loaded), tell)
 
@@ -122,6 +126,7 @@ class Outbox:
     def close(self) -> None:
         """Let go of everything; what is not delivered stays so."""
         self._closing.set()
+        self._signs.close()
         if self._printing is not None:
             self._printing.end(_NOTICED)
         if self._watch.ident is not None:

@@ -1,4 +1,8 @@
-"""One job a project: whoever holds the lock in the project's `.usher` folder owns it."""
+"""One job a project: whoever holds the lock in the project's `.usher` folder owns it.
+
+Beside it is the sign that somebody delivers, which may be another process than the job.  Several
+may hold it, for a while: in the store one takes over from the other.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +32,7 @@ def usher_folder(root: Path) -> Path:
 def is_owned(root: Path) -> bool:
     """Whether a job holds the project's folder at this moment."""
     with _lock(root).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
+        return not _taken(lock)
 
 
 @contextmanager
@@ -60,6 +60,20 @@ def sole_job(root: Path) -> Iterator[int]:
         yield workers.fileno()
 
 
+def is_delivered(root: Path) -> bool:
+    """Whether a process of this machine delivers the project's syncs at this moment."""
+    with _sign(root).open("a") as sign:
+        return not _taken(sign)
+
+
+@contextmanager
+def delivering(root: Path) -> Iterator[None]:
+    """Show that this process delivers."""
+    with _sign(root).open("a") as sign:
+        fcntl.flock(sign, fcntl.LOCK_SH)
+        yield
+
+
 def _taken(lock: TextIO) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,3 +84,7 @@ def _taken(lock: TextIO) -> bool:
 
 def _lock(root: Path) -> Path:
     return usher_folder(root) / "lock"
+
+
+def _sign(root: Path) -> Path:
+    return usher_folder(root) / "deliveries.lock"

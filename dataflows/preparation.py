@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from audience_dsl.definitions import ParentPlan, Settings
+from connectors.collected.folder import log_folder
+from connectors.collected.history import CollectedHistory
+from connectors.collected.source import CollectedSource
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.followed import FollowedFiles, FollowedInput
 from connectors.sources.history import FileHistory, NoHistory
@@ -146,6 +149,8 @@ def job_of(
 def _history(loaded: LoadedProject, source: Settings) -> OpenHistory:
     if source.type == "kafka":
         return partial(KafkaHistory, source, _group(loaded, source), tell)
+    if source.type == "http":
+        return partial(CollectedHistory, log_folder(loaded.root, source.key), source.key)
     path = str(source.options["path"])
     if path == STANDARD_INPUT:
         return lambda _positions, _since: NoHistory()
@@ -195,8 +200,8 @@ def open_sources(
 ) -> dict[str, OpenSource]:
     """The sources that a share reads, by key.
 
-    Topics have a past, what arrived before the job started.  Nobody reads on in one before the gate
-    is open.
+    Topics and collectors' logs have a past, what arrived before the job started.  Nobody reads on
+    in one before the gate is open.
 
     Raises:
         JobRefused: the project asks for what this release cannot run.
@@ -215,9 +220,11 @@ def open_sources(
                     goes_on=lambda: past.is_open,
                 )
             case _:
-                raise JobRefused(
-                    f"source '{source.key}' is of type {source.type}, which this release does not "
-                    "follow yet; use type: file or type: kafka"
+                folder = log_folder(loaded.root, source.key)
+                opened = partial(
+                    CollectedSource(folder, source.key, started).follow,
+                    has=share.has,
+                    goes_on=lambda: past.is_open,
                 )
         if opened is _standard_input and opened in sources.values():
             raise JobRefused(

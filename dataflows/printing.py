@@ -6,14 +6,19 @@ In a thread of its own, so that somebody who does not read holds up nobody else.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from engine.records import TransitionRecord
 from membership.errors import StoreError
+from membership.reader import PAGE
 from membership.tail import JournalTail
 
 # Seconds between two looks at whether it is to end, if nobody says so.
 _LOOK = 1.0
+
+# Seconds of rest after a full page: nobody reads that fast, and the job has the same interpreter.
+_REST = 0.01
 
 
 class Printing:
@@ -65,3 +70,5 @@ class Printing:
             self._show([self._line(entry.record) for entry in found.entries])
             self.printed = found.position
             self._moved()
+            if len(found.entries) >= PAGE:
+                time.sleep(_REST)

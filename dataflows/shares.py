@@ -1,9 +1,9 @@
 """Shares: what each process of a job reads.
 
-The sources are divided among the processes: a Kafka topic by its partitions, a partition to the
-share of its number modulo the number of shares; every other source as a whole, one after the
-other.  A reading is named after its source and the share that has read it, so that the one clock
-of the job knows whom to wait for.
+The sources are divided among the processes: a Kafka topic and the log of a collector by their
+partitions, a partition to the share of its number modulo the number of shares; every other source
+as a whole, one after the other.  A reading is named after its source and the share that has read
+it, so that the one clock of the job knows whom to wait for.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def share_names(count: int) -> list[str]:
 
 
 def is_divided(source: Settings) -> bool:
-    return source.type == "kafka"
+    return source.type in ("kafka", "http")
 
 
 def sources_of(sources: Mapping[str, Settings], share: Share) -> list[Settings]:

@@ -19,6 +19,8 @@ from project.stores import open_store
 
 # Seconds without progress for which a job that ends waits for its destinations.
 PATIENCE = 10.0
+# The same of one that ends for other definitions.
+INTERRUPTION = 1.0
 
 
 class SingleJob:

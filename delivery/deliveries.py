@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -143,6 +144,7 @@ class Deliveries:
             )
             destination = self._destinations[sync.key]
             lane = Lane(sync.key, destination.capacity, remembered, sync.initial_rate)
+            lane.go_on(remembered.sent, clock())
             feed = Feed(work, Making(sync, work.profiles, ledger), tail, reader)
             self._couriers[sync.key] = Courier(
                 lane, destination, feed, self._journal.run, clock, draw, self._tell
@@ -217,11 +219,14 @@ class Deliveries:
             return []
 
     async def _is_done(self, request: Request, now: int) -> bool:
-        """Do what is asked, or a part of it; whether that was all."""
+        """Do what is asked, or a part of it; whether that was all.
+
+        What is asked of a sync that other definitions have waits for a process with those.
+        """
         assert self._ledger is not None
         courier = self._couriers.get(request.sync)
         if courier is None:
-            return True
+            return False
         lane = courier.lane
         match request.kind:
             case Ask.RESUME:
@@ -280,11 +285,20 @@ class Deliveries:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(one.close() for one in self._couriers.values()))
+        await self._say_what_was_sent()
         for key, destination in self._destinations.items():
             if key not in self._couriers:
                 await destination.close()
         await self._journal.close(_nothing)
         await self._store.close(_nothing)
+
+    async def _say_what_was_sent(self) -> None:
+        """For whoever delivers next, who otherwise waits until every limit allows for the worst."""
+        if self._ledger is None or self.failure is not None:
+            return
+        sent = {key: one.lane.sent for key, one in self._couriers.items()}
+        with suppress(StoreError):
+            await self._store.run(partial(self._ledger.leave, sent))
 
 
 def _nothing() -> None:

@@ -34,7 +34,7 @@ from delivery.notes import Notes
 from delivery.parking import item_of, letter_of
 from delivery.passage import Passage
 from delivery.queues import Item, Place, Queues
-from delivery.windows import Windows
+from delivery.windows import Sent, Windows
 from membership.deliveries import (
     Changes,
     DeadLetter,
@@ -93,6 +93,15 @@ class Lane:
         self._known = {one.who for one in remembered.waiting} | remembered.dead
         for one in remembered.waiting:
             self.bring_back(one)
+
+    @property
+    def sent(self) -> Sent:
+        """What went out lately, for the lane that goes on after this one."""
+        return self._windows.sent
+
+    def go_on(self, sent: Sent | None, now: int) -> None:
+        """Keep to the limits together with the lane before; `None`: it ended without a word."""
+        self._windows.go_on(sent, now)
 
     # Reading
 

@@ -22,27 +22,23 @@ from typing import NamedTuple
 import numpy as np
 
 from engine import codec
+from engine.agenda import Agenda, hold_back
 from engine.carrying import ALWAYS, Carried, Meanings, carry
 from engine.columns import columns_of, from_columns, to_columns
 from engine.difference import Difference, difference_of_group, rows_of_group
-from engine.evaluate import (
-    EMITTED,
-    Agenda,
-    admit_unknown_users,
-    advance_clock,
-    apply_inputs,
-    complete_clock,
-    hold_back,
-    review_known_users,
-    review_recalled_users,
-    switch_moved_users,
-)
+from engine.evaluate import EMITTED, advance_clock, apply_inputs, complete_clock
 from engine.growth import enlarged_state
 from engine.hashing import stable_hashes
 from engine.inputs import Inputs, Snapshot
 from engine.plan import Int32s, Int64s, Lists, Plan, series_of
 from engine.pools import IN_USE, NONE
 from engine.rest import members_at_rest
+from engine.reviews import (
+    admit_unknown_users,
+    review_known_users,
+    review_recalled_users,
+    switch_moved_users,
+)
 from engine.state import (
     AHEAD,
     AHEAD_BOOK,

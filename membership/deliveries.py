@@ -164,7 +164,8 @@ class Request:
 class Remembered:
     """What a sync goes on from.
 
-    `dead` are those whom the cursors have not passed: they are not to be sent again.
+    `dead` are those whom the cursors have not passed: they are not to be sent again.  `sent` says
+    how many requests went out lately, and when; `None`: nobody has written it down.
     """
 
     cursor: int
@@ -172,3 +173,4 @@ class Remembered:
     waiting: Sequence[Waiting] = ()
     dead: frozenset[Who] = frozenset()
     state: SyncState = field(default_factory=SyncState)
+    sent: Sequence[tuple[int, int]] | None = ()

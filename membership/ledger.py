@@ -7,13 +7,15 @@ never pass what is not written down beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
 
 from membership.database import Database, Table
 from membership.deliveries import Ask, Changes, Population, Remembered, Request, SyncState, Who
 from membership.delivery_log import DeliveryLog, cursor_name
 from membership.errors import OwnerChanged
-from membership.schema import ATTEMPTS, DEAD_LETTERS, POPULATIONS, SYNC_STATES, WAITING
+from membership.schema import ATTEMPTS, DEAD_LETTERS, PACES, POPULATIONS, SYNC_STATES, WAITING
 
 # How many attempts are kept of each sync.
 KEPT_ATTEMPTS = 10_000
@@ -25,7 +27,7 @@ _TOGETHER = 100
 # Its owner's place among those of key groups; no parent model has such a name.
 _OWNED = ("/deliveries", 0)
 
-_TABLES = ("sync_states", "populations", "waiting", "dead_letters", "attempts", "withheld")
+_TABLES = ("sync_states", "populations", "waiting", "dead_letters", "attempts", "withheld", "paces")
 
 
 class Ledger(DeliveryLog):
@@ -62,6 +64,8 @@ class Ledger(DeliveryLog):
             )
             if new and (population := populate(cursor)) is not None:
                 self._database.upsert(POPULATIONS, [_population(sync, population)])
+            left = self._database.query("SELECT sent FROM paces WHERE sync = ?", (sync,))
+            self._database.execute("DELETE FROM paces WHERE sync = ?", (sync,))
         population = self.populations().get(sync)
         dead = self._database.query(
             "SELECT user_id, sequence FROM dead_letters "
@@ -74,6 +78,7 @@ class Ledger(DeliveryLog):
             self.waiting(sync),
             frozenset(Who(*row) for row in dead),
             self.states().get(sync, SyncState()),
+            _sent(left[0][0]) if left else () if new else None,
         )
 
     def write(self, batch: Sequence[Changes], done: Collection[int] = ()) -> None:
@@ -89,6 +94,18 @@ class Ledger(DeliveryLog):
                 self._write(one)
             for number in done:
                 self._database.execute("DELETE FROM sync_requests WHERE number = ?", (number,))
+
+    def leave(self, sent: Mapping[str, Sequence[tuple[int, int]]]) -> None:
+        """Say what went out lately by each sync, for whoever opens it next.
+
+        Raises:
+            OwnerChanged: another process delivers.
+            StoreError: nothing was written.
+        """
+        rows = [(sync, msgspec.json.encode(one).decode()) for sync, one in sent.items()]
+        with self._database.transaction():
+            self._check()
+            self._database.upsert(PACES, rows)
 
     def ask(self, sync: str, kind: Ask, now: int, letter: str = "") -> Request:
         """Ask something of whoever delivers, or will: it looks for that every second."""
@@ -106,8 +123,13 @@ class Ledger(DeliveryLog):
             others = [key for key in self.cursors() if key not in syncs]
             for key in others:
                 self._database.execute("DELETE FROM cursors WHERE name = ?", (cursor_name(key),))
-                for table in (*_TABLES, "sync_requests"):
+                for table in _TABLES:
                     self._database.execute(f"DELETE FROM {table} WHERE sync = ?", (key,))
+            for one in self.requests():
+                if one.sync not in syncs:
+                    self._database.execute(
+                        "DELETE FROM sync_requests WHERE number = ?", (one.number,)
+                    )
         return others
 
     def pin(self, parent_model: str, snapshot: str) -> int:
@@ -253,6 +275,10 @@ class Ledger(DeliveryLog):
             "DELETE FROM attempts WHERE sync = ? AND number <= ?",
             (changes.sync, last + len(changes.attempts) - KEPT_ATTEMPTS),
         )
+
+
+def _sent(text: str) -> list[tuple[int, int]]:
+    return msgspec.json.decode(text, type=list[tuple[int, int]])
 
 
 def _population(sync: str, one: Population) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ What is remembered of deliveries, all of it by sync:
     sync_requests     what somebody asks of whoever delivers
     pinned_snapshots  from which position on transitions are delivered with which snapshot
     withheld          entries that were kept back from a sync
+    paces             what a sync sent last, as long as nobody delivers it: rate limits go on
 
 A user's heads lie together and a key group's users too, which makes the answer about a user and
 the stream of a group one range each; members are found by an index that holds no others.
@@ -145,6 +146,8 @@ POPULATIONS = Table(
     },
     ("sync",),
 )
+
+PACES = Table("paces", {"sync": "text", "sent": "text"}, ("sync",))
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -273,6 +276,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             expires_at BIGINT,
             revoked_at BIGINT)""",
     ),
+    ("CREATE TABLE paces (sync {text} PRIMARY KEY, sent {text} NOT NULL)",),
 )
 
 _VERSION = "store_version"

@@ -23,6 +23,11 @@ _PATH = ".usher/state.db"
 _SCHEMA = "usher"
 
 
+def is_of_one_machine(loaded: LoadedProject) -> bool:
+    """Whether no other machine can reach the store."""
+    return _settings(loaded).type == "sqlite"
+
+
 def open_store(loaded: LoadedProject) -> MembershipStore:
     """For writing; it is made, checked and brought up to this release.
 

@@ -69,7 +69,8 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
     """Listen where the project wants it.
 
     Args:
-        must_listen: Whether the usual addresses must be free as well.
+        must_listen: Whether the usual addresses must be free as well.  That for clients must be
+            in any case if there is something to collect.
 
     Raises:
         JobRefused: an address is taken or impossible, or the certificate is of no use.
@@ -83,7 +84,8 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
             f"serving: other machines reach {named}, and keys would travel in the clear; name a "
             "certificate and its private_key, or say behind_proxy: true if a proxy speaks TLS"
         )
-    public = _listen("listen", named, is_needed=is_named or must_listen)
+    collects = any(one.type == "http" for one in loaded.project.sources.values())
+    public = _listen("listen", named, is_needed=is_named or must_listen or collects)
     try:
         is_named = "admin" in options
         named = str(options.get("admin", _USUAL["admin"]))

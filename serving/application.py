@@ -10,11 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from membership.errors import StoreError
 from serving.answers import json_response
 from serving.audiences import Audiences
+from serving.collecting.collector import Collector
+from serving.collecting.paths import place_of
 from serving.collections import Collections
 from serving.guard import Guard
 from serving.health import Health
@@ -36,7 +38,8 @@ from serving.visits import Visits
 from serving.warehouse import Warehouse
 
 
-def public_application(service: Service) -> ASGIApp:
+def public_application(service: Service, collector: Collector) -> ASGIApp:
+    """What clients send goes to the collector, past all that others need."""
     memberships = Memberships(service)
     routes = [
         *Audiences(service, memberships).routes,
@@ -50,13 +53,22 @@ def public_application(service: Service) -> ASGIApp:
         Route("/openapi.json", _openapi, methods=["GET"]),
         *service.admission.origins.routes,
     ]
-    return _application(routes)
+    others = _application(routes)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        place = place_of(scope["path"])
+        if place is None:
+            await others(scope, receive, send)
+        else:
+            await collector.answer(place, scope, receive, send)
+
+    return application
 
 
-def admin_application(service: Service) -> ASGIApp:
+def admin_application(service: Service, collector: Collector) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
     health = Health(service)
-    return _application([*health.routes, *Metrics(service, health).routes])
+    return _application([*health.routes, *Metrics(service, health, collector.figures).routes])
 
 
 async def _openapi(_request: Request) -> Response:

@@ -25,6 +25,7 @@ from membership.errors import StoreError
 from membership.reader import MembershipReader
 from schedules.facts import states_of
 from schedules.freshness import Freshness, State, freshness_of
+from serving.collecting.figures import Figures
 from serving.health import Health
 from serving.service import Service
 from warehouse.history import Status
@@ -35,8 +36,9 @@ _COUNTING = 0.02
 
 
 class Metrics(Collector):
-    def __init__(self, service: Service, health: Health) -> None:
+    def __init__(self, service: Service, health: Health, collected: Figures) -> None:
         self._service = service
+        self._collected = collected
         self._health = health
         self._members = _Members(service)
         self._registry = CollectorRegistry()
@@ -56,6 +58,7 @@ class Metrics(Collector):
         yield from self._of_job()
         yield from self._of_store()
         yield from self._of_warehouse()
+        yield from self._collected.metrics()
 
     def _of_job(self) -> Iterator[Metric]:
         progress = self._service.progress

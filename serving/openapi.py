@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from schedules.freshness import State
 from serving import openapi_reads
+from serving.collecting.openapi import COLLECTOR_SCHEMAS, collector_paths
 from serving.described import (
     Json,
     answered,
@@ -29,7 +30,8 @@ def document() -> Json:
         "info": {
             "title": "Usher",
             "version": version("usher"),
-            "description": "Realtime audiences: who is in them, since when and until when.",
+            "description": "Realtime audiences: who is in them, since when and until when; and a "
+            "collector of events for vendors' clients.",
         },
         "paths": {
             **openapi_reads.paths(),
@@ -62,10 +64,11 @@ def document() -> Json:
                 )
             },
             "/openapi.json": {"get": unsecured("This document.", {"type": "object"})},
+            **collector_paths(),
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": _schemas(),
+            "schemas": {**_schemas(), **COLLECTOR_SCHEMAS},
         },
     }
 

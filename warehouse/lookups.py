@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from audience_dsl.definitions import Collection, ParentModel
+from audience_dsl.syncs import SYNC_COLLECTION
 from warehouse.collections import path_of
 from warehouse.errors import WarehouseError
 from warehouse.snapshot import MANIFEST, Manifest, collection_digest
@@ -107,9 +108,12 @@ class CollectionFiles:
             self.version = manifest.version
             self.taken_at = manifest.taken_at
             if manifest.collections.get(collection.key) != collection_digest(collection):
+                needs = f"collection {collection.key}"
+                if collection.key == SYNC_COLLECTION:
+                    needs = "what syncs map"
                 raise WarehouseError(
-                    f"collection {collection.key} is not in snapshot {self.version} as it is "
-                    f"defined now; pull {collection.parent_model} anew"
+                    f"snapshot {self.version} of {collection.parent_model} does not have {needs} "
+                    f"as it is defined now; run: usher pull {collection.parent_model}"
                 )
             self._rows = _Texts(
                 path_of(folder, collection.key, "documents"),

@@ -35,6 +35,7 @@ from connectors.destinations.mirror import (
     rows_of,
 )
 from connectors.destinations.place import Place
+from connectors.libpq import encryption
 
 if TYPE_CHECKING:  # the client is imported when it is needed
     import psycopg
@@ -48,7 +49,12 @@ OPTIONS = Record(
         Field("database", Text(), "The database.", required=True),
         Field("user", Text(), "Who writes."),
         Field("password", secret(), "As `${NAME}`."),
-        Field("tls", POSTGRES_TLS, "Whether the connection is encrypted.", default="`prefer`"),
+        Field(
+            "tls",
+            POSTGRES_TLS,
+            "Whether the connection is encrypted.",
+            default="`prefer`, and `verify-full` with `ca`",
+        ),
         Field("ca", FILE, "The certificates that are trusted.", default="the system's"),
         Field(
             "table",
@@ -209,8 +215,9 @@ class Postgres(Blocking):
             dbname=str(options["database"]),
             user=_text(options.get("user")),
             password=_text(options.get("password")),
-            sslmode=str(options.get("tls") or "prefer"),
-            sslrootcert=None if ca is None else str(self._root.resolve() / str(ca)),
+            **encryption(
+                options.get("tls"), None if ca is None else self._root.resolve() / str(ca)
+            ),
             connect_timeout=_CONNECT_SECONDS,
             tcp_user_timeout=_SILENCE_MILLISECONDS,
             application_name="usher",

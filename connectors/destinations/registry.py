@@ -43,7 +43,7 @@ class Kind:
 def _http(settings: Settings, place: Place) -> Destination:
     from connectors.destinations.http.destination import HttpDestination
 
-    return HttpDestination(settings.key, settings.options, place)
+    return HttpDestination(settings.key, settings.options, place, secrets=settings.filled)
 
 
 KINDS: Mapping[str, Kind] = {

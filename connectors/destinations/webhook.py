@@ -32,6 +32,7 @@ from connectors.destinations.http.channel import Channel
 from connectors.destinations.http.exchange import Request
 from connectors.destinations.http.log import json_text, masked, reply_text, request_text, shown_in
 from connectors.destinations.http.options import CONNECTION, URL, connection_flaws
+from connectors.destinations.http.secrets import Secrets
 from connectors.destinations.place import Place
 
 _PREFIX = "whsec_"
@@ -88,8 +89,9 @@ class Webhook:
         self._channel = Channel(settings.key, url, options, place)
         parts = urlsplit(url)
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._shown_target = parts.path + ("?***" if parts.query else "")
         secrets = [str(options[name]) for name in ("secret", "old_secret") if name in options]
+        self._secrets = Secrets([*settings.filled, *secrets])
+        self._shown_target = self._secrets.hide(parts.path) + ("?***" if parts.query else "")
         self._signers = [Signer(secret) for secret in secrets]
         self._encode = msgspec.json.Encoder().encode
 
@@ -112,11 +114,11 @@ class Webhook:
         reply = await self._channel.ask(request)
         if isinstance(reply, Outcome):
             return Answer([reply], Exchange(exchange))
-        said = reply_text(reply.body.decode(errors="replace"), messages)
+        said = reply_text(self._secrets.hide(reply.body.decode(errors="replace")), messages)
         return Answer([judge(reply, time.time())], Exchange(exchange, said, reply.status))
 
     def describe(self, messages: Sequence[Message]) -> str:
-        """The requests that would be sent, for people: all but the signatures and the query."""
+        """The requests that would be sent, for people: all but signatures and secrets."""
         origin, target = self._channel.origin, self._shown_target
         return "\n\n".join(
             request_text(origin, self._request(one), json_text(one.body), target)

@@ -11,11 +11,11 @@ from engine.plan import Int64s
 
 
 class ArrivalPolicy(StrEnum):
-    """Where an event's arrival comes from."""
+    """Where an event's arrival comes from; but for `EVENT`, a source that knows it is asked."""
 
     EVENT = "event"  # it is the event's own instant
     RECORDED = "recorded"  # when the collector received it, else its own instant; never falls
-    LIVE = "live"  # as the broker says, else when the collector received it, else now; never falls
+    LIVE = "live"  # when the collector received it, else now; never falls
     RECALLED = "recalled"  # what was LIVE once: if not told, its own instant, but not after now
 
 

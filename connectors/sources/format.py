@@ -13,12 +13,15 @@ from connectors.sources.paths import Path
 class Format:
     """`key`, `timestamp`, `message_id` and `arrival` are the paths of the format's own fields.
 
+    `identities` are those that tell users apart, the surest first.
+
     An event model is asked for by its `type`.  `names_of` tells which types a record answers to,
     given its values at the `naming` paths.
     """
 
     name: str
     key: str
+    identities: tuple[str, ...]
     timestamp: str
     message_id: str
     arrival: str

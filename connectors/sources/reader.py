@@ -92,12 +92,12 @@ class EventReader:
         match policy:
             case ArrivalPolicy.EVENT:
                 arrivals = None
+            case _ if chunk.arrivals is not None:
+                arrivals = chunk.arrivals[decoded.places]
             case ArrivalPolicy.RECORDED:
                 own = _latest_instants(heard, sound, records.count)
                 received = listening.received(records)
                 arrivals = self.arrivals.recorded(chunk.file, received, own)
-            case ArrivalPolicy.LIVE | ArrivalPolicy.RECALLED if chunk.arrivals is not None:
-                arrivals = chunk.arrivals[decoded.places]
             case ArrivalPolicy.RECALLED:
                 own = np.minimum(_latest_instants(heard, sound, records.count), now)
                 arrivals = self.arrivals.recorded(chunk.file, listening.received(records), own)

@@ -1,7 +1,8 @@
 """Recorded events: files that are complete, read from the first line to the last.
 
-JSON lines and Snowplow's tab-separated lines, plain or compressed with gzip or Zstandard, and
-Parquet.  The content tells which, not the name.  Nothing is held but one block of lines.
+JSON lines and Snowplow's tab-separated lines, plain or compressed with gzip or Zstandard, Parquet,
+and what a collector has written.  The content tells which, not the name.  Nothing is held but one
+block of lines.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import BinaryIO
 import pyarrow  # type: ignore[import-untyped]
 import zstandard
 
+from connectors.collected.recording import read_segment
+from connectors.collected.segments import MAGIC, SUFFIX
 from connectors.sources.chunks import Chunk, DeadLetter
 from connectors.sources.cutting import LineCutter, ReadInto
 from connectors.sources.errors import SourceError
@@ -24,7 +27,9 @@ from connectors.sources.parquet import read_parquet
 from connectors.sources.zstd import ZstdReader
 
 # What is read in a folder; a file that is named may be called anything.
-ENDINGS = (".jsonl", ".ndjson", ".json", ".tsv", ".txt", ".log", ".parquet", ".gz", ".zst")
+ENDINGS = (
+    ".jsonl", ".ndjson", ".json", ".tsv", ".txt", ".log", ".parquet", ".gz", ".zst", SUFFIX
+)  # fmt: skip
 
 _PARQUET = b"PAR1"
 _GZIP = b"\x1f\x8b"
@@ -98,6 +103,9 @@ def read_open_file(file: RecordedFile, raw: BinaryIO) -> Iterator[Chunk]:
     raw.seek(0)
     if magic == _PARQUET:
         yield from read_parquet(file.name, file.number, raw, file.size)
+        return
+    if magic == MAGIC[:4]:
+        yield from read_segment(file.path, file.number, raw.fileno(), file.size)
         return
     cutter = LineCutter(file.name, file.number)
     read_into: ReadInto

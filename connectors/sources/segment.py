@@ -35,6 +35,7 @@ def segment_shaped(name: str) -> Format:
     return Format(
         name=name,
         key="userId",
+        identities=("userId", "anonymousId"),
         timestamp="timestamp",
         message_id="messageId",
         arrival="receivedAt",

@@ -132,6 +132,7 @@ def _read_entities(text: str) -> object:
 SNOWPLOW = Format(
     name="snowplow",
     key="user_id",
+    identities=("user_id", "domain_userid", "network_userid"),
     timestamp="derived_tstamp",
     message_id="event_id",
     arrival="collector_tstamp",

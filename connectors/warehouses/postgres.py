@@ -20,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 from typing_extensions import override
 
 from audience_dsl.definitions import ModelSource, Settings
+from connectors.libpq import encryption
 from connectors.warehouses.errors import WarehouseError
 from connectors.warehouses.limits import Limits
 from connectors.warehouses.remote import Remote
@@ -55,7 +56,7 @@ class Postgres(Remote):
     options: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, root: Path, settings: Settings, limits: Limits) -> None:
-        password = option(settings, "password")
+        password, ca = option(settings, "password"), option(settings, "ca")
         milliseconds = limits.timeout // 1000
         super().__init__(f"{self.system} at {option(settings, 'host')}", password)
         self._conninfo = make_conninfo(
@@ -64,8 +65,9 @@ class Postgres(Remote):
             dbname=str(option(settings, "database")),
             user=option(settings, "user"),
             password=password,
-            sslmode=str(option(settings, "tls", self.tls)),
-            sslrootcert=_file(root, option(settings, "ca")),
+            **encryption(
+                option(settings, "tls"), None if ca is None else root.resolve() / str(ca), self.tls
+            ),
             connect_timeout=_CONNECT_SECONDS,
             application_name="usher",
             options=self.session(milliseconds),
@@ -118,10 +120,6 @@ class Postgres(Remote):
             )
         listed = [f"{_selected(one)} AS {_DIALECT.name(one.name)}" for one in columns]
         return _DIALECT.select(source, ", ".join(listed), rows=rows)
-
-
-def _file(root: Path, path: object) -> str | None:
-    return None if path is None else str(root.resolve() / str(path))
 
 
 def _digits(precision: int | None, scale: int | None) -> tuple[int, int] | None:

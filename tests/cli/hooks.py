@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing_extensions import override
 
 @dataclass(frozen=True)
 class Received:
-    """A request; `path` is without its first slash and without a query."""
+    """A request; `path` is the first part of its path."""
 
     path: str
     headers: dict[str, str]
@@ -71,7 +72,7 @@ def hooks() -> Iterator[Hooks]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status = found.take(self.path.strip("/").partition("?")[0], headers, body)
+            status = found.take(re.split("[/?]", self.path.strip("/"))[0], headers, body)
             self.send_response(status)
             self.send_header("content-length", "5")
             self.end_headers()

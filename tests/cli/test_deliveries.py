@@ -39,7 +39,10 @@ def definition(server: Hooks, *syncs: str, within: str = "1h", **more: Any) -> d
         "allow_private_hosts": ["127.0.0.1"],
     }
     return changed(
-        destinations={key: {**hook, "url": f"{server.url(key)}?k=${{HOOK_KEY}}"} for key in syncs},
+        destinations={
+            key: {**hook, "url": f"{server.url(key)}/${{HOOK_KEY}}?k=${{HOOK_KEY}}"}
+            for key in syncs
+        },
         syncs={
             key: {"audience": "viewers", "destination": key, **more.get(key, {})} for key in syncs
         },
@@ -131,7 +134,13 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
         assert "sync 'refusing' pauses" in job.errors()
         del server.says["refusing"]
         assert op.facts("sync", "resume", "refusing") == [
-            {"sync": "refusing", "asked": "resume", "id": None, "taken": True}
+            {
+                "sync": "refusing",
+                "asked": "resume",
+                "id": None,
+                "taken": True,
+                "running": True,
+            }
         ]
         eventually(lambda: set(server.accepted("refusing")) == everybody, job)
         assert in_order(server.accepted("refusing"))
@@ -225,9 +234,11 @@ def test_a_job_that_is_killed_a_resync_and_syncs_that_come_later(
     (root / "usher.yml").write_text(json.dumps(syncs))
     server.received.clear()
     (asked,) = op.facts("sync", "resync", "hook")
-    assert asked["taken"] is False
-    assert op.standing("hook")["asked"] == ["resync"]
+    assert (asked["taken"], asked["running"]) == (False, False)
+    assert "no job runs that delivers" in op.run("sync", "resume", "hook").stdout
+    assert op.standing("hook")["asked"] == ["resync", "resume"]
     assert op.standing("later")["state"] == "new"
+    assert "and no job has;" in op.run("sync", "resync", "later", code=3).output
     with running(root) as third:
         eventually(lambda: all(ids(server, one) == set(bodies) for one in ("hook", "later")), third)
         write(root, page("new", "new", now()))
@@ -266,7 +277,7 @@ def test_a_sample_is_marked(tmp_path: Path, server: Hooks) -> None:
     assert (sample.record["user_id"], sample.record["type"]) == ("u2", "exited")
 
     (previewed,) = op.facts("sync", "preview", "some", "--user", "u1")
-    assert previewed["request"].startswith(f"POST {server.url('some')}?***\n")
+    assert previewed["request"].startswith(f"POST {server.url('some')}/***?***\n")
     assert "webhook-signature: ***" in previewed["request"]
     assert '"user_id":"u1"' in previewed["request"]
     assert '"who":"u1"' in op.run("sync", "preview", "mapped", "--user", "u1").stdout

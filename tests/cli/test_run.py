@@ -208,11 +208,7 @@ def refused(project: Path, **sections: Any) -> str:
     return said
 
 
-def test_what_is_to_come_is_refused_with_a_sentence(project: Path) -> None:
-    http = {"type": "http", "format": "segment", "write_keys": ["k"]}
-    assert "source 'web' is of type http, which this release does not follow yet" in refused(
-        project, sources={"web": http}, syncs=None
-    )
+def test_standard_input_is_one_source(project: Path) -> None:
     pipe = {"type": "file", "path": "-"}
     assert "reads standard input, as another source does already" in refused(
         project, sources={"web": pipe, "app": pipe}, syncs=None

@@ -26,6 +26,7 @@ from connectors.destinations.destination import (
 from delivery.batch import Batch
 from delivery.entries import Entry, Unsendable
 from delivery.lane import GIVEN_UP_ATTEMPTS, Lane
+from delivery.windows import Sent
 from membership.deliveries import (
     Changes,
     DeadLetter,
@@ -111,7 +112,7 @@ class World:
         self.sent_at: list[int] = []
         self.initial_at: list[int] = []
         self._count = 0
-        self.lane = self.restored()
+        self.lane = self.restored(())
 
     def _first_members(self) -> list[str]:
         members = [user for user in self.users if self.draw.random() < 0.3]
@@ -119,10 +120,11 @@ class World:
             self.sequences[user] = 1
         return members
 
-    def restored(self) -> Lane:
+    def restored(self, sent: Sent | None = None) -> Lane:
+        """After a crash, or an end that has left behind what was sent."""
         lane = Lane("sync", self.capacity, self.store.remembered(), self.rate)
+        lane.go_on(sent, self.now)
         self.flying.clear()
-        self.sent_at.clear()
         self.initial_at.clear()
         return lane
 
@@ -135,7 +137,7 @@ class World:
         elif roll < 0.30:
             self.mood = self.draw.choice(MOODS)
         elif roll < 0.34:
-            self.lane = self.restored()
+            self.lane = self.restored(self.draw.choice((None, self.lane.sent)))
         elif roll < 0.50:
             self.commit(self.draw.random())
         elif roll < 0.55:

@@ -222,6 +222,24 @@ def test_what_is_asked_for_is_done_within_a_second_or_at_the_next_start(office: 
     assert office.store.ledger.requests() == []
 
 
+def test_what_is_asked_of_a_sync_that_it_does_not_know_waits_for_one_that_does(
+    office: Office,
+) -> None:
+    old, new = Watched(), Watched()
+    first = office.begin({"old": old, "new": new})
+    office.record("ann+1")
+    office.drain(first)
+    first.close()
+    second = office.begin({"old": old})
+    office.store.ledger.ask("new", Ask.RESYNC, NOW)
+    office.store.ledger.ask("old", Ask.RESYNC, NOW)
+    eventually(lambda: [one.sync for one in office.store.ledger.requests()] == ["new"])
+    second.close()
+    office.begin({"old": old, "new": new})
+    eventually(lambda: new.told() == "ann+1 ann+1")
+    eventually(lambda: office.store.ledger.requests() == [])
+
+
 def test_who_delivered_before_has_to_stop(office: Office, tmp_path: Path) -> None:
     bus = Watched()
     deliveries = office.begin({"bus": bus})

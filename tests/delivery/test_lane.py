@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from connectors.destinations.destination import (
     ACCEPTED,
     Answer,
@@ -270,6 +272,38 @@ def test_several_windows_hold_at_once() -> None:
     assert [story.sends() for _ in range(2)] == ["c-1", ""]
     assert story.waits() == 9
     assert story.sends() == "d-1"
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_limits_hold_over_a_restart(is_killed: bool) -> None:
+    capacity = Capacity(requests=9, windows=(Window(2, 1.0), Window(3, 10.0)))
+    first, second = Story(capacity), Story(capacity)
+    first.read("a+1")
+    assert first.sends() == "a-1"
+    second.lane.go_on(None if is_killed else first.lane.sent, NOW)
+    second.read("b+1", "c+1", "d+1", "e+1")
+    # Of a lane that was killed nobody knows that it has sent one alone.
+    if is_killed:
+        assert second.sends() == ""
+        assert second.waits() == 10
+        assert [second.sends() for _ in range(3)] == ["b-1", "c-1", ""]
+        return
+    assert [second.sends() for _ in range(2)] == ["b-1", ""]
+    assert second.waits() == 1
+    assert [second.sends() for _ in range(2)] == ["c-1", ""]
+    assert second.waits() == 9
+
+
+def test_limits_that_became_narrower_count_what_was_sent_before() -> None:
+    wide = Story(Capacity(requests=9, windows=(Window(5, 10.0),)))
+    wide.read(*(f"u{number}+1" for number in range(5)))
+    assert all(wide.sends() for _ in range(5))
+    narrow = Story(Capacity(requests=9, windows=(Window(2, 10.0),)))
+    narrow.lane.go_on(wide.lane.sent, NOW)
+    narrow.read("a+1")
+    assert narrow.sends() == ""
+    assert narrow.waits() == 10
+    assert narrow.sends() == "a-1"
 
 
 def test_what_is_initial_has_a_rate_of_its_own_and_live_ones_pass_it() -> None:

@@ -21,12 +21,13 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
-    """The path of a running server's socket."""
+def redis_server(**more: str) -> Iterator[str]:
+    """The path of a running server's socket; `more` are its options, `tls_port` for `tls-port`."""
     folder = Path(tempfile.mkdtemp(prefix="usher-redis-"))
     path = str(folder / "socket")
     options = {"port": "0", "unixsocket": path, "dir": str(folder), "save": ""}
     options |= {"requirepass": PASSWORD, "daemonize": "no"}
+    options |= {name.replace("_", "-"): value for name, value in more.items()}
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     with (folder / "log.txt").open("w") as log:
         server = subprocess.Popen(["redis-server", *arguments], stdout=log, stderr=log)

@@ -99,11 +99,75 @@ PARTIAL: list[tuple[str, int, Any, list[str]]] = [
     ("hubspot", 207, {"errors": [{"message": "x"}]}, ["too_large", "too_large"]),
     ("iterable", 200, {"failCount": 1}, ["rejected", "rejected"]),
     ("meta_capi", 400, {"error": {"code": 4}}, ["retry", "retry"]),
+    ("meta_capi", 400, {"error": {"code": 9, "is_transient": True}}, ["retry", "retry"]),
     ("meta_capi", 400, {"error": {"code": 190}}, ["refused", "refused"]),
     ("meta_capi", 400, {"error": {"code": 100}}, ["too_large", "too_large"]),
     ("segment", 400, {"message": "malformed"}, ["too_large", "too_large"]),
     ("segment", 413, {}, ["too_large", "too_large"]),
+    ("rudderstack", 404, "source is disabled", ["refused", "refused"]),
+    ("rudderstack", 400, "request neither has anonymousId nor userId", ["too_large", "too_large"]),
 ]  # fmt: skip
+# Of vendors that take one message a request.
+SINGLE: list[tuple[str, int, Any, str]] = [
+    ("onesignal", 202, {"properties": {}}, "accepted"),
+    ("onesignal", 409, {"errors": []}, "retry"),
+    ("onesignal", 404, {"errors": []}, "rejected"),
+    ("slack", 404, "no_team", "refused"),
+    ("slack", 403, "action_prohibited", "refused"),
+    ("slack", 410, "channel_is_archived", "gone"),
+    ("slack", 400, "invalid_payload", "rejected"),
+    ("ga4", 204, "", "accepted"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "body", "expected"), SINGLE)
+def test_answers_are_read_as_the_vendor_means_them(
+    kind: str, status: int, body: object, expected: str
+) -> None:
+    async def story() -> None:
+        told = body.encode() if isinstance(body, str) else body
+        async with serving(answer(status, told)) as server:
+            got = await sent(opened(kind, server.url), message("u1"))
+        assert verdicts(got) == [expected]
+
+    run(story())
+
+
+def test_meta_is_told_digests_as_they_are_and_more_about_the_user() -> None:
+    mapping = {
+        "email": digest("ann@example.com").upper(), "phone": digest("49301234567"),
+        "user_data": {"fbp": "fb.1.2.3", "external_id": ["x"]},
+    }  # fmt: skip
+    [asked] = _asked("meta_capi", message("u1", mapped=mapping))
+    [event] = json.loads(asked.body)["data"]
+    assert event["user_data"] == {
+        "external_id": ["x"], "em": [digest("ann@example.com")], "ph": [digest("49301234567")],
+        "fbp": "fb.1.2.3",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("is_pricing", {"is_pricing": {"value": "true"}}),
+        ("a" * 24, {"a" * 24: {"value": "true"}}),
+        ("a" * 25, {}),
+    ],
+)
+def test_google_is_told_no_user_property_that_it_would_drop(
+    name: str, expected: dict[str, object]
+) -> None:
+    [asked] = _asked("ga4", message("u1", mapped={"property": name}))
+    assert json.loads(asked.body)["user_properties"] == expected
+
+
+def _asked(kind: str, *messages: Message) -> list[Asked]:
+    async def story() -> list[Asked]:
+        async with serving(answer(200, {})) as server:
+            await delivered(kind, server.url, *messages)
+        return list(server.asked)
+
+    return run(story())
 
 
 @pytest.mark.parametrize(("kind", "status", "body", "expected"), PARTIAL)

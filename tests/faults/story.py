@@ -65,6 +65,9 @@ class Story:
     `ahead` is how much the clock of whoever receives events is ahead of this machine's.
     """
 
+    arguments: tuple[str, ...] = ()
+    """What jobs on it are told."""
+
     def __init__(self, root: Path, seed: int, definition: dict[str, Any] = DEFINITION) -> None:
         self.random = random.Random(seed)
         rows = {f"u{number}": {"ltv": number} for number in range(_LISTED)}

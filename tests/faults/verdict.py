@@ -20,7 +20,7 @@ from tests.faults.story import HOUR, Member, Story, members_after, now
 def begin(story: Story) -> None:
     """Run a job that stores something: one that did not begins its life again."""
     at = now()
-    with process(story.root) as one:
+    with process(story.root, *story.arguments) as one:
         one.await_begin()
         story.go_on(0.2)
         await_stored(one, story.root, at)
@@ -35,7 +35,8 @@ def assert_true_in_the_end(story: Story, *, since_the_first_start: bool = True) 
     Args:
         since_the_first_start: Whether the first job has stored something.
     """
-    with process(story.root, harm=Harm(clock=story.ahead + HOUR)) as one:
+    harm = Harm(clock=story.ahead + HOUR)
+    with process(story.root, *story.arguments, harm=harm) as one:
         await_stored(one, story.root, now() + story.ahead + HOUR)
         truth = story.transitions(began(story.root))
         expected = members_after(truth)

@@ -33,10 +33,21 @@ class PostgresServer:
             shutil.chown(folder, self._user)
         self._run("initdb", "-U", "usher", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 
-    def start(self) -> None:
+    def start(self, *settings: str) -> None:
+        """With more settings, such as `port=1`; it listens at its socket alone."""
         # Quick to stop and start; what is committed survives the server's own crash all the same.
-        options = f"-c listen_addresses='' -c fsync=off -k {self._folder}"
+        given = ("listen_addresses=''", "fsync=off", *settings)
+        options = " ".join([*(f"-c {one}" for one in given), f"-k {self._folder}"])
         self._run("pg_ctl", "start", "-w", "-o", options, "-l", str(self._folder / "log.txt"))
+
+    def put(self, file: Path) -> Path:
+        """A copy of a file that the server, and nobody else, may read."""
+        path = self._folder / file.name
+        shutil.copy(file, path)
+        path.chmod(0o600)
+        if self._user is not None:
+            shutil.chown(path, self._user)
+        return path
 
     def stop(self) -> None:
         """As if it had crashed."""

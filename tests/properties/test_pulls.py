@@ -99,7 +99,7 @@ class PulledRig(Rig):
     def _write(self, lines: _Lines | None) -> None:
         file = self._root / "users.csv"
         if lines is None:
-            file.unlink()
+            file.unlink(missing_ok=True)  # two pulls may find it gone
         else:
             file.write_text("\n".join(lines) + "\n")
 

@@ -19,6 +19,8 @@ from project.folder import LoadedProject, load_project
 from project.stores import open_store
 from serving.addresses import open_doors
 from serving.application import admin_application, public_application
+from serving.collecting.collector import Collector
+from serving.collecting.room import Room
 from serving.server import serving
 from serving.service import Service
 from serving.tokens import new_token
@@ -40,6 +42,7 @@ class Server:
     admin: str
     service: Service
     progress: Progress | None
+    collector: Collector
 
     def ask(self, path: str, key: str = "", method: str = "GET", **more: Any) -> requests.Response:
         return ask(f"{self.url}{path}", key, method, **more)
@@ -99,12 +102,20 @@ def new_key(
 
 
 @contextmanager
-def server(loaded: LoadedProject, progress: Progress | None = None) -> Iterator[Server]:
+def server(
+    loaded: LoadedProject, progress: Progress | None = None, room: Room | None = None
+) -> Iterator[Server]:
     """On ports of its own; pulls that it is asked for begin when somebody lets them work."""
     doors = open_doors(loaded, must_listen=True)
     pulls = Refreshing(loaded, on_schedule=False)
     with (
+        closing(Collector(loaded, room)) as collector,
         closing(Service(loaded, pulls, progress)) as service,
-        serving(doors, public_application(service), admin_application(service), service.end),
+        serving(
+            doors,
+            public_application(service, collector),
+            admin_application(service, collector),
+            service.end,
+        ),
     ):
-        yield Server(loaded, doors.public_url, doors.admin_url, service, progress)
+        yield Server(loaded, doors.public_url, doors.admin_url, service, progress, collector)

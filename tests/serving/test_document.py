@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from dataflows.following import wall_clock
+from serving.collecting.openapi import collector_paths
+from serving.collecting.paths import BATCHES, CALLS
 from serving.openapi import document
 from tests.serving.asking import Server, new_key, project, pulled, server
+from tests.serving.collected import SOURCES
 from tests.serving.recorded import Turn, record
 
 _OPERATIONS = (
@@ -29,6 +32,20 @@ _OPERATIONS = (
     "POST /v1/warehouse/{parent_model}/pulls",
     "GET /livez",
     "GET /readyz",
+    # Of the collector, one of each kind.
+    "POST /v1/batch",
+    "POST /v1/t",
+    "GET /i",
+    "POST /com.snowplowanalytics.snowplow/tp2",
+    "GET /v1/projects/{write_key}/settings",
+    "GET /sourceConfig/",
+)
+# Those that are answered by the same code as one of them.
+_ALIKE = (
+    "GET /com.snowplowanalytics.snowplow/tp2",
+    "POST /beacon/v1/batch",
+    *(f"POST /v1/{name}" for name in (*CALLS, *BATCHES)),
+    *(f"POST /v1/{name[0]}" for name in CALLS),
 )
 
 _KNOWN = {
@@ -38,13 +55,15 @@ _KNOWN = {
     "index": "user_id",
     "value": "u1",
     "sync": "all",
+    "write_key": "SEGMENT_WRITE_KEY",
 }
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     collections = {"profiles": {"parent_model": "users"}}
-    loaded = project(tmp_path_factory.mktemp("here") / "project", collections=collections)
+    root = tmp_path_factory.mktemp("here") / "project"
+    loaded = project(root, sources=SOURCES, collections=collections)
     pulled(loaded, wall_clock())
     record(loaded, Turn("u1", "keen"), Turn("u2", "quiet"))
     with server(loaded) as one:
@@ -64,7 +83,7 @@ def test_every_operation_is_looked_at() -> None:
         if method != "parameters"
     }
     # A stream has no end; it is looked at by `test_streams`.
-    assert described == {*_OPERATIONS, "GET /openapi.json", "GET /v1/stream"}
+    assert described == {*_OPERATIONS, *_ALIKE, "GET /openapi.json", "GET /v1/stream"}
 
 
 @pytest.mark.parametrize(
@@ -73,13 +92,15 @@ def test_every_operation_is_looked_at() -> None:
         (label, mode)
         for label in _OPERATIONS
         for mode in GenerationMode
-        if mode is GenerationMode.POSITIVE or "{" in label  # without parameters, none can be wrong
+        # Without parameters, none can be wrong.
+        if mode is GenerationMode.POSITIVE or "{parent_model}" in label
     ],
 )
 def test_an_operation_does_what_the_document_says(
     here: Server, schema: schemathesis.BaseSchema, label: str, mode: GenerationMode
 ) -> None:
     method, _, path = label.partition(" ")
+    is_collected = path in collector_paths()
     key = new_key(here.loaded, "admin")
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
@@ -90,7 +111,11 @@ def test_an_operation_does_what_the_document_says(
             case.path_parameters.update(known)
             if mode is GenerationMode.POSITIVE and "fields" in (case.query or {}):
                 case.query["fields"] = "ltv"
-        case.call_and_validate(headers={"Authorization": f"Bearer {key}"})
+        # The collector's clients bring other keys.
+        case.call_and_validate(
+            headers={"Authorization": f"Bearer {key}"},
+            params={"writeKey": "SEGMENT_WRITE_KEY"} if is_collected else None,
+        )
 
     asked()
 

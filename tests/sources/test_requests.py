@@ -99,11 +99,14 @@ def test_a_request_without_events_yields_nothing(path):
 @pytest.mark.parametrize(
     ("call", "envelope", "time"),
     [
-        # The client's clock is 5 s behind.
-        ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "2026-03-01T09:59:55Z"}, "09:59:55"),
+        # The client's clock is 55 s behind.
+        ({"timestamp": "2026-03-01T09:59:00Z"}, {"sentAt": "2026-03-01T09:59:05Z"}, "09:59:55"),
+        # Some seconds are the way.
+        ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "2026-03-01T09:59:55Z"}, "09:59:50"),
+        ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "2026-03-01T10:00:05Z"}, "09:59:50"),
         # An hour ahead.
         ({"timestamp": "2026-03-01T10:59:50Z"}, {"sentAt": "2026-03-01T11:00:00Z"}, "09:59:50"),
-        ({"timestamp": "2026-03-01T09:59:50Z", "sentAt": "2026-03-01T09:59:55Z"}, {}, "09:59:55"),
+        ({"timestamp": "2026-03-01T09:59:00Z", "sentAt": "2026-03-01T09:59:05Z"}, {}, "09:59:55"),
         ({"timestamp": "2026-03-01T09:59:50Z"}, {}, "09:59:50"),
         ({"timestamp": "2026-03-01T10:00:50Z"}, {}, "10:00:00"),  # never in the future
         ({"timestamp": "2026-03-01T09:59:50Z"}, {"sentAt": "1970-01-01T00:00:00Z"}, "09:59:50"),
@@ -119,18 +122,18 @@ def test_the_time_is_corrected_for_the_skew_of_the_clients_clock(call, envelope,
 
 
 def test_rudderstack_keeps_a_timestamp_and_corrects_an_original_one():
-    sent = {"sentAt": "2026-03-01T09:59:55Z"}
-    kept = post({"batch": [{"timestamp": "2026-03-01T09:59:50Z"}], **sent}, vendor="rudderstack")
+    sent = {"sentAt": "2026-03-01T09:59:05Z"}
+    kept = post({"batch": [{"timestamp": "2026-03-01T09:59:00Z"}], **sent}, vendor="rudderstack")
     mended = post(
-        {"batch": [{"originalTimestamp": "2026-03-01T09:59:50Z"}], **sent}, vendor="rudderstack"
+        {"batch": [{"originalTimestamp": "2026-03-01T09:59:00Z"}], **sent}, vendor="rudderstack"
     )
-    assert event(kept)["timestamp"] == "2026-03-01T09:59:50.000000Z"
+    assert event(kept)["timestamp"] == "2026-03-01T09:59:00.000000Z"
     assert event(mended)["timestamp"] == "2026-03-01T09:59:55.000000Z"
     by_header = post(
-        {"originalTimestamp": "2026-03-01T09:59:50Z"},
+        {"originalTimestamp": "2026-03-01T09:59:00Z"},
         "/v1/track",
         "rudderstack",
-        [("SentAt", "2026-03-01T09:59:55Z")],
+        [("SentAt", "2026-03-01T09:59:05Z")],
     )
     assert event(by_header)["timestamp"] == "2026-03-01T09:59:55.000000Z"
 
@@ -199,7 +202,31 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(body, vendor):
 
 def test_batches_have_a_limit():
     received = post({"batch": [{}] * (MOST_EVENTS + 2)})
-    assert (len(received.events), len(received.rejected)) == (MOST_EVENTS, 2)
+    assert len(received.events) == MOST_EVENTS
+    assert [one.reason for one in received.rejected] == [
+        "2 events beyond the 10,000 that a batch may have"
+    ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b'{"event":"a","b":' + b"[" * 70 + b"]" * 70 + b"}",
+        b'{"event":"a","b":' * 70 + b"1" + b"}" * 70,
+    ],
+)
+def test_an_event_that_is_nested_too_deeply_is_rejected_alone(call):
+    received = post(b'{"batch":[' + call + b',{"event":"b"}]}')
+    assert [one["event"] for one in received.events] == ["b"]
+    assert [one.reason for one in received.rejected] == ["nested too deeply"]
+
+
+def test_a_short_body_does_not_become_a_long_one():
+    call = {"event": "a", "padding": " " * 60_000}
+    assert len(post(gzip.compress(json.dumps({"batch": [call]}).encode(), mtime=0)).events) == 1
+    body = gzip.compress(json.dumps({"batch": [call] * 5}).encode(), mtime=0)
+    assert len(body) < 3_000
+    assert "compressed body" in post(body).rejected[0].reason
 
 
 @pytest.mark.parametrize(
@@ -208,6 +235,7 @@ def test_batches_have_a_limit():
         ([("authorization", "Basic " + base64.b64encode(b"key:").decode())], [], {}, "key"),
         ([("Authorization", "basic " + base64.b64encode(b"key").decode())], [], {}, "key"),
         ([("Authorization", "Basic !!!")], [("writeKey", "q")], {"writeKey": "b"}, "q"),
+        ([("Authorization", "Basic \xff")], [], {"writeKey": "b"}, "b"),
         ([("Authorization", "Bearer token")], [], {"writeKey": "b"}, "b"),
         ([], [], {"batch": [{"writeKey": "e"}]}, "e"),
         ([], [], {"writeKey": 5}, None),
@@ -254,7 +282,7 @@ def test_parameters_fill_their_columns():
     found = event(
         payload(
             e="pv", url="https://shop.example/a?q=1#f", page="A", aid="shop", vid="3",
-            res="1280x720", uid="u1", dtm="1772359180000", stm="1772359190000",
+            res="1280x720", uid="u1", dtm="1772359130000", stm="1772359140000",
             cookie="1", se_va="2.5",
         )
     )  # fmt: skip

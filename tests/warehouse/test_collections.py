@@ -154,7 +154,7 @@ def test_before_the_first_pull(tmp_path: Path) -> None:
 def test_a_collection_that_is_newer_than_the_snapshot(tmp_path: Path) -> None:
     pulled(tmp_path, [row("ada")])
     changed = Collection("profiles", "users", ("email",))
-    with pytest.raises(WarehouseError, match="pull users anew"):
+    with pytest.raises(WarehouseError, match="run: usher pull users"):
         reader(tmp_path, changed).get("user_id", "ada")
     folder = Versions(default_store(tmp_path), "users").current()
     assert folder is not None

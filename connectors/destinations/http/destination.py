@@ -20,8 +20,9 @@ from connectors.destinations.http.authorization import Authorization
 from connectors.destinations.http.channel import Channel
 from connectors.destinations.http.composition import Composed, Composition, Unfit, literals
 from connectors.destinations.http.exchange import Reply, Request
-from connectors.destinations.http.log import MASK, cut, reply_text, request_text, shown_in
+from connectors.destinations.http.log import cut, reply_text, request_text, shown_in
 from connectors.destinations.http.rules import Rules
+from connectors.destinations.http.secrets import Secrets
 from connectors.destinations.http.tokens import Tokens
 from connectors.destinations.place import Place
 
@@ -50,14 +51,15 @@ class HttpDestination:
         secrets: Sequence[str] = (),
     ) -> None:
         authorization = Authorization.read(options.get("auth"))
-        self._secrets = [one for one in (*authorization.secrets, *secrets) if one]
+        hidden = {*authorization.secrets, *secrets}
+        self._secrets = Secrets(hidden)
         self._batch = int(options.get("batch", 1))
         self._most = options.get("max_bytes")
         self._differ = bool(options.get("entered") or options.get("exited"))
         visible = {
             name: value
             for name, value in (known or {}).items()
-            if not (isinstance(value, str) and value in self._secrets)
+            if not (isinstance(value, str) and value in hidden)
         }
         self._compositions = {
             entered: Composition(
@@ -68,7 +70,7 @@ class HttpDestination:
             )
             for entered in (True, False)
         }
-        self._literals = literals(self._compositions.values()) - set(self._secrets)
+        self._literals = literals(self._compositions.values()) - hidden
         self._literals |= {str(value) for value in visible.values()}
         self._rules = Rules(options)
         url = self._compositions[True].url
@@ -115,7 +117,7 @@ class HttpDestination:
             except Unfit as error:
                 texts.append(f"nothing is sent: {error}")
             else:
-                texts.append(self._hidden(self._text(composed)))
+                texts.append(self._text(composed))
         return "\n\n".join(texts)
 
     async def test(self) -> None:
@@ -172,19 +174,23 @@ class HttpDestination:
             composed = composition.compose(messages, items, shown_in(messages, self._literals))
         except Unfit as error:
             return Answer([Outcome(apart, str(error))] * count, Exchange(""))
-        said = self._hidden(self._text(composed))
+        said = self._text(composed)
         if self._most is not None and composed.length > self._most:
             reason = f"its body has {composed.length:,} bytes, and {self._most:,} are the most"
             return Answer([Outcome(apart, reason)] * count, Exchange(said))
         reply = await self._asked(composed.request)
         if isinstance(reply, Outcome):
             return Answer([reply] * count, Exchange(said))
-        secrets = [*self._secrets, *(self._tokens.kept if self._tokens else ())]
+        granted = Secrets(self._tokens.kept if self._tokens else ())
+
+        def told(text: str) -> str:
+            return reply_text(granted.hide(self._secrets.hide(text)), messages)
+
         outcomes = [
-            Outcome(one.verdict, reply_text(one.reason, messages, secrets), one.wait)
+            Outcome(one.verdict, told(one.reason), one.wait)
             for one in self._rules.judge(reply, time.time(), count)
         ]
-        answered = reply_text(reply.body.decode(errors="replace"), messages, secrets)
+        answered = told(reply.body.decode(errors="replace"))
         return Answer(outcomes, Exchange(said, answered, reply.status))
 
     async def _asked(self, request: Request) -> Reply | Outcome:
@@ -205,14 +211,11 @@ class HttpDestination:
         return await self._channel.ask(replace(request, headers=headers))
 
     def _text(self, composed: Composed) -> str:
-        origin = self._channel.origin
-        return request_text(origin, composed.request, composed.body, composed.target)
-
-    def _hidden(self, text: str) -> str:
-        for secret in self._secrets:
-            if len(secret) > 3:
-                text = text.replace(secret, MASK)
-        return text
+        """A request for people, all of whom may know the host."""
+        body, target = map(self._secrets.hide, (composed.body, composed.target))
+        headers = {name: self._secrets.hide(one) for name, one in composed.request.headers.items()}
+        shown = replace(composed.request, headers=headers)
+        return request_text(self._channel.origin, shown, body, target)
 
 
 def _joined(exchanges: Sequence[Exchange]) -> Exchange:

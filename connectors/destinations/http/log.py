@@ -18,7 +18,7 @@ from connectors.destinations.http.exchange import Request
 
 MASK = "***"
 _LONGEST = 2_000
-_SHORTEST_SECRET = 4
+_SHORTEST_PERSONAL = 4
 _PERSONAL = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,64}(\.[\w-]{1,64})+|\b[0-9A-Fa-f]{64}\b")
 # Headers that hold no credentials, whatever somebody puts into the others.
 _PLAIN_HEADERS = frozenset(
@@ -57,15 +57,15 @@ def request_text(origin: object, request: Request, body: str, target: str | None
     return cut("\n".join([*lines, "", body]))
 
 
-def reply_text(text: str, messages: Sequence[Message], secrets: Iterable[str] = ()) -> str:
-    """What an answer says as people read it, without what it repeats of secrets and of people."""
-    hidden = {one for one in secrets if len(one) >= _SHORTEST_SECRET}
+def reply_text(text: str, messages: Sequence[Message]) -> str:
+    """What an answer says as people read it, without what it repeats of people."""
+    hidden = set()
     for message in messages:
         own = {str(value) for value in message.record.values()}
         hidden |= {
             leaf
             for leaf in _texts(message.mapped)
-            if len(leaf) >= _SHORTEST_SECRET and leaf not in own
+            if len(leaf) >= _SHORTEST_PERSONAL and leaf not in own
         }
     for one in sorted(hidden, key=len, reverse=True):
         text = text.replace(one, MASK)

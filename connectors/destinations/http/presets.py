@@ -8,8 +8,8 @@ declaration.  In URLs and under `auth` options are put in as they are, when it i
     unproven                     what nobody has seen to work, as sentences
     mapping                      which names of a sync's mapping it uses, and for what
     options                      name: {type, required, default, secret, doc}
-    like                         another preset, which has the request
-    request                      options of `http`
+    like                         another preset, whose request it has
+    request                      options of `http`, over those of `like`
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml  # type: ignore[import-untyped]
 
@@ -103,10 +102,8 @@ class Preset:
 
         known = self.known(settings.options)
         hidden = [str(known[name]) for name, one in self.options.items() if one.get("secret")]
-        # Of a secret URL the host is no secret, and is cut off in places.
-        hidden += [urlsplit(one).path for one in hidden if "://" in one]
         declared = self.declared(settings.options)
-        return HttpDestination(settings.key, declared, place, known, hidden)
+        return HttpDestination(settings.key, declared, place, known, [*hidden, *settings.filled])
 
     def _own(self, one: Field) -> Field:
         """The field, with the preset's default."""
@@ -134,7 +131,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _preset(name: str, given: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> Preset:
-    request = dict(files[given["like"]]["request"] if "like" in given else given["request"])
+    request = files[given["like"]]["request"] if "like" in given else {}
+    request = {**request, **given.get("request", {})}
     if "limits" in request:
         request["limits"] = [{**one, "per": read_duration(one["per"])} for one in request["limits"]]
     return Preset(

@@ -17,7 +17,7 @@ from connectors.destinations.http.log import MASK, Shown
 
 _URL = re.compile(r"(?P<origin>[A-Za-z][A-Za-z0-9+.-]*://[^/?#{}]*)(?P<target>[/?][^#]*)?")
 _EXPRESSION = re.compile(r"(\{\{.*?\}\})")
-_LITERAL = "/?&=%:@+,;$!*'()~[]"
+LITERAL = "/?&=%:@+,;$!*'()~[]"
 
 
 class BadUrl(ValueError):
@@ -49,7 +49,7 @@ class Url:
             elif "{{" in one or "{%" in one:
                 raise BadUrl("a URL has {{ expressions }} alone")
             elif one:
-                parts.append(quote(one, safe=_LITERAL))
+                parts.append(quote(one, safe=LITERAL))
         if not isinstance(parts[0], str) or not parts[0].startswith("/"):
             parts.insert(0, "/")
         return cls(found["origin"], tuple(parts))

@@ -10,6 +10,7 @@ from connectors.sources.chunks import excerpt
 from connectors.sources.decoding import read_object
 from connectors.sources.exact import Unreadable
 from connectors.sources.requests.request import (
+    MOST_DEPTH,
     MOST_EVENT_BYTES,
     MOST_EVENTS,
     Received,
@@ -44,13 +45,13 @@ def deliver(items: Sequence[object], received: Received, read: Callable[[Event],
         try:
             encoded = _encoded(item)
             begin = excerpt(encoded)
-            received.events.append(read(_checked(item, len(encoded))))
+            received.events.append(_shallow(read(_checked(item, len(encoded)))))
         except Unreadable as error:
             received.rejected.append(Rejected(str(error), begin))
     beyond = len(items) - MOST_EVENTS
     if beyond > 0:
-        reason = f"beyond the {MOST_EVENTS:,} events that a batch may have"
-        received.rejected.extend([Rejected(reason, "")] * beyond)
+        reason = f"{beyond:,} events beyond the {MOST_EVENTS:,} that a batch may have"
+        received.rejected.append(Rejected(reason, ""))
 
 
 def _encoded(item: object) -> bytes:
@@ -66,3 +67,17 @@ def _checked(item: object, size: int) -> Event:
     if size > MOST_EVENT_BYTES:
         raise Unreadable(f"longer than the {MOST_EVENT_BYTES:,} bytes that an event may have")
     return item
+
+
+def _shallow(event: Event) -> Event:
+    if _is_deeper(event, MOST_DEPTH):
+        raise Unreadable("nested too deeply")
+    return event
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    if isinstance(value, dict):
+        return most == 0 or any(_is_deeper(one, most - 1) for one in value.values())
+    if isinstance(value, list):
+        return most == 0 or any(_is_deeper(one, most - 1) for one in value)
+    return False

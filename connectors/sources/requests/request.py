@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,10 @@ from connectors.sources.exact import Unreadable
 MOST_BYTES = 4 << 20  # of a body, decompressed
 MOST_EVENTS = 10_000  # of a batch
 MOST_EVENT_BYTES = 64 << 10
+MOST_DEPTH = 64  # of lists and objects in an event
+
+# What a short body may become, and how many times its length what a long one may.
+_SHORT, _MOST_RATIO = 64 << 10, 100
 
 _GZIP = b"\x1f\x8b"
 
@@ -73,7 +76,7 @@ def write_key_of(request: Request, content: object) -> str | None:
     if scheme.lower() == "basic":
         try:
             decoded = base64.b64decode(credentials.strip(), validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or no ASCII
             decoded = b""
         if key := decoded.decode("utf-8", "replace").partition(":")[0]:
             return key
@@ -86,17 +89,18 @@ def write_key_of(request: Request, content: object) -> str | None:
 
 def _decompressed(body: bytes) -> bytes:
     """All members of a gzip body, and never more than is allowed."""
+    most = min(MOST_BYTES, max(_SHORT, _MOST_RATIO * len(body)))
     parts: list[bytes] = []
     size = 0
     while body.startswith(_GZIP):
         member = zlib.decompressobj(31)
         try:
-            parts.append(member.decompress(body, MOST_BYTES + 1 - size))
+            parts.append(member.decompress(body, most + 1 - size))
         except zlib.error as error:
             raise Unreadable(f"damaged gzip: {error}") from None
         size += len(parts[-1])
-        if size > MOST_BYTES:
-            raise Unreadable(f"a body of more than {MOST_BYTES:,} bytes")
+        if size > most:
+            raise Unreadable(f"a compressed body of more than {most:,} bytes")
         if not member.eof:
             raise Unreadable("damaged gzip: it is cut off")
         body = member.unused_data

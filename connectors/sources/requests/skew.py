@@ -2,6 +2,9 @@
 
 The client says by its own clock when the event happened and when it was sent.  The difference is
 right even if the clock is not, and the collector knows when the request came.
+
+What a request needs to come is no difference of clocks.  A clock that is right but for that is
+believed: so an event has one time, however often it is sent.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from audience_dsl.instants import SECOND
 
 # A correction beyond this says that one of the instants is nonsense.
 LARGEST = 7 * 86_400 * SECOND
+# And below this it is the way, or an instant that was cut to a second.
+_SMALLEST = 10 * SECOND
 
 
 def corrected(original: int | None, sent: int | None, received: int) -> int:
     """When the event happened by the collector's clock; never later than it was received."""
     if original is None:
         return received
-    if sent is None or abs(received - sent) > LARGEST:
+    if sent is None or not _SMALLEST < abs(received - sent) <= LARGEST:
         return min(original, received)
     return min(received - (sent - original), received)

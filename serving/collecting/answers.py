@@ -1,0 +1,106 @@
+"""What a client is answered: exactly what its vendor would say, or a refusal it can live with.
+
+Some clients take nothing for success but 200.  Of a refusal some read `code` and `message`, and
+take it for a broken connection if one is missing; and all but 400 is sent again by somebody.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+from starlette.types import Send
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON: Final = b"application/json"
+_TEXT: Final = b"text/plain; charset=utf-8"
+
+# A pixel that nobody sees.
+_GIF = base64.b64decode("R0lGODlhAQABAPAAAAAAAP///yH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
+
+_SAFE: Final = (
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_NEVER_STORED: Final = b"no-cache, no-store, must-revalidate"
+
+# Seconds for which a browser may remember what it was allowed.
+_MAX_AGE = b"7200"
+_PRINTABLE = re.compile(rb"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    media_type: bytes = JSON
+    headers: Headers = ()
+
+
+class Refused(Exception):
+    """Ends a request."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+PIXEL: Final = Answer(200, _GIF, b"image/gif")
+PAYLOADS_TAKEN: Final = Answer(200, b"ok", _TEXT)
+CALLS_TAKEN: Final = Answer(200, b'{"success":true}')
+_CALLS_TAKEN: Final = {"rudderstack": Answer(200, b"OK", _TEXT)}
+
+
+def calls_taken(form: str) -> Answer:
+    """What the vendor of a format says."""
+    return _CALLS_TAKEN.get(form, CALLS_TAKEN)
+
+
+def refusal(status: int, code: str, message: str, headers: Headers = ()) -> Answer:
+    return Answer(status, msgspec.json.encode({"code": code, "message": message}), headers=headers)
+
+
+def later(status: int, code: str, message: str, seconds: int) -> Answer:
+    """A refusal of what is to be sent again."""
+    return refusal(status, code, message, ((b"retry-after", b"%d" % seconds),))
+
+
+def cors(asked: Mapping[bytes, bytes]) -> Headers:
+    """Whoever may post from a browser may from any: what keeps others out is the write key."""
+    origin = asked.get(b"origin", b"")
+    if not _PRINTABLE.fullmatch(origin):
+        return ((b"vary", b"Origin"),)
+    return (
+        (b"vary", b"Origin"),
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", b"Retry-After"),
+    )
+
+
+def preflight(asked: Mapping[bytes, bytes], methods: tuple[str, ...]) -> Answer:
+    """What a browser asks before it sends anything."""
+    headers = [
+        (b"access-control-allow-methods", ", ".join((*methods, "OPTIONS")).encode()),
+        (b"access-control-max-age", _MAX_AGE),
+    ]
+    wanted = asked.get(b"access-control-request-headers", b"")
+    if _PRINTABLE.fullmatch(wanted):  # a wildcard does not hold for requests with credentials
+        headers.append((b"access-control-allow-headers", wanted))
+    return Answer(200, b"", _TEXT, tuple(headers))
+
+
+async def send_answer(answer: Answer, more: Headers, send: Send) -> None:
+    headers = [
+        (b"content-type", answer.media_type),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"cache-control", _NEVER_STORED),
+        *_SAFE,
+        *answer.headers,
+        *more,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,94 @@
+"""Figures of what is collected, for `/metrics`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from enum import StrEnum
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+# Seconds; the last bucket has all that took longer.
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class Outcome(StrEnum):
+    TAKEN = "taken"
+    UNKNOWN_SENDER = "unknown_sender"
+    REFUSED = "refused"
+    OVER_CAPACITY = "over_capacity"
+    NOT_WRITTEN = "not_written"
+    BROKEN_OFF = "broken_off"
+    FAULT = "fault"
+
+
+class Figures:
+    """Counted on the server's event loop, looked at from any thread."""
+
+    def __init__(self) -> None:
+        self._requests: Counter[tuple[str, Outcome]] = Counter()
+        self._events: Counter[str] = Counter()
+        self._letters: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._waits: dict[str, _Waits] = {}
+
+    def count_request(self, outcome: Outcome, source: str = "") -> None:
+        """One has been answered; `source` is empty if it is not known whose it was."""
+        self._requests[source, outcome] += 1
+
+    def count_kept(self, source: str, events: int, letters: int, seconds: float) -> None:
+        """So much is on disk, after so many seconds."""
+        self._events[source] += events
+        self._letters[source] += letters
+        self._waits.setdefault(source, _Waits()).add(seconds)
+
+    def count_bytes(self, source: str, size: int) -> None:
+        """So long was a body, as it was sent."""
+        self._bytes[source] += size
+
+    def metrics(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "usher_collector_requests",
+            "Requests of clients that send events.",
+            labels=["source", "outcome"],
+        )
+        for (source, outcome), count in sorted(self._requests.items()):
+            requests.add_metric([source, outcome], count)
+        yield requests
+        for name, text, counts in (
+            ("events", "Events that are on disk.", self._events),
+            ("dead_letters", "What could not be read, and is on disk.", self._letters),
+            ("bytes", "Bytes of bodies, as they were sent.", self._bytes),
+        ):
+            family = CounterMetricFamily(f"usher_collector_{name}", text, labels=["source"])
+            for source, count in sorted(counts.items()):
+                family.add_metric([source], count)
+            yield family
+        waits = HistogramMetricFamily(
+            "usher_collector_append_seconds",
+            "How long requests waited until what they brought was on disk.",
+            labels=["source"],
+        )
+        for source, one in sorted(self._waits.items()):
+            waits.add_metric([source], one.buckets, one.seconds)
+        yield waits
+
+
+class _Waits:
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BOUNDS) + 1)
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        place = next((i for i, bound in enumerate(_BOUNDS) if seconds <= bound), len(_BOUNDS))
+        self._counts[place] += 1
+        self.seconds += seconds
+
+    @property
+    def buckets(self) -> list[tuple[str, float]]:
+        """As Prometheus has them: each with all that is below."""
+        total, buckets = 0, []
+        for bound, count in zip((*map(str, _BOUNDS), "+Inf"), self._counts, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        return buckets

@@ -1,0 +1,76 @@
+"""What the collector takes and answers, as OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from serving.collecting.paths import BATCHES, CALLS
+
+Json = dict[str, Any]
+
+_TEXT: Final = {"type": "string"}
+
+COLLECTOR_SCHEMAS: Final[Json] = {
+    "Refusal": {
+        "type": "object",
+        "properties": {"code": _TEXT, "message": _TEXT},
+        "required": ["code", "message"],
+        "additionalProperties": False,
+    },
+}
+
+
+def collector_paths() -> Json:
+    """By path; those of vendors' other versions are not all there."""
+    call = _posted(
+        "Keep an event, or a batch of them, of Segment's, RudderStack's or Hightouch's clients.",
+        {"application/json": {}, "text/plain": {}},
+    )
+    payloads = _posted("Keep events of Snowplow's trackers.", {"text/plain": {"schema": _TEXT}})
+    names = [*CALLS, *BATCHES, *(name[0] for name in CALLS)]
+    pixel = _asked("Keep the event in the query of one of Snowplow's trackers.", "image/gif")
+    settings = _asked("What Segment's client asks first in a browser.", "application/json", "404")
+    return {
+        **{f"/v1/{name}": {"post": call} for name in names},
+        "/beacon/v1/batch": {"post": call},
+        "/com.snowplowanalytics.snowplow/tp2": {"post": payloads, "get": pixel},
+        "/i": {"get": pixel},
+        "/v1/projects/{write_key}/settings": {"parameters": [_KEY], "get": settings},
+        "/sourceConfig/": {
+            "get": _asked("What RudderStack's client asks first in a browser.", "application/json")
+        },
+    }
+
+
+_KEY: Final = {"name": "write_key", "in": "path", "required": True, "schema": _TEXT}
+
+
+def _refusal(description: str) -> Json:
+    schema = {"$ref": "#/components/schemas/Refusal"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _posted(summary: str, taken: Json) -> Json:
+    return {
+        "summary": summary,
+        "description": "Answered when all is on disk. What cannot be read is kept with its reason.",
+        "requestBody": {"content": {"*/*": {}}},
+        "responses": {
+            "200": {"description": "It is kept.", "content": taken},
+            "400": _refusal("The sender is not known, or the body is too long."),
+            "429": _refusal("Too much has come; send it again."),
+            "503": _refusal("It cannot be kept now; send it again."),
+        },
+    }
+
+
+def _asked(summary: str, media_type: str, unknown: str = "400") -> Json:
+    return {
+        "summary": summary,
+        "responses": {
+            "200": {"description": "As the client expects it.", "content": {media_type: {}}},
+            unknown: _refusal("The sender is not known."),
+            "429": _refusal("Too much has come; send it again."),
+            "503": _refusal("It cannot be kept now; send it again."),
+        },
+    }

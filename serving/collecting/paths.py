@@ -1,0 +1,67 @@
+"""At which paths clients of which protocol send, and by which methods.
+
+A tracker of Snowplow may be told any path of a vendor, whose name has a dot, and a version.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+
+class Kind(Enum):
+    CALLS = auto()
+    """Events of Segment's protocol, which RudderStack and Hightouch Events speak too."""
+    PIXEL_CALLS = auto()
+    """One event of it in a query."""
+    PAYLOADS = auto()
+    """Events of Snowplow's protocol."""
+    NO_EVENTS = auto()
+    """What clients tell their vendor of themselves."""
+    SETTINGS = auto()
+    """What Segment's client asks first in a browser."""
+    SOURCE_CONFIG = auto()
+    """What RudderStack's client asks first in a browser."""
+
+
+class Place(NamedTuple):
+    """`key` is the write key that a path names, if it does."""
+
+    kind: Kind
+    key: str = ""
+
+
+METHODS: Final = {
+    Kind.CALLS: ("POST",),
+    Kind.PIXEL_CALLS: ("GET", "HEAD"),
+    Kind.PAYLOADS: ("GET", "HEAD", "POST"),
+    Kind.NO_EVENTS: ("POST",),
+    Kind.SETTINGS: ("GET", "HEAD"),
+    Kind.SOURCE_CONFIG: ("GET", "HEAD"),
+}
+
+CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
+BATCHES: Final = ("batch", "b", "import")
+
+_PLACES: Final = {
+    **{f"/v1/{name}": Place(Kind.CALLS) for name in (*CALLS, *BATCHES)},
+    **{f"/v1/{name[0]}": Place(Kind.CALLS) for name in CALLS},
+    "/beacon/v1/batch": Place(Kind.CALLS),
+    **{f"/pixel/v1/{name}": Place(Kind.PIXEL_CALLS) for name in ("track", "page")},
+    **{path: Place(Kind.PAYLOADS) for path in ("/i", "/ice.png")},
+    **{f"/v1/{name}": Place(Kind.NO_EVENTS) for name in ("m", "merge", "audiencelist")},
+    "/sourceConfig": Place(Kind.SOURCE_CONFIG),
+}
+_SETTINGS = re.compile(r"/v1/projects/([^/]+)/settings")
+_VENDORS = re.compile(r"/[\w-]+\.[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def place_of(path: str) -> Place | None:
+    """What a path is for; `None` if it is no client's."""
+    path = path.removesuffix("/")
+    if found := _PLACES.get(path):
+        return found
+    if match := _SETTINGS.fullmatch(path):
+        return Place(Kind.SETTINGS, match[1])
+    return Place(Kind.PAYLOADS) if _VENDORS.fullmatch(path) else None

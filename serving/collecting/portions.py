@@ -1,0 +1,88 @@
+"""What a request brings to which source.
+
+Calls of Segment's protocol name a write key, one for all of a request.  Payloads of Snowplow's
+name an app id, each its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from connectors.collected.records import Event, Letter
+from connectors.sources.chunks import excerpt
+from connectors.sources.requests.reading import read_request
+from connectors.sources.requests.request import Rejected, Request, write_key_of
+from serving.collecting.streams import Stream, Streams
+
+# What a request is read as before it is known whose it is; RudderStack's differ in their times.
+_USUAL = "segment"
+
+
+@dataclass(slots=True)
+class Portion:
+    """Events, and why others are none."""
+
+    stream: Stream
+    events: list[Event] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+class UnknownSender(Exception):
+    """Nobody collects for whoever has sent this."""
+
+
+def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
+    """All of it is for one source.
+
+    Raises:
+        UnknownSender: no source has its write key.
+    """
+    stream = streams.of_key(write_key_of(request, None))
+    form = _USUAL if stream is None else stream.form
+    received = read_request(request, form)
+    if stream is None:  # the body may tell
+        stream = streams.of_key(received.write_key)
+        if stream is None:
+            raise UnknownSender
+        if stream.form != form:
+            received = read_request(request, stream.form)
+    for event in received.events:
+        stream.instants.settle(event)
+    return [Portion(stream, list(received.events), _letters(received.rejected))]
+
+
+def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
+    """Each event is for the source of its app id.
+
+    What could not be read is kept by the source that others in the request are for, or by the only
+    one.
+
+    Raises:
+        UnknownSender: no source has any of its app ids.
+    """
+    received = read_request(request, "snowplow")
+    letters = _letters(received.rejected)
+    portions: dict[str, Portion] = {}
+    for event in received.events:
+        stream = streams.of_app(event.get("app_id"))
+        if stream is None:
+            begin = excerpt(msgspec.json.encode(event))
+            letters.append(Letter("an event of an app id that no source has", begin))
+        else:
+            stream.instants.settle(event)
+            portions.setdefault(stream.key, Portion(stream)).events.append(event)
+    if letters:
+        stream = next((one.stream for one in portions.values()), None)
+        if stream is None and not received.events:
+            stream = streams.only_of_apps
+        if stream is None:
+            raise UnknownSender
+        portions.setdefault(stream.key, Portion(stream)).letters.extend(letters)
+    return list(portions.values())
+
+
+def _letters(rejected: Iterable[Rejected]) -> list[Letter]:
+    return [Letter(one.reason, one.excerpt) for one in rejected]

@@ -1,0 +1,128 @@
+"""For whom is collected: the log of each source of type `http`, found by who sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from audience_dsl.definitions import Settings
+from connectors.collected.folder import log_folder
+from connectors.collected.log import CollectedLog
+from connectors.sources.errors import SourceError
+from dataflows.preparation import tell
+from project.collecting import open_log
+from project.folder import LoadedProject
+from serving.collecting.instants import FirstInstants
+
+_SNOWPLOW = "snowplow"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """A source; `log` is `None` if it cannot be written at the moment."""
+
+    settings: Settings
+    log: CollectedLog | None
+    instants: FirstInstants
+
+    @property
+    def key(self) -> str:
+        return self.settings.key
+
+    @property
+    def form(self) -> str:
+        """The name of its format."""
+        return str(self.settings.options["format"])
+
+    @property
+    def senders(self) -> Iterable[str]:
+        """Who may send: write keys or, for Snowplow, app ids."""
+        name = "app_ids" if self.form == _SNOWPLOW else "write_keys"
+        return cast("Iterable[str]", self.settings.options[name])
+
+
+class Streams:
+    """All of a project, to be closed.  One thread changes them while others look.
+
+    Raises:
+        SourceError: a log is damaged, or another process writes to it.
+        OSError: a log cannot be written.
+    """
+
+    def __init__(self, loaded: LoadedProject) -> None:
+        self._opened: dict[str, Stream] = {}
+        try:
+            for settings in _collected(loaded):
+                self._opened[settings.key] = _opened(loaded, settings)
+        except BaseException:
+            self.close()
+            raise
+        self._know()
+
+    def of_key(self, write_key: str | None) -> Stream | None:
+        """Whose write key it is."""
+        return self._keys.get(write_key or "")
+
+    def of_app(self, app_id: object) -> Stream | None:
+        """Whose app id it is."""
+        return self._apps.get(app_id) if isinstance(app_id, str) else None
+
+    @property
+    def only_of_apps(self) -> Stream | None:
+        """The source of all app ids, if there is one such source."""
+        found = set(self._apps.values())
+        return found.pop() if len(found) == 1 else None
+
+    def follow(self, loaded: LoadedProject) -> None:
+        """From now on collect for the sources of these definitions."""
+        before, self._opened = self._opened, {}
+        wanted = {one.key: one for one in _collected(loaded)}
+        for key, stream in before.items():
+            if key in wanted and _is_kept_alike(stream.settings, wanted[key]) and stream.log:
+                self._opened[key] = replace(stream, settings=wanted[key])
+            elif stream.log is not None:
+                stream.log.close()
+        for key, settings in wanted.items():
+            if key not in self._opened:
+                self._opened[key] = _opened_if_possible(loaded, settings)
+        self._know()
+
+    def close(self) -> None:
+        """Write what waits, then let go."""
+        for stream in self._opened.values():
+            if stream.log is not None:
+                stream.log.close()
+
+    def _know(self) -> None:
+        streams = self._opened.values()
+        apps = {app: one for one in streams if one.form == _SNOWPLOW for app in one.senders}
+        keys = {key: one for one in streams if one.form != _SNOWPLOW for key in one.senders}
+        self._apps: Mapping[str, Stream] = apps
+        self._keys: Mapping[str, Stream] = keys
+
+
+def _collected(loaded: LoadedProject) -> Iterable[Settings]:
+    return [one for one in loaded.project.sources.values() if one.type == "http"]
+
+
+def _is_kept_alike(one: Settings, other: Settings) -> bool:
+    return all(one.options.get(name) == other.options.get(name) for name in ("format", "retention"))
+
+
+def _opened(loaded: LoadedProject, settings: Settings) -> Stream:
+    log, instants = open_log(loaded, settings), FirstInstants(str(settings.options["format"]))
+    try:
+        instants.recall(log_folder(loaded.root, settings.key))
+    except BaseException:
+        log.close()
+        raise
+    return Stream(settings, log, instants)
+
+
+def _opened_if_possible(loaded: LoadedProject, settings: Settings) -> Stream:
+    try:
+        return _opened(loaded, settings)
+    except (SourceError, OSError) as error:
+        tell(f"http: nothing is collected for source '{settings.key}': {error}")
+    return Stream(settings, None, FirstInstants(str(settings.options["format"])))

@@ -1,0 +1,594 @@
+"""What clients send is kept before it is answered, and nothing that they send is a fault."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import errno
+import gzip
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.collected.limits import Sizes
+from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
+from serving import connections
+from serving.collecting.room import Room
+from tests.cli.jobs import eventually
+from tests.cli.projects import changed, write_project
+from tests.collected.logs import collecting, event, segments
+from tests.serving.asking import ANYWHERE, Server, loaded_from, project, server
+from tests.serving.collected import SOURCE_OF, SOURCES, captured, kept
+
+CLIENTS = sorted({one["client"] for one in captured()})
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A collector with a source of each format."""
+    with server(project(tmp_path_factory.mktemp("here") / "project", sources=SOURCES)) as one:
+        yield one
+
+
+def basic(key: str, colon: str = ":") -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{key}{colon}".encode()).decode()}
+
+
+KEY = basic("SEGMENT_WRITE_KEY")
+
+
+def track(number: object = 1, **more: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "x", "userId": "u1", "messageId": f"m{number}", **more}
+
+
+def post(here: Server, body: Any, path: str = "/v1/batch", **more: Any) -> requests.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return here.ask(path, method="POST", data=content, **{"headers": KEY, **more})
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_everything_that_real_clients_send_is_kept_and_answered(here: Server, client: str) -> None:
+    records = [one for one in captured() if one["client"] == client]
+    source = SOURCE_OF.get(records[0]["format"], records[0]["format"])
+    before = len(kept(here.loaded.root, source).events)
+    with requests.Session() as session:
+        for one in records:
+            if "body_base64" in one:
+                body = base64.b64decode(one["body_base64"])
+            else:
+                body = one["body"].encode("utf-8", "surrogatepass")
+            url = here.url + one["path"].partition("?")[0]
+            answer = session.request(
+                one["method"],
+                url,
+                params=[tuple(pair) for pair in one["query"]],
+                headers=dict(one["headers"]),
+                data=body,
+                timeout=30,
+            )
+            assert answer.status_code == 200, (one["path"], answer.text)
+    found = kept(here.loaded.root, source)
+    assert len(found.events) - before == sum(one["events"] for one in records) > 10
+    assert found.reasons == []
+
+
+@pytest.mark.parametrize(
+    ("source", "headers", "query", "body"),
+    [
+        # Servers' clients: basic authorization, with a colon behind the key or without.
+        ("web", basic("SEGMENT_WRITE_KEY"), "", {}),
+        ("web", basic("SEGMENT_WRITE_KEY", colon=""), "", {}),
+        ("rudder", basic("RUDDER_WRITE_KEY"), "", {}),
+        ("hightouch", basic("HT_WRITE_KEY"), "", {}),
+        # The body: Hightouch's clients in Python and in browsers; OAuth beside it.
+        ("hightouch", {}, "", {"writeKey": "HT_WRITE_KEY"}),
+        ("web", {"Authorization": "Bearer token"}, "", {"writeKey": "SEGMENT_WRITE_KEY"}),
+        ("rudder", {}, "", {"writeKey": "RUDDER_WRITE_KEY"}),
+        # The query: RudderStack's beacon.
+        ("rudder", {"Content-Type": "text/plain"}, "?writeKey=RUDDER_WRITE_KEY", {}),
+    ],
+)
+def test_who_sends_is_told_wherever_a_client_puts_it(
+    here: Server, source: str, headers: dict[str, str], query: str, body: dict[str, str]
+) -> None:
+    before = len(kept(here.loaded.root, source).events)
+    sent = {"batch": [track("a", timestamp="2026-03-01T10:00:00Z")], **body}
+    assert post(here, sent, f"/beacon/v1/batch{query}", headers=headers).status_code == 200
+    events = kept(here.loaded.root, source).events[before:]
+    assert [one["messageId"] for one in events] == ["ma"]
+    # Events are read as their source's vendor does.
+    assert "writeKey" not in events[0]
+    assert events[0]["timestamp"] == "2026-03-01T10:00:00.000000Z"
+    in_event = {"batch": [track("b", **body)]}
+    assert post(here, in_event, f"/v1/batch/{query}", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body"),
+    [
+        ("/v1/batch", {}, {"batch": [track()]}),
+        ("/v1/t", basic("nobody"), track()),
+        ("/v1/t", basic("shop"), track()),  # an app id is no write key
+        ("/v1/t", {"Authorization": "Basic !!!"}, track()),
+        ("/v1/t", {}, b"nonsense"),
+        ("/com.acme/track", {}, {"data": [{"e": "pv", "aid": "nobody"}]}),
+        ("/com.acme/track", {}, {"data": [{"e": "pv"}, {}]}),
+    ],
+)
+def test_an_unknown_sender_is_refused_so_that_no_client_chokes(
+    here: Server, path: str, headers: dict[str, str], body: object
+) -> None:
+    answer = post(here, body, path, headers=headers)
+    assert answer.status_code == 400  # the only status that no client sends again
+    assert set(answer.json()) == {"code", "message"}
+    assert answer.json()["code"] == "unknown_sender"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "body"),
+    [
+        ("/v1/track", "SEGMENT_WRITE_KEY", '{"success":true}'),
+        ("/v1/b", "HT_WRITE_KEY", '{"success":true}'),
+        ("/v1/batch", "RUDDER_WRITE_KEY", "OK"),
+        ("/v1/m", "", '{"success":true}'),
+    ],
+)
+def test_an_answer_is_the_vendors_own(here: Server, path: str, key: str, body: str) -> None:
+    answer = post(here, {"batch": [track()]}, path, headers=basic(key))
+    assert (answer.status_code, answer.text) == (200, body)
+
+
+def test_a_pixel(here: Server) -> None:
+    before = len(kept(here.loaded.root, "snowplow").events)
+    for path in ("/i", "/ice.png", "/com.snowplowanalytics.snowplow/tp2"):
+        answer = here.ask(f"{path}?e=pv&aid=shop-web&page=a+b%20c&eid={path[1:4]}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "image/gif"
+        assert (len(answer.content), answer.content[:6]) == (43, b"GIF89a")
+        assert answer.headers["cache-control"] == "no-cache, no-store, must-revalidate"
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert here.ask("/i?e=pv&aid=shop-web&eid=head", method="HEAD").content == b""
+    events = kept(here.loaded.root, "snowplow").events[before:]
+    assert [one["event_id"] for one in events] == ["i", "ice", "com", "head"]
+    assert events[0]["page_title"] == "a b c"
+    answer = here.ask("/pixel/v1/track?writeKey=RUDDER_WRITE_KEY&event=seen&userId=u1")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+    assert kept(here.loaded.root, "rudder").events[-1]["event"] == "seen"
+
+
+def test_payloads_of_several_apps_go_where_each_belongs(tmp_path: Path) -> None:
+    one = {"type": "http", "format": "snowplow", "app_ids": ["a"]}
+    sources = {"web": SOURCES["web"], "first": one, "second": {**one, "app_ids": ["b"]}}
+    with server(project(tmp_path / "project", sources=sources)) as here:
+        payloads = [{"e": "pv", "aid": app, "eid": app} for app in "abc"]
+        sent = post(here, {"data": [*payloads, 5]}, "/com.acme/track", headers={})
+        assert (sent.status_code, sent.text) == (200, "ok")
+        # Which of them a request is for that nobody can read, nobody knows.
+        assert post(here, b"{", "/com.acme/track", headers={}).status_code == 400
+        root = here.loaded.root
+    assert kept(root, "first").ids == ["a"]
+    assert kept(root, "second").ids == ["b"]
+    assert sorted(kept(root, "first").reasons) == [
+        "an event of an app id that no source has",
+        "not a JSON object",
+    ]
+
+
+HEADERS = "anonymousid,authorization,content-type,sentat"
+
+
+@pytest.mark.parametrize("path", ["/v1/t", "/beacon/v1/batch", "/sourceConfig/", "/com.acme/track"])
+def test_a_browser_may_send_from_any_page(here: Server, path: str) -> None:
+    asked = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": HEADERS,
+    }
+    answer = here.ask(path, method="OPTIONS", headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert answer.headers["access-control-allow-headers"] == HEADERS
+    assert answer.headers["vary"] == "Origin"
+    assert 600 <= int(answer.headers["access-control-max-age"]) <= 7200
+    for key in (KEY, {}):  # refusals are for scripts to be read as well
+        answer = post(here, track(), "/v1/t", headers={**key, "Origin": "https://shop.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        assert answer.headers["access-control-expose-headers"] == "Retry-After"
+    assert "access-control-allow-origin" not in post(here, track(), "/v1/t").headers
+    odd = here.ask("/v1/t", method="OPTIONS", headers={"Origin": b"\xe4"})
+    assert odd.status_code == 200
+    assert "access-control-allow-origin" not in odd.headers
+
+
+def test_what_clients_in_browsers_ask_first(here: Server) -> None:
+    found = here.ask("/v1/projects/SEGMENT_WRITE_KEY/settings").json()
+    host = here.url.removeprefix("http://")
+    assert found["integrations"]["Segment.io"] == {
+        "apiKey": "SEGMENT_WRITE_KEY",
+        "apiHost": f"{host}/v1",
+        "protocol": "http",
+    }
+    assert found["plan"]["track"]["__default"]["enabled"]
+    for more in ({"headers": basic("RUDDER_WRITE_KEY")}, {"params": "writeKey=RUDDER_WRITE_KEY"}):
+        source = here.ask("/sourceConfig/", **more).json()["source"]
+        assert (source["enabled"], source["writeKey"]) == (True, "RUDDER_WRITE_KEY")
+        assert source["destinations"] == []
+    unknown = {"/v1/projects/nobody/settings": 404, "/sourceConfig/?writeKey=nobody": 400}
+    for path, status in unknown.items():
+        answer = here.ask(path)
+        assert (answer.status_code, answer.json()["code"]) == (status, "unknown_sender")
+
+
+def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:
+    definition = changed(sources=SOURCES, serving={**ANYWHERE, "behind_proxy": True})
+    with server(loaded_from(write_project(tmp_path / "project", definition))) as here:
+        headers = {"Host": "collect.shop.example"}
+        found = here.ask("/v1/projects/SEGMENT_WRITE_KEY/settings", headers=headers).json()
+    told = found["integrations"]["Segment.io"]
+    assert (told["apiHost"], told["protocol"]) == ("collect.shop.example/v1", "https")
+
+
+def nested(depth: int) -> bytes:
+    return b'{"batch":[{"a":' + b"[" * depth + b"]" * depth + b"}]}"
+
+
+HOSTILE = {
+    "cut off gzip": gzip.compress(b'{"batch":[]}', mtime=0)[:-6],
+    "no gzip": b"\x1f\x8bnonsense",
+    "a bomb": gzip.compress(b'{"batch":[' + b" " * 30_000_000, mtime=0),
+    "a bomb in parts": gzip.compress(b" " * 3_000_000, mtime=0) * 9,
+    "deep": nested(100_000),
+    "deep enough": nested(900),
+    "many events": b'{"batch":[' + b"1," * 2_000_000 + b"1]}",
+    "a long event": json.dumps({"batch": [track(a="x" * 70_000)]}).encode(),
+    "nul": b'{"batch":["\x00"]}',
+    "binary": bytes(range(256)) * 100,
+    "empty": b"",
+    "a number": b"1e999",
+    "half": b'{"batch":[{"type":"tr',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/t", "/com.acme/track"])
+def test_what_cannot_be_read_is_kept_with_its_reason(here: Server, name: str, path: str) -> None:
+    source = "snowplow" if path.startswith("/com") else "web"
+    before = kept(here.loaded.root, source)
+    answer = post(here, HOSTILE[name], path)
+    assert answer.status_code == 200, answer.text
+    after = kept(here.loaded.root, source)
+    assert 1 <= len(after.reasons) - len(before.reasons) <= MOST_EVENTS + 1
+    assert after.events == before.events
+
+
+def test_one_bad_event_does_not_fail_its_batch(here: Server) -> None:
+    before = kept(here.loaded.root)
+    odd = {"userId": 7, "originalTimestamp": [{}], "sentAt": {}, "timestamp": 9, "context": 5}
+    batch = [track("c"), 5, track("d", properties={"x": "\x00", "y": [None] * 9}, **odd), None]
+    lone = json.dumps({"batch": batch}).encode().replace(b'"x",', b'"\\ud83d",')
+    assert post(here, lone).status_code == 200
+    found = kept(here.loaded.root)
+    assert found.ids[len(before.events) :] == ["mc", "md"]
+    assert found.reasons[len(before.reasons) :] == ["not a JSON object"] * 2
+
+
+def test_a_body_that_is_too_long_is_refused_while_it_comes(here: Server) -> None:
+    for body in (b" " * (MOST_BYTES + 1), iter([b" " * 100_000] * 50)):
+        answer = here.ask("/v1/batch", method="POST", data=body, headers=KEY)
+        assert answer.status_code == 400
+        assert set(answer.json()) == {"code", "message"}
+        assert answer.json()["code"] == "too_long"
+
+
+def test_whatever_else_is_asked_is_no_fault(here: Server) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = here.ask("/v1/batch", method=method)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST, OPTIONS")
+    with ExitStack() as held:
+        for head in (
+            b"POST /v1/t HTTP/1.1\r\nContent-Length: 5\r\nAuthorization: Basic \xff\xfe\r\n",
+            b"POST /v1/t HTTP/1.1\r\nContent-Length: 5\r\nOrigin: a\x01b\r\n",
+            b"GET /i?e=pv&aid=%ff%00&co={&cx=%25 HTTP/1.1\r\nx: y\r\n",
+            b"GET /i?" + b"&" * 30_000 + b" HTTP/1.1\r\n",
+            b"POST /com.%00/x HTTP/1.1\r\nContent-Length: 5\r\n",
+            b"GET /v1/projects/%00%ff/settings HTTP/1.1\r\nHost: \xe4\r\n",
+            b"POST /v1/t HTTP/1.1\r\nTransfer-Encoding: chunked\r\nx: y\r\n\r\nzz\r\n",
+            b"GET /i HTTP/1.1\r\nx: " + b"y" * 100_000 + b"\r\n",
+        ):
+            line = held.enter_context(connected(here))
+            with suppress(ConnectionError):
+                line.sendall(head + b"Connection: close\r\n\r\nhello")
+                answered = line.recv(1000)
+                assert answered == b"" or int(answered.split()[1]) in range(200, 500), head
+    assert here.ask("/livez").status_code == 200
+
+
+def sent_by_clients() -> list[tuple[str, bytes]]:
+    """Paths and bodies."""
+    found = []
+    for one in captured():
+        if one["method"] == "POST":
+            told = one.get("body_base64")
+            body = one["body"].encode("utf-8", "surrogatepass") if told is None else told
+            found.append((one["path"], body if told is None else base64.b64decode(told)))
+    return found
+
+
+SENT = sent_by_clients()
+
+
+@st.composite
+def harmed(draw: st.DrawFn) -> tuple[str, bytes]:
+    """What a client sends, with some bytes changed, cut off, or compressed."""
+    path, body = draw(st.sampled_from(SENT))
+    changed = bytearray(body)
+    for place in draw(st.lists(st.integers(0, len(body) - 1), max_size=5)):
+        changed[place] = draw(st.sampled_from(b'\x00"[]{},:9u\\e-\xff'))
+    del changed[draw(st.integers(len(body) // 2, len(body))) :]
+    return path, gzip.compress(changed, mtime=0) if draw(st.booleans()) else bytes(changed)
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    5,
+    -1e300,
+    "",
+    "x",
+    "2026-03-01T10:00:00Z",
+    "e30",
+    [],
+    {},
+    [{}],
+    {"a": [5]},
+)
+READABLE = [(path, json.loads(body)) for path, body in SENT if body.startswith(b"{")]
+
+
+@st.composite
+def changed_within(draw: st.DrawFn) -> tuple[str, bytes]:
+    """What a client sends, with odd values somewhere in it."""
+
+    def replaced(value: Any) -> Any:
+        if not isinstance(value, dict | list) or not value or draw(st.integers(0, 9)) == 0:
+            return copy.deepcopy(draw(st.sampled_from(ODD)))
+        places = list(value) if isinstance(value, dict) else range(len(value))
+        for place in draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
+            value[place] = replaced(value[place])
+        return value
+
+    path, content = draw(st.sampled_from(READABLE))
+    return path, json.dumps(replaced(copy.deepcopy(content))).encode()
+
+
+@given(harmed() | changed_within())
+def test_whatever_is_sent_is_answered(here: Server, sent: tuple[str, bytes]) -> None:
+    path, body = sent
+    answer = post(here, body, path)
+    assert answer.status_code in {200, 400}
+    if answer.status_code == 400:
+        assert answer.json()["code"] == "unknown_sender"
+
+
+def connected(here: Server) -> socket.socket:
+    host, _, port = here.url.removeprefix("http://").rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+SPACES = b" " * 50_000
+HEAD = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n"
+
+
+def begun(here: Server, size: int, sent: int) -> socket.socket:
+    """A request of which some bytes are still to come."""
+    line = connected(here)
+    line.sendall(HEAD % (KEY["Authorization"].encode(), size) + b" " * sent)
+    return line
+
+
+def is_cut_off(line: socket.socket) -> bool:
+    try:
+        return line.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+def test_who_is_slow_to_send_is_cut_off(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_BODY_SECONDS_MOST", 0.2)
+    with begun(here, 100, 50) as line:
+        assert is_cut_off(line)
+    eventually(lambda: collected(here, "requests", outcome="broken_off", source="") >= 1)
+
+
+def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
+    loaded = project(tmp_path / "project", sources=SOURCES)
+    room = Room(300_000)
+    with server(loaded, room=room) as here:
+        assert post(here, track(), "/v1/t").status_code == 200
+        with begun(here, 260_000, 259_000) as line:
+            # Bodies count while they come, and so does each request by itself.
+            eventually(lambda: room.left < 40_000)
+            answer = post(here, SPACES, "/v1/t")
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+            assert set(answer.json()) == {"code", "message"}
+            line.sendall(b" " * 1_000)
+            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+        with begun(here, 260_000, 259_000):
+            eventually(lambda: room.left < 40_000)
+        eventually(lambda: room.left == 300_000)  # its sender has gone
+        assert post(here, SPACES, "/v1/t").status_code == 200
+        assert collected(here, "requests", outcome="over_capacity", source="") == 1
+
+
+def test_what_waits_for_the_disk_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = project(tmp_path / "project", sources=SOURCES)
+    may_write = threading.Event()
+    wait_for_the_disk = os.fdatasync
+
+    def slow(descriptor: int) -> None:
+        may_write.wait(60)
+        wait_for_the_disk(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    answers: list[int] = []
+    batch = json.dumps({"batch": [track(number) for number in range(MOST_EVENTS)]}).encode()
+    with server(loaded) as here:
+
+        def send() -> None:
+            answers.append(post(here, batch).status_code)
+
+        threads = [threading.Thread(target=send) for _ in range(11)]
+        for one in threads:
+            one.start()
+        eventually(lambda: 429 in answers)
+        assert 200 not in answers  # nothing is acknowledged that is not on disk
+        may_write.set()
+        for one in threads:
+            one.join()
+        assert sorted(set(answers)) == [200, 429]
+        taken = answers.count(200)
+    assert len(kept(loaded.root).events) == taken * MOST_EVENTS
+
+
+def test_a_disk_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = project(tmp_path / "project", sources=SOURCES)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with server(loaded) as here:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", full)
+            for number in range(3):
+                answer = post(here, track(number), "/v1/t")
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+                assert set(answer.json()) == {"code", "message"}
+        assert post(here, track(3), "/v1/t").status_code == 200
+        assert collected(here, "requests", outcome="not_written", source="web") == 3
+    assert kept(loaded.root).ids == ["m3"]
+    said = "http: source 'web': it cannot be written: No space left on device"
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_more_connections_than_are_held(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "most_connections", lambda: 20)
+    with ExitStack() as held:
+        lines = [held.enter_context(connected(here)) for _ in range(40)]
+        assert sum(1 for line in lines[-10:] if is_cut_off(line)) == 10
+    eventually(lambda: is_answered(here))
+
+
+def is_answered(here: Server) -> bool:
+    try:
+        return here.ask("/livez").status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_idle_connections_are_cheap(here: Server) -> None:
+    with ExitStack() as held:
+        for _ in range(400):
+            held.enter_context(connected(here))
+        assert post(here, track(), "/v1/t").status_code == 200
+
+
+def test_sources_follow_their_definitions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "project"
+    loaded = project(root, sources={"web": SOURCES["web"]})
+    with server(loaded) as here:
+        assert post(here, track(1), "/v1/t").status_code == 200
+        assert post(here, track(1), "/v1/t", headers=basic("new")).status_code == 400
+        web = {**SOURCES["web"], "write_keys": ["new"]}
+        here.collector.follow(project(root, sources={**SOURCES, "web": web}))
+        assert post(here, track(2), "/v1/t").status_code == 400
+        assert post(here, track(2), "/v1/t", headers=basic("new")).status_code == 200
+        assert post(here, track(1), "/v1/t", headers=basic("HT_WRITE_KEY")).status_code == 200
+        # One that cannot be opened harms no other.
+        folder = root / ".usher" / "collected" / "rudder"
+        here.collector.follow(project(root, sources={"web": web}))
+        (folder / "log.json").write_text("nonsense")
+        here.collector.follow(project(root, sources={**SOURCES, "web": web}))
+        assert "nothing is collected for source 'rudder'" in capsys.readouterr().err
+        refused = post(here, track(1), "/v1/t", headers=basic("RUDDER_WRITE_KEY"))
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert post(here, track(3), "/v1/t", headers=basic("new")).status_code == 200
+    assert kept(root).ids == ["m1", "m2", "m3"]
+
+
+def test_an_event_has_one_time_however_often_it_is_sent(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    loaded = project(root, sources=SOURCES)
+    hour = timedelta(hours=1)
+    payload = {"e": "pv", "aid": "shop", "eid": "e1", "dtm": "1772359180000"}
+    for attempt in range(3):
+        with server(loaded) as here:  # each time another one, and of its own it knows as well
+            for _ in range(2):
+                sent = datetime.now(UTC) + hour
+                original = datetime(2026, 3, 1, tzinfo=UTC).isoformat()
+                # A clock that is ahead, no time at all, and an id that is used twice.
+                timeless = track("b")
+                twice = [track("a", timestamp=f"2026-03-0{day}T10:00:00Z") for day in (2, 3)]
+                batch = [track("a", timestamp=original), timeless, *twice]
+                body = {"batch": batch, "sentAt": sent.isoformat()}
+                assert post(here, body).status_code == 200
+                stamped = {**payload, "stm": str(int(sent.timestamp() * 1000))}
+                assert post(here, {"data": [stamped]}, "/com.acme/x").status_code == 200
+        assert len(kept(root).events) == 8 * (attempt + 1)
+    assert len({(one["messageId"], one["timestamp"]) for one in kept(root).events}) == 4
+    times = [one["derived_tstamp"] for one in kept(root, "snowplow").events]
+    assert (len(times), len(set(times))) == (6, 1)
+
+
+def test_what_is_damaged_behind_does_not_keep_others_out(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    loaded = project(root, sources=SOURCES)
+    with collecting(root, sizes=Sizes(segment=1_000)) as log:
+        for number in range(20):
+            log.append([event(number)]).result()
+    damaged = segments(root)[-2]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with server(loaded) as here:
+        assert post(here, track(1), "/v1/t").status_code == 200
+
+
+def collected(here: Server, name: str, **labels: str) -> float:
+    told = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return here.metrics().get(f"usher_collector_{name}_total{{{told}}}", 0.0)
+
+
+def test_figures_of_what_is_collected(tmp_path: Path) -> None:
+    with server(project(tmp_path / "project", sources=SOURCES)) as here:
+        sent = json.dumps({"batch": [track(1), track(2), 5]}).encode()
+        post(here, sent)
+        post(here, b"{")
+        post(here, sent, headers=basic("nobody"))
+        assert collected(here, "requests", source="web", outcome="taken") == 2
+        assert collected(here, "requests", source="", outcome="unknown_sender") == 1
+        assert collected(here, "events", source="web") == 2
+        assert collected(here, "dead_letters", source="web") == 2
+        assert collected(here, "bytes", source="web") == len(sent) + 1
+        samples = here.metrics()
+        assert samples['usher_collector_append_seconds_count{source="web"}'] == 2
+        assert samples['usher_collector_append_seconds_sum{source="web"}'] > 0
+        assert not [name for name in samples if "u1" in name or "KEY" in name]
