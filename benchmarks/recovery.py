@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,6 +143,7 @@ class _Stopwatch:
 
     def __init__(self, project: Path, files: list[int]) -> None:
         self.stop = threading.Event()
+        self.giving_way = nullcontext  # nobody brings anything out
         self.wall = self.cpu = self.told_at = 0.0
         self._project = project
         self._left = files

@@ -27,6 +27,7 @@ import click
 from dataflows.backfill import requested_backfill
 from dataflows.ownership import usher_folder
 from dataflows.preparation import lacking
+from dataflows.signals import handled
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project, read_files
 
@@ -174,17 +175,12 @@ def controlled(
         signal.SIGINT: control.end,
         signal.SIGHUP: control.reload,
     }
-    previous = {
-        number: signal.signal(number, lambda number, _frame: actions[signal.Signals(number)]())
-        for number in actions
-    }
     watcher = threading.Thread(target=control.watch, name="usher-definitions", daemon=True)
     watcher.start()
     try:
-        yield control
+        with handled(actions):
+            yield control
     finally:
         control.end()
         control.reload()
         watcher.join()
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -20,6 +20,7 @@ from dataflows.cluster import News, Part, cluster_folder
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
 from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
+from dataflows.signals import handled
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from warehouse.versions import Versions, default_store
@@ -30,12 +31,12 @@ _LOOK = 0.2
 def follow(loaded: LoadedProject, machines: Machines) -> None:
     """Do as the leader says until SIGTERM or SIGINT."""
     follower = Follower(loaded, machines)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: follower.stop.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the leader looks after the definitions
-    compile_core()
-    tell(f"machine {machines.number} is running; stop with SIGTERM or Ctrl-C")
-    follower.run()
+    stop = follower.stop.set
+    with handled({signal.SIGTERM: stop, signal.SIGINT: stop}):
+        compile_core()
+        tell(f"machine {machines.number} is running; stop with SIGTERM or Ctrl-C")
+        follower.run()
     tell("stopped")
 
 

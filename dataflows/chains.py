@@ -207,12 +207,11 @@ def _append(path: Path, length: int, parts: Iterable[bytes]) -> int:
     with _named(path), _opened(path, flags) as descriptor:
         if os.fstat(descriptor).st_size != length:
             raise DamagedLog(f"{path.name} was written to by somebody else")
-        for part in parts:
-            rest = memoryview(part)
-            while rest:
-                written = os.write(descriptor, rest)
-                rest = rest[written:]
-                length += written
+        rest = memoryview(b"".join(parts))
+        while rest:
+            written = os.write(descriptor, rest)
+            rest = rest[written:]
+            length += written
         os.fdatasync(descriptor)
     return length
 

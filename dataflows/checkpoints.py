@@ -10,7 +10,8 @@ depends on the order.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import msgspec
@@ -66,10 +67,16 @@ class Checkpoints:
     """Of all workers of a process.
 
     A worker is known by its thread: it evaluates its groups and asks for their snapshots on one.
+    All events wait meanwhile, so whoever else has much to do gives way.
     """
 
-    def __init__(self, log: StateLog) -> None:
+    def __init__(
+        self,
+        log: StateLog,
+        giving_way: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.log = log
+        self._giving_way = giving_way
         self._groups: dict[int, list[Chained]] = {}
 
     def include(self, group: Chained) -> None:
@@ -83,7 +90,8 @@ class Checkpoints:
             OSError, DamagedLog: see `StateLog.write`.
         """
         changed = [one for one in self._groups[threading.get_ident()] if one.changed]
-        self.log.write(_records(changed))
+        with self._giving_way():
+            self.log.write(_records(changed))
 
 
 def _records(groups: list[Chained]) -> Iterator[tuple[Chain, bytes, bool]]:

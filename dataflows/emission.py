@@ -10,6 +10,7 @@ So of the processes of one job, each owns what it evaluates.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
@@ -76,7 +77,8 @@ class WarmingNotes:
 class Emission:
     """The outputs of a job, which go into a store; `progress` goes on if given.
 
-    `wake` is given whatever was recorded.  `reconciled` is told, of each key group that has been
+    `wake` is given whatever was recorded; who brings it out gives way while `giving_way` lasts.
+    `reconciled` is told, of each key group that has been
     compared, how many transitions were needed to make journal and state agree.
 
     Raises:
@@ -90,6 +92,7 @@ class Emission:
         store: MembershipStore,
         *,
         wake: Callable[[Recorded], None] = ignore,
+        giving_way: Callable[[], AbstractContextManager[None]] = nullcontext,
         reconciled: Reconciled = ignore,
         progress: Progress | None = None,
     ) -> None:
@@ -100,6 +103,7 @@ class Emission:
         self._dead_letters = loaded.root / DEAD_LETTERS
         self._claimed: set[KeyGroup] = set()
         self._wake = wake
+        self.giving_way = giving_way
         self._reconciled = reconciled
         self.progress = progress or Progress()
         self.failure: Exception | None = None

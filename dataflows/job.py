@@ -17,6 +17,7 @@ from dataflows.realtime import realtime_flow
 from dataflows.recalling import Recall
 from dataflows.recovery import Recovery, damaged, forget_state, open_recovery
 from dataflows.running import run_flow
+from dataflows.threads import short_turns
 from engine.codec import DamagedState, ForeignState
 
 # State is stored this often.  An epoch writes the users who have changed.
@@ -58,14 +59,15 @@ def run_from(
     job: Job, recovery: Recovery, *, addresses: Sequence[str] = (), process: int = 0
 ) -> None:
     """The same from a store that has been verified, as one of several processes perhaps."""
+    checkpoints = Checkpoints(recovery.log, job.outputs.giving_way)
     audiences = msgspec.structs.replace(
-        job.audiences, checkpoints=Checkpoints(recovery.log), resumed_at=recovery.clock
+        job.audiences, checkpoints=checkpoints, resumed_at=recovery.clock
     )
     job = replace(job, audiences=audiences, stored=recovery.shares, switches=recovery.switches)
     flow = realtime_flow(job)
     keep_freed_memory()
     try:
-        with rare_cycle_search():
+        with rare_cycle_search(), short_turns():
             run_flow(
                 flow, epoch=EPOCH, recovery=recovery.config, addresses=addresses, process=process
             )

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from dataflows.destinations import open_deliveries
 from dataflows.lines import json_line, text_line
@@ -100,6 +100,12 @@ class Outbox:
         """There is something to do; nobody has to say so, but it saves time."""
         if self._tail is not None:
             self._tail.announce(recorded)
+
+    @contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """As long as this lasts, nobody prints or delivers much; see `JournalTail.giving_way`."""
+        with nullcontext() if self._tail is None else self._tail.giving_way():
+            yield
 
     def drain(self, patience: float) -> None:
         """Return when all that the journal has now is printed, delivered and remembered as such.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -61,6 +62,10 @@ class Outputs(Protocol):
     def bury(self, letters: Sequence[DeadLetter]) -> None: ...
 
     def count(self, batch: Batch) -> None: ...
+
+    @property
+    def giving_way(self) -> Callable[[], AbstractContextManager[None]]:
+        """While this lasts, who brings out what was taken leaves the interpreter to others."""
 
     def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
         """The job has come so far, and perhaps read all that had arrived before its start."""

@@ -44,6 +44,7 @@ from dataflows.ownership import sole_job
 from dataflows.preparation import Job, JobRefused, tell
 from dataflows.recalling import Ends, Histories, Recalled
 from dataflows.shares import reading_name
+from dataflows.signals import handled
 from dataflows.single import SingleJob
 from dataflows.steps import GroupTransitions, Step, arranged_by_group
 from dataflows.switching import Switching
@@ -290,9 +291,10 @@ def flow_of(folder: str) -> Dataflow:
         raise SystemExit("\n".join(one.to_text() for one in loading.diagnostics))
     try:
         _HELD.enter_context(sole_job(loading.loaded.root))
-        job = _HELD.enter_context(SingleJob(loading.loaded, print_lines))
+        single = SingleJob(loading.loaded, print_lines)
+        _HELD.enter_context(handled({signal.SIGTERM: single.job.stop.set}))
+        job = _HELD.enter_context(single)
     except (JobRefused, SourceError, StoreError, WarehouseError, OSError) as error:
         raise SystemExit(f"usher: {error}") from error
     atexit.register(_end)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: job.stop.set())
     return realtime_flow(job)

@@ -62,6 +62,7 @@ class SingleJob:
                         loaded,
                         self._store,
                         wake=self._outbox.wake,
+                        giving_way=self._outbox.giving_way,
                         reconciled=self.reconciliation.add,
                         progress=progress,
                     )

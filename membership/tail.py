@@ -3,6 +3,9 @@
 What this process records is handed over as it is; what others record is read, once, whoever asks.
 Held is what came in the last few seconds.  A follower who is further behind reads for itself:
 memory stays small, and nobody waits for it.
+
+Followers have the interpreter in common with whoever records.  One who is a page behind has enough
+to do to keep it busy, so it gives way for a moment where somebody else must be quick.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from operator import attrgetter
 
@@ -20,6 +24,9 @@ from membership.reader import PAGE, MembershipReader
 # Seconds for which transitions are held, and how many at most behind the newest: some 40 MB.
 _HELD_FOR = 5.0
 _HELD = 64_000
+
+# Seconds for which a follower gives way at most.
+_GIVES_WAY = 1.0
 
 
 class JournalTail:
@@ -33,6 +40,8 @@ class JournalTail:
         self._reader = reader
         self._changed = threading.Condition()
         self._reading = threading.Lock()
+        self._free = threading.Event()
+        self._free.set()
         self._pages: list[_Page] = []  # without gaps
         self._listeners: list[Callable[[], None]] = []
 
@@ -65,6 +74,18 @@ class JournalTail:
         with self._changed:
             self._changed.wait_for(lambda: self.end > after or unless(), seconds)
 
+    @contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """As long as this lasts, nobody is given a full page; for one user of it at a time.
+
+        Who follows closely notices nothing.
+        """
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
+
     def after(self, position: int, audience: str | None = None) -> JournalPage:
         """The next transitions after a position, of one audience or of all.
 
@@ -74,6 +95,12 @@ class JournalTail:
             PositionPruned: they are no longer kept.
             StoreError: the journal cannot be read.
         """
+        page = self._page(position, audience)
+        if len(page.entries) >= PAGE:
+            self._free.wait(_GIVES_WAY)
+        return page
+
+    def _page(self, position: int, audience: str | None) -> JournalPage:
         with self._reading:
             pages = self._pages_from(position + 1)
             if not pages and (found := self._reader.transitions(position).entries):

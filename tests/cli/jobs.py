@@ -67,8 +67,14 @@ class Job:
         eventually(lambda: set(wanted) <= set(self.told()), self)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code; one that does not end says what each of its threads does."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            raise AssertionError(f"it does not stop:\n{self.errors()}") from None
 
 
 def told(one: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -88,7 +94,8 @@ def job(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Jo
             stdout=stdout,
             stderr=stderr,
             cwd=root.parent,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            env=os.environ
+            | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONFAULTHANDLER": "1"},
         )
     try:
         yield Job(process, out, err)

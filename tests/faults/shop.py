@@ -206,8 +206,9 @@ class Pulling:
                 if restart:
                     server.stop()
                     server.start()
-                else:
-                    _end_sessions(other)
+                while not restart and self._process.is_alive():
+                    _end_sessions(other)  # what waited may have been the columns' session still
+                    self._story.go_on(0.05)
                 self.end()
 
     def _is_begun(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -104,3 +105,18 @@ def test_a_follower_passes_over_what_is_of_others(tmp_path: Path) -> None:
         assert desk.read("vip")
         assert [one.record.user_id for one in desk.came["vip"]] == ["u4000"]
         assert not desk.read("vip")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_follower_who_is_behind_gives_way_and_one_who_is_not_goes_on(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        desk = Desk(tmp_path / "store.db", held)
+        desk.record("kkkvkkk", announced=True)
+        behind = threading.Thread(target=desk.read, args=["keen"])
+        with desk.tail.giving_way():
+            behind.start()
+            assert desk.read("vip")
+            behind.join(0.05)
+            assert not desk.came["keen"]
+        behind.join()
+        assert len(desk.came["keen"]) >= 3
