@@ -221,6 +221,24 @@ _ADDRESS = Text(
     r"\S+:([0-9]{1,4}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5]))))",
 )
 
+_ORIGIN = Text(
+    "an origin such as https://shop.example, without a path",
+    r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?",
+)
+_RATE = Integer(1, 1_000_000)
+
+LIMITS = Record(
+    "limits",
+    "How much one client may ask for; whoever asks for more is told when to come back.",
+    (
+        Field("per_key", _RATE, "Requests a second with one key.", default="2000"),
+        Field("per_address", _RATE, "Requests a second from one address.", default="2000"),
+        Field(
+            "streams", _RATE, "Streams of transitions at a time, of all clients.", default="1000"
+        ),
+    ),
+)
+
 SERVING = Record(
     "serving",
     "The HTTP server: collector and APIs.",
@@ -241,6 +259,13 @@ SERVING = Record(
             "needs no certificate.",
             default="false",
         ),
+        Field(
+            "allow_origins",
+            ListOf(_ORIGIN),
+            "The sites whose pages may ask the APIs from a browser.",
+            default="none",
+        ),
+        Field("limits", LIMITS, "How much one client may ask for."),
     ),
 )
 

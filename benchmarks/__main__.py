@@ -14,6 +14,7 @@ from benchmarks.deliveries import delivery_costs
 from benchmarks.live import latencies
 from benchmarks.live_switch import switch_latencies
 from benchmarks.lookups import lookup_costs
+from benchmarks.membership_api import RATE, api_costs
 from benchmarks.memory import bytes_a_user
 from benchmarks.outage import bytes_added
 from benchmarks.process import Failed
@@ -66,6 +67,7 @@ def _measured(*, quick: bool) -> Iterator[Result]:
     yield Result("collections: a user looked up by the key, with the record", found.key, "µs", 50)
     yield Result("collections: the same by an index", found.index, "µs", 50)
     yield Result("collections: a pull with one index, to that without", found.pull, "×")
+    yield from _api(day, seconds=5.0 if quick else 20.0)
     yield from _recovery(day, quick=quick)
     users = 500_000 if quick else 5_000_000
     yield from _pull(users)
@@ -112,6 +114,19 @@ def _collected(events: int, seconds: float) -> Iterator[Result]:
         "×",
         3,
     )
+
+
+def _api(day: Workload, *, seconds: float) -> Iterator[Result]:
+    _tell(f"the membership API, {seconds:g} s of requests beside events")
+    cost = api_costs(day, CACHE / "api", seconds=seconds)
+    name = f"api: {RATE:,} requests a second beside a live job"
+    yield Result(f"{name}, p50", cost.p50, "ms")
+    yield Result(f"{name}, p99", cost.p99, "ms", 10)
+    yield Result(f"{name}, p99 of a bare route in a process of its own", cost.bare_p99, "ms")
+    yield Result(f"api: with details, {RATE // 10} a second, p99", cost.details_p99, "ms")
+    yield Result("api: event appended to answer that has it, p99", cost.late, "ms", 250)
+    yield Result("api: CPU time of an answer", cost.cpu, "µs")
+    yield Result("api: to a bare route of Starlette", cost.cpu / cost.bare_cpu, "×")
 
 
 def _recovery(day: Workload, *, quick: bool) -> Iterator[Result]:

@@ -13,6 +13,7 @@ import click
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
 from engine.compiled import CACHE_FOLDER, INTERPRETED, KERNELS
+from engine.forecasts import forecast
 from engine.group import KeyGroup
 from engine.inputs import Snapshot
 from project.folder import LoadedProject, load_project
@@ -84,9 +85,10 @@ def remove_unused(used: Path, since: float) -> None:
 
 
 def _switch(loaded: LoadedProject) -> None:
-    """From a warehouse that knows nobody to one that does."""
+    """From a warehouse that knows nobody to one that does; and what will become of somebody."""
     (plan,) = loaded.project.plans.values()
     nobody = Snapshot.empty(plan.plan.word_count)
     group = KeyGroup(plan.plan)
     group.take_force(nobody, 0)
     group.switch(pull(loaded.root, None, plan, 0).snapshot, 1, nobody)
+    forecast(group, ["u"])

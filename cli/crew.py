@@ -21,6 +21,7 @@ from cli.worker import STOP
 from dataflows.cluster import Began, Counted, News, Part, Refused, SourceFailed
 from dataflows.preparation import JobRefused
 from dataflows.progress import Progress
+from dataflows.questions import Question
 
 # Seconds that the processes may take to load the product and to find each other, and to stop in
 # good order when they have been told to.
@@ -30,7 +31,8 @@ STOPPING = 60.0
 # When one has died, the others may tell why for as long: it may have been their fault.
 _LAST_WORDS = 0.5
 
-_LOOK = 0.1
+# Between two looks at whether something is asked, or all are to stop.
+_LOOK = 0.03
 
 _STDERR = 2
 
@@ -66,8 +68,13 @@ class Crew:
             self.close()
             raise
 
-    def run(self, is_stopped: Callable[[], bool]) -> str:
+    def run(
+        self, is_stopped: Callable[[], bool], asked: Callable[[], Sequence[Question]] = tuple
+    ) -> str:
         """Return when all have ended: empty if they were told to, else what has happened.
+
+        Args:
+            asked: What is to be asked of their state by now.
 
         Raises:
             JobRefused: one of them cannot go on, and could not if it were started again.
@@ -91,6 +98,9 @@ class Crew:
                 what = what or self._death()
                 self.close()
                 break
+            if self._has_begun and (questions := asked()):
+                for member in self._members:
+                    member.ask(questions)
             self._listen()
         if self._refused:
             raise JobRefused(self._refused[0])
@@ -197,6 +207,11 @@ class _Member:
         except (EOFError, OSError):
             self._reap()
         return found
+
+    def ask(self, questions: Sequence[Question]) -> None:
+        if self.runs and not self._stopped:
+            with suppress(OSError):
+                self.connection.send(questions)
 
     def stop(self) -> None:
         self._stopped = True

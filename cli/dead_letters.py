@@ -13,9 +13,7 @@ from cli.deliveries import sync_or_exit
 from cli.delivery_lines import (
     exchange_text,
     json_line,
-    letter_details,
     letter_details_text,
-    letter_facts,
     letter_text,
 )
 from cli.event_letters import EVENT, EventLetter, event_letters
@@ -23,6 +21,7 @@ from cli.failures import MISTAKE, environment_failures, fail
 from cli.sync_requests import ask
 from cli.validate import load_or_exit
 from dataflows.lines import visible
+from delivery.facts import letter_details, letter_facts
 from membership.deliveries import Ask, DeadLetter
 from membership.delivery_log import PAGE, DeliveryLog
 from membership.errors import StoreMissing

@@ -10,15 +10,14 @@ import click
 
 from audience_dsl.definitions import Sync
 from cli.delivery_lines import (
-    attempt_facts,
     attempt_text,
     json_line,
-    standing_facts,
     standing_text,
 )
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
 from dataflows.following import wall_clock
+from delivery.facts import attempt_facts, standing_facts
 from delivery.standings import standings
 from membership.delivery_log import DeliveryLog
 from project.folder import LoadedProject

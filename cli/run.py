@@ -35,6 +35,7 @@ from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
+from dataflows.questions import Questions
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
 from project.folder import LoadedProject
@@ -138,12 +139,15 @@ def run(
                 site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
             elif workers > 1:
                 site = OneMachine(workers)
-            pulls, progress = Refreshing(loaded, on_schedule=True), Progress()
+            pulls = Refreshing(loaded, on_schedule=True)
+            progress = Progress()
+            # State on other machines is out of reach: who asks is told so at once.
+            questions = Questions() if of_all is None else None
             server: Served | None = None
             if "serve" in only:
-                server = held.enter_context(served(loaded, pulls, progress))
+                server = held.enter_context(served(loaded, pulls, progress, questions))
             options = _Options(
-                form == "json", "deliver" in only, progress, lock, site, pulls, server
+                form == "json", "deliver" in only, progress, questions, lock, site, pulls, server
             )
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
@@ -194,6 +198,7 @@ class _Options:
     json: bool
     delivers: bool
     progress: Progress
+    questions: Questions | None
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
@@ -283,6 +288,7 @@ def _single(
         progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
+        questions=options.questions,
     )
     return single, backfill
 
@@ -307,6 +313,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             json=options.json,
             delivers=options.delivers,
             progress=options.progress,
+            questions=options.questions,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

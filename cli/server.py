@@ -11,6 +11,7 @@ from cli.control import controlled
 from cli.refreshing import Refreshing
 from dataflows.preparation import tell
 from dataflows.progress import Progress
+from dataflows.questions import Questions
 from project.folder import LoadedProject
 from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
@@ -41,12 +42,16 @@ class Served:
 
 @contextmanager
 def served(
-    loaded: LoadedProject, pulls: Pulls, progress: Progress | None = None
+    loaded: LoadedProject,
+    pulls: Pulls,
+    progress: Progress | None = None,
+    questions: Questions | None = None,
 ) -> Iterator[Served]:
     """The server answers within.
 
     Args:
         progress: Of the job in this process; without one, it is the server's process alone.
+        questions: For that job.
 
     Raises:
         JobRefused: it cannot listen where it should.
@@ -55,9 +60,10 @@ def served(
     with ExitStack() as held:
         doors = held.enter_context(closing(open_doors(loaded, must_listen=progress is None)))
         collector = held.enter_context(closing(Collector(loaded)))
-        service = held.enter_context(closing(Service(loaded, pulls, progress)))
+        service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
         public = public_application(service, collector)
-        held.enter_context(serving(doors, public, admin_application(service, collector)))
+        admin = admin_application(service, collector)
+        held.enter_context(serving(doors, public, admin, service.end))
         yield Served(service, collector, doors)
 
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing
 from cli.crew import Crew
 from cli.sites import Site
 from dataflows.cluster import (
+    Answered,
     Compared,
     Counted,
     News,
@@ -30,6 +31,7 @@ from dataflows.job import Start
 from dataflows.outbox import Outbox
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
+from dataflows.questions import Questions
 from dataflows.recovery import forget_state, open_recovery
 from project.folder import LoadedProject
 from project.stores import open_store
@@ -69,11 +71,13 @@ class Supervised:
         delivers: bool,
         reconciled: Callable[[int], None],
         progress: Progress,
+        questions: Questions | None,
     ) -> None:
         self._loaded = loaded
         self._site = site
         self._lock = lock
         self._progress = progress
+        self._questions = questions or Questions()
         self._tell_reconciled = reconciled
         self._warming = WarmingNotes()
         self.stop = threading.Event()
@@ -161,6 +165,8 @@ class Supervised:
                     reconciliation.add(differences)
                 case Warming(conditions):
                     self._warming.add(conditions)
+                case Answered(answers):
+                    self._questions.answer(answers)
                 case Counted():
                     self._progress.see(before, crew.progress)
 
@@ -172,7 +178,7 @@ class Supervised:
 
         logs = cluster_folder(self._loaded.root)
         with closing(Crew(parts, logs, self._lock, heard)) as crew:
-            what = crew.run(is_stopped)
+            what = crew.run(is_stopped, self._questions.taken)
         if crew.source_failed:
             self.failed = True
             tell(f"{crew.source_failed}; the job stops")

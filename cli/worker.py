@@ -17,12 +17,13 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from cli.failures import ENVIRONMENT, FAILURES, sentence_of
-from dataflows.cluster import Counted, News, Part, Refused, run_part
+from dataflows.cluster import Answered, Counted, News, Part, Refused, run_part
 from dataflows.progress import Progress
+from dataflows.questions import Relay
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
-# What the supervisor says: end in good order.
+# What the supervisor says beside questions: end in good order.
 STOP = "stop"
 
 # Seconds between two times at which it is told how far this process has come.
@@ -37,6 +38,7 @@ class Line:
         self._lock = threading.Lock()
         self.stop = threading.Event()
         self.progress = Progress()
+        self.questions = Relay(lambda answers: self.tell(Answered(answers)))
 
     def receive(self) -> Part:
         part: Part = self._connection.recv()
@@ -53,8 +55,8 @@ class Line:
 
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
-            while self._connection.recv() != STOP:
-                """There is nothing else to be told."""
+            while (said := self._connection.recv()) != STOP:
+                self.questions.hand(said)
             self.stop.set()
 
     def _report(self) -> None:
@@ -74,7 +76,7 @@ def main() -> None:
     sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
     line = Line(Connection(int(sys.argv[1])))
     try:
-        run_part(line.receive(), line.tell, line.progress, line.stop)
+        run_part(line.receive(), line.tell, line.progress, line.questions, line.stop)
         line.tell_progress()
     except FAILURES as error:
         line.tell(Refused(sentence_of(error)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from dataflows.meetings import Gate
 from dataflows.ownership import usher_folder
 from dataflows.preparation import fresh_snapshots, job_of, open_sources
 from dataflows.progress import Progress
+from dataflows.questions import Answer, Asked
 from dataflows.recovery import join_recovery
 from dataflows.shares import WHOLE, Share
 from membership.store import MembershipStore
@@ -89,6 +90,13 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The teller's key groups answer what was asked."""
+
+    answers: Sequence[Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFailed:
     """A source cannot be read any more; the teller stops in good order."""
 
@@ -102,7 +110,7 @@ class Refused:
     sentence: str
 
 
-News = Began | Compared | Warming | Counted | SourceFailed | Refused
+News = Began | Compared | Warming | Counted | Answered | SourceFailed | Refused
 Tell = Callable[[News], None]
 
 
@@ -136,7 +144,9 @@ def meeting_folder(root: Path, start: str) -> Path:
     return folder / start
 
 
-def run_part(part: Part, tell: Tell, progress: Progress, stop: threading.Event) -> None:
+def run_part(
+    part: Part, tell: Tell, progress: Progress, questions: Asked, stop: threading.Event
+) -> None:
     """Do one process's part until `stop` is set in all of them; `progress` is kept up to date.
 
     Raises:
@@ -160,7 +170,8 @@ def run_part(part: Part, tell: Tell, progress: Progress, stop: threading.Event) 
             lambda: tell(Began()),
         )
         recovery = join_recovery(loaded.root, part.stored, part.clock, share, part.meetings)
-        run_from(replace(job, stop=stop), recovery, addresses=part.addresses, process=part.number)
+        job = replace(job, stop=stop, questions=questions)
+        run_from(job, recovery, addresses=part.addresses, process=part.number)
 
 
 class _PartEmission(Emission):

@@ -20,9 +20,11 @@ from audience_dsl.definitions import ParentPlan
 from dataflows.chains import Chain, DamagedLog, Position
 from dataflows.checkpoints import Checkpoints, StoredGroup
 from dataflows.moves import Moves
+from dataflows.questions import Answer
 from dataflows.steps import GroupStep, GroupTransitions, Step, group_key, split_by_group
 from dataflows.threads import keep_thread_state
 from engine.carrying import ALWAYS
+from engine.forecasts import forecast
 from engine.group import Counts, KeyGroup
 from engine.inputs import Snapshot
 from engine.transitions import NO_TRANSITIONS, Transitions
@@ -125,6 +127,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
                 len(result.transitions)
                 or step.is_reconciled
                 or step.known_since is not None
+                or step.asked
                 or not self._audiences.live
             ):
                 emitted.append(result)
@@ -157,6 +160,7 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             step.tick,
             group.members() if step.is_reconciled else None,
             group.warming if step.known_since is not None else None,
+            _answers(group, step),
         )
 
     def _take_force(self, group: KeyGroup, step: GroupStep, at: int) -> Transitions:
@@ -252,3 +256,13 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
         checkpoints.log.close_epoch(self.chain)
         assert self.chain.position is not None
         return self.chain.position
+
+
+def _answers(group: KeyGroup, step: GroupStep) -> list[Answer]:
+    """To all that is asked at once, as each look into the state costs as much as many users."""
+    users = list(dict.fromkeys(user_id for one in step.asked for user_id in one.user_ids))
+    foreseen = forecast(group, users) if users else {}
+    return [
+        Answer(one.number, step.tick, {user_id: foreseen[user_id] for user_id in one.user_ids})
+        for one in step.asked
+    ]

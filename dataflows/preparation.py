@@ -25,6 +25,7 @@ from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
 from dataflows.meetings import Gate, Meeting
+from dataflows.questions import Asked, Questions
 from dataflows.recalling import OpenHistory, Recall
 from dataflows.shares import (
     WHOLE,
@@ -96,6 +97,7 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     backfill: Backfill | None = None  # one that was asked for
     recall: Recall | None = None  # what it has to bring back
+    questions: Asked = field(default_factory=Questions)
     switches: Sequence[Switch] = ()  # what has to be repeated of those of an earlier job
 
 

@@ -95,6 +95,7 @@ def _sources(job: Job) -> FollowedSource:
 
 def _take(job: Job, found: Sequence[GroupTransitions]) -> None:
     job.outputs.take(found)
+    job.questions.answer(answer for one in found for answer in one.answers)
     if job.backfill is not None:
         job.backfill.take(found)
 
@@ -227,6 +228,7 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
         self._past = job.past
         self._outputs = job.outputs
         self._ends = None if job.recall is None else Ends(job.recall)
+        self._questions = job.questions
 
     @override
     def on_batch(self, values: list[Told]) -> tuple[Sequence[Step], bool]:
@@ -238,6 +240,8 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
                 steps += self._clock.steps(
                     one.name, one.inputs, one.reached, one.caught_up, one.now
                 )
+        if self._clock.now is not None and (asked := self._questions.taken()):
+            steps.append(Step(None, {}, self._clock.now, asked=asked))
         if self._clock.has_passed_start:
             self._past.open()
         if self._clock.now is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from types import TracebackType
 
 from dataflows.backfill import Backfill
@@ -12,6 +13,7 @@ from dataflows.following import wall_clock
 from dataflows.outbox import Outbox
 from dataflows.preparation import Job, prepare_job
 from dataflows.progress import Progress
+from dataflows.questions import Questions
 from project.folder import LoadedProject
 from project.stores import open_store
 
@@ -45,6 +47,7 @@ class SingleJob:
         reconciled: Reconciled = ignore,
         progress: Progress | None = None,
         backfill: Backfill | None = None,
+        questions: Questions | None = None,
     ) -> None:
         self.reconciliation = Reconciliation(loaded, reconciled)
         self.patience = PATIENCE
@@ -65,7 +68,8 @@ class SingleJob:
                     )
                 )
             )
-            self.job = prepare_job(loaded, wall_clock(), self.emission, backfill)
+            job = prepare_job(loaded, wall_clock(), self.emission, backfill)
+            self.job = replace(job, questions=questions or job.questions)
             self._held = held.pop_all()
 
     def __enter__(self) -> Job:

@@ -7,23 +7,26 @@ never depends on when some process woke up, and a replay repeats it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from dataflows.questions import Answer, Question
 from engine.group import Counts, Member
-from engine.hashing import GROUPS, groups_of
+from engine.hashing import GROUPS, groups_of, stable_hashes
 from engine.inputs import Inputs
 from engine.plan import Bytes
+from engine.texts import Texts
 from engine.transitions import Transitions
 
 
 class Step(NamedTuple):
     """In this order: the snapshots take force, the events arrive, the clock reaches `tick`.
 
-    Then the key groups of number `reconciled`, if any, say who is in.
+    Then the key groups of number `reconciled`, if any, say who is in, and what was `asked` is
+    answered.
 
     These `versions` of snapshots take force, by parent model, where it is a switch; without any
     named, those that the job begins with, and with them the definitions.
@@ -39,6 +42,7 @@ class Step(NamedTuple):
     recalled: Mapping[str, Inputs] = {}  # by parent model
     known_since: Mapping[str, Mapping[int, int]] | None = None
     versions: Mapping[str, str] | None = None
+    asked: Sequence[Question] = ()
 
 
 class GroupStep(NamedTuple):
@@ -53,6 +57,7 @@ class GroupStep(NamedTuple):
     recalled: Inputs | None = None
     known_since: Mapping[int, int] | None = None
     version: str | None = None  # that takes force; `None` for the one that the job begins with
+    asked: Sequence[Question] = ()  # of its users
 
 
 class GroupTransitions(NamedTuple):
@@ -66,6 +71,7 @@ class GroupTransitions(NamedTuple):
     tick: int
     members: list[Member] | None = None  # at `tick`, if they are to be reconciled
     warming: Mapping[str, int] | None = None  # conditions that still are when a recall has ended
+    answers: Sequence[Answer] = ()
 
 
 def split_by_group(
@@ -86,10 +92,12 @@ def split_by_group(
                 recalled,
                 None if step.known_since is None else step.known_since[parent],
                 None if step.versions is None else step.versions.get(parent),
+                asked.get(group, ()),
             ),
         )
         for step in steps
         for parent in parents
+        for asked in [_asked(step.asked, parent)]
         for group, (part, recalled) in enumerate(
             zip(_parts(step.inputs.get(parent)), _parts(step.recalled.get(parent)), strict=True)
         )
@@ -104,6 +112,21 @@ def _concerns(step: Step, parent: str) -> bool:
 def group_key(parent_model: str, group: int) -> str:
     """What names a key group in the stream, and in what is stored."""
     return f"{parent_model}/{group:02d}"
+
+
+def _asked(questions: Sequence[Question], parent: str) -> dict[int, list[Question]]:
+    """Each key group's part of the questions about a parent model's users."""
+    parts: dict[int, list[Question]] = {}
+    for number, parent_model, user_ids in questions:
+        if parent_model != parent:
+            continue
+        of_group: dict[int, list[str]] = {}
+        groups = groups_of(stable_hashes(Texts.of(user_ids))).tolist()
+        for user_id, group in zip(user_ids, groups, strict=True):
+            of_group.setdefault(group, []).append(user_id)
+        for group, users in of_group.items():
+            parts.setdefault(group, []).append(Question(number, parent, users))
+    return parts
 
 
 def _parts(inputs: Inputs | None) -> list[Inputs | None]:

@@ -108,9 +108,13 @@ class Columns(NamedTuple):
 
 def to_columns(state: State, flag: int = LIVE) -> Columns:
     """The facts about all live users, or about those who carry the flag as well."""
+    flags = state.users["marks"][: state.numbers[USERS_TOP]]
+    return columns_of(state, np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0)))
+
+
+def columns_of(state: State, chosen: Int64s) -> Columns:
+    """The same about live users of these numbers."""
     users = state.users
-    flags = users["marks"][: state.numbers[USERS_TOP]]
-    chosen = np.flatnonzero((flags & LIVE != 0) & (flags & flag != 0))
     series = ragged(users["series"][chosen], users["series_count"][chosen])
     entries = _ring_cells(state, series)
     members = ragged(users["members"][chosen], users["members_count"][chosen])
@@ -118,7 +122,7 @@ def to_columns(state: State, flag: int = LIVE) -> Columns:
     return Columns(
         numbers=state.numbers[_KEPT_NUMBERS],
         ids=_gathered(state.ids, users["id_start"][chosen], users["id_length"][chosen]),
-        marks=(flags[chosen] & (FRESH | SENT)).astype(np.int8),
+        marks=(users["marks"][chosen] & (FRESH | SENT)).astype(np.int8),
         clocks=users["clock"][chosen],
         words=state.words[chosen],
         series_counts=users["series_count"][chosen],

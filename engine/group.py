@@ -16,7 +16,7 @@ in order, and get transitions back; nobody else touches the arrays.  Time is alw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +24,14 @@ import numpy as np
 from engine import codec
 from engine.agenda import Agenda, hold_back
 from engine.carrying import ALWAYS, Carried, Meanings, carry
-from engine.columns import from_columns, to_columns
+from engine.columns import columns_of, from_columns, to_columns
 from engine.difference import Difference, difference_of_group, rows_of_group
 from engine.evaluate import EMITTED, advance_clock, apply_inputs, complete_clock
 from engine.growth import enlarged_state
+from engine.hashing import stable_hashes
 from engine.inputs import Inputs, Snapshot
 from engine.plan import Int32s, Int64s, Lists, Plan, series_of
-from engine.pools import IN_USE
+from engine.pools import IN_USE, NONE
 from engine.rest import members_at_rest
 from engine.reviews import (
     admit_unknown_users,
@@ -68,6 +69,7 @@ from engine.state import (
 )
 from engine.texts import Texts, read_only
 from engine.transitions import NO_TRANSITIONS, Cause, Transitions, transitions_of
+from engine.users import find_users
 
 # Transitions that the kernels may collect before they are carried off.
 _EMITTED_ROWS = 2048
@@ -410,6 +412,19 @@ class KeyGroup:
         users = np.repeat(np.arange(columns.users), columns.member_counts)
         inside = np.flatnonzero(columns.member_sequences & 1)
         return Memberships(columns.ids, users[inside], columns.member_audiences[inside])
+
+    def apart(self, user_ids: Sequence[str]) -> KeyGroup:
+        """Those of these users of whom anything is remembered, as a group that goes its own way."""
+        ids = Texts.of(user_ids).frozen()
+        numbers = np.empty(len(user_ids), dtype=np.int64)
+        find_users(self._state, stable_hashes(ids), ids, numbers)
+        chosen = np.unique(numbers[numbers != NONE])
+        other = KeyGroup(self.plan, self._group)
+        other._state = from_columns(self.plan, columns_of(self._state, chosen))
+        other._snapshot = self._snapshot
+        other._held = self._held
+        hold_back(other._agenda, other._held)
+        return other
 
     def dump(self) -> bytes:
         """The whole state.  Differences are counted from here on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine.compiled import kernel
 from engine.inputs import Snapshot
-from engine.plan import Bytes, Int32s, PlanArrays
+from engine.plan import Bytes, Int32s, Int64s, PlanArrays
 from engine.pools import NONE
 from engine.state import (
     CHANGED,
@@ -25,6 +25,7 @@ from engine.state import (
     Records,
     State,
 )
+from engine.texts import Texts
 
 
 @kernel
@@ -42,6 +43,14 @@ def find_user(state: State, user_hash: int, data: Bytes, start: int, end: int) -
         ):
             return user
         place = (place + 1) & mask
+
+
+@kernel
+def find_users(state: State, hashes: Int64s, ids: Texts, found: Int64s) -> None:
+    """Of each of these ids what `find_user` finds."""
+    for row in range(hashes.size):
+        start, end = int(ids.starts[row]), int(ids.starts[row + 1])
+        found[row] = find_user(state, int(hashes[row]), ids.data, start, end)
 
 
 @kernel

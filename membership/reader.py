@@ -116,6 +116,27 @@ class MembershipReader:
         ]
         return sorted(found, key=lambda one: (one.parent_model, one.audience))
 
+    def audiences_of(self, parent_model: str, user_ids: Sequence[str]) -> list[list[str]]:
+        """The audiences that each of some users is in, sorted, in the order of the users."""
+        found: dict[str, list[str]] = {user_id: [] for user_id in user_ids}
+        groups: dict[int, list[str]] = {}
+        for group, user_id in zip(_key_groups(list(found)), found, strict=True):
+            groups.setdefault(group, []).append(user_id)
+        for group, users in groups.items():
+            places = "= ?" if len(users) == 1 else f"IN ({', '.join('?' * len(users))})"
+            rows = self._database.query(
+                "SELECT user_id, audience FROM heads "
+                f"WHERE key_group = ? AND user_id {places} AND (sequence & 1) = 1",
+                (group, *users),
+            )
+            names = self._numbers.names(number for _, number in rows)
+            for (user_id, _), name in zip(rows, names, strict=True):
+                if name.parent_model == parent_model:
+                    found[user_id].append(name.audience)
+        for audiences in found.values():
+            audiences.sort()
+        return [found[user_id] for user_id in user_ids]
+
     def counts(self, parent_model: str) -> dict[str, int]:
         """How many members each audience has, by key; those that have none are left out."""
         wanted = set(self._numbers.of_parent_model(parent_model))
@@ -168,12 +189,14 @@ class MembershipReader:
         *,
         audience: str | None = None,
         user_id: str | None = None,
+        within: int | None = None,
     ) -> JournalPage:
         """The next transitions in the order of their positions.
 
         Args:
             after: The last position that the reader knows; `None` begins with the oldest kept.
             audience, user_id: Only these.
+            within: Look through so many positions at most.
 
         Raises:
             PositionPruned: transitions after that position are no longer kept.
@@ -181,6 +204,8 @@ class MembershipReader:
         oldest, end = self._bounds()
         start = position = oldest - 1 if after is None else after
         conditions, values = self._conditions(audience, user_id)
+        if within is not None:
+            end = min(end, start + within)
         found: list[Row] = []
         while position < end and len(found) < limit:
             # Without conditions, positions have no gaps and one look is enough.
@@ -197,7 +222,9 @@ class MembershipReader:
         oldest, _ = self._bounds()
         if start < oldest - 1:
             if after is None:  # whatever is the oldest now will do
-                return self.transitions(limit=limit, audience=audience, user_id=user_id)
+                return self.transitions(
+                    limit=limit, audience=audience, user_id=user_id, within=within
+                )
             raise PositionPruned(start, oldest)
         return JournalPage(self._entries(found), position)
 
@@ -252,4 +279,9 @@ _JOURNAL = f"SELECT {JOURNAL.listed} FROM journal"
 
 
 def _key_group(user_id: str) -> int:
-    return int(groups_of(stable_hashes(Texts.of([user_id])))[0])
+    return _key_groups([user_id])[0]
+
+
+def _key_groups(user_ids: Sequence[str]) -> list[int]:
+    groups: list[int] = groups_of(stable_hashes(Texts.of(user_ids))).tolist()
+    return groups

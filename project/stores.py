@@ -68,6 +68,11 @@ def retention_of(loaded: LoadedProject) -> Retention:
     )
 
 
+def is_local(loaded: LoadedProject) -> bool:
+    """Whether the store is a file, which answers at once, rather than a server."""
+    return _settings(loaded).type == "sqlite"
+
+
 def store_problem(loaded: LoadedProject) -> str:
     """Why the store cannot be reached; empty if it can, or if the first start will make it."""
     try:

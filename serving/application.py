@@ -14,10 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from membership.errors import StoreError
 from serving.answers import json_response
+from serving.audiences import Audiences
 from serving.collecting.collector import Collector
 from serving.collecting.paths import place_of
+from serving.collections import Collections
 from serving.guard import Guard
 from serving.health import Health
+from serving.memberships import Memberships
 from serving.metrics import Metrics
 from serving.openapi import document
 from serving.problems import (
@@ -28,15 +31,27 @@ from serving.problems import (
     answer_unroutable,
 )
 from serving.service import Service
+from serving.streams import Streams
+from serving.syncs import Syncs
+from serving.transitions import Transitions
+from serving.visits import Visits
 from serving.warehouse import Warehouse
 
 
 def public_application(service: Service, collector: Collector) -> ASGIApp:
     """What clients send goes to the collector, past all that others need."""
+    memberships = Memberships(service)
     routes = [
+        *Audiences(service, memberships).routes,
+        *Collections(service, memberships).routes,
+        *Transitions(service).routes,
+        *Streams(service).routes,
+        *Visits(service).routes,
+        *Syncs(service).routes,
         *Warehouse(service).routes,
         *Health(service).routes,
         Route("/openapi.json", _openapi, methods=["GET"]),
+        *service.admission.origins.routes,
     ]
     others = _application(routes)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TypeVar
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from serving.problems import Problem
 
 _BYTES_MOST = 64 << 10
+
+_X = TypeVar("_X")
 
 
 async def read_body(request: Request, most: int = _BYTES_MOST) -> bytes:
@@ -35,3 +39,15 @@ async def read_body(request: Request, most: int = _BYTES_MOST) -> bytes:
     except ClientDisconnect as gone:
         raise Problem(HTTPStatus.BAD_REQUEST, "the body has ended too early") from gone
     return b"".join(parts)
+
+
+def decode_body(body: bytes, type_: type[_X], what: str) -> _X:
+    """What the JSON of a body says; `what` it should be is for who has sent something else.
+
+    Raises:
+        Problem: it says something else.
+    """
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is {what}: {error}") from error

@@ -10,9 +10,13 @@ from __future__ import annotations
 import asyncio
 import resource
 from functools import cache
+from typing import cast
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# In a request's scope: drops the connection, with all that has not been taken of the answer.
+ABORT = "usher.abort"
 
 # Bytes that the head of a request may have, and seconds that it and the body may take.
 _BYTES_MOST = 64 << 10
@@ -65,6 +69,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._await_head()
         super().on_message_begin()
+        cast(dict[str, object], self.scope)[ABORT] = self.transport.abort
 
     @override
     def on_headers_complete(self) -> None:

@@ -12,20 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from starlette.requests import Request
-
 from dataflows.following import wall_clock
 from membership.errors import StoreMissing
 from membership.keys import ApiKey
+from serving.limits import Limiter
 from serving.problems import Problem
 from serving.scopes import Scope
-from serving.tokens import Token, read_token
+from serving.tokens import Token
 
-# Seconds for which what was read is believed: of keys that are known, and of those that are not.
+# Seconds for which what was read of a known key is believed; and how often in a second it is read
+# anew because of keys that are not known.
 _KNOWN = 0.5
-_UNKNOWN = 0.05
-
-_ASK = {"WWW-Authenticate": "Bearer"}
+_UNKNOWN = 50
 
 
 class Keyring:
@@ -35,40 +33,64 @@ class Keyring:
         self._read = read
         self._keys: dict[str, ApiKey] = {}
         self._read_at = -_KNOWN
+        self._unknown = Limiter(_UNKNOWN)
         self._lock = threading.Lock()
 
-    def admit(self, request: Request, *scopes: Scope) -> ApiKey:
-        """The key of a request that has one of the scopes.
+    def find(self, token: Token) -> ApiKey | None:
+        """The key of a token, if it is valid; reads the store where what is held is too old.
+
+        Raises:
+            StoreError: the keys cannot be read.
+        """
+        return self._right(token, self._held(token.id))
+
+    def known(self, token: Token) -> ApiKey | None:
+        """The same from what is held alone: `None` if that is too old, or knows of none."""
+        return self._right(token, self._keys.get(token.id)) if self._is_fresh else None
+
+    def find_id(self, id: str) -> ApiKey | None:
+        """The key of that id, if it is valid.
+
+        Raises:
+            StoreError: the keys cannot be read.
+        """
+        return _valid(self._held(id))
+
+    def known_id(self, id: str) -> ApiKey | None:
+        """The same from what is held alone."""
+        return _valid(self._keys.get(id)) if self._is_fresh else None
+
+    @staticmethod
+    def check(key: ApiKey | None, scopes: Sequence[Scope]) -> ApiKey:
+        """The key, if it has one of the scopes.
 
         Raises:
             Problem: there is none, or it does not allow this.
-            StoreError: the keys cannot be read.
         """
-        how, _, given = request.headers.get("authorization", "").partition(" ")
-        if how.lower() != "bearer" or not given:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "send a key as Authorization: Bearer KEY; usher keys create makes one",
-                _ASK,
-            )
-        token = read_token(given.strip())
-        key = None if token is None else self._find(token)
         if key is None:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "the key is mistyped, unknown, revoked or expired; see usher keys list",
-                _ASK,
+            raise unauthorized(
+                "the key is mistyped, unknown, revoked or expired; see usher keys list"
             )
         if Scope.ADMIN not in key.scopes and not set(scopes) & set(key.scopes):
             wanted = " or ".join(scopes)
             raise Problem(HTTPStatus.FORBIDDEN, f"this needs a key with the scope {wanted}")
         return key
 
-    def _find(self, token: Token) -> ApiKey | None:
-        with self._lock:
-            key = self._believed(_KNOWN).get(token.id) or self._believed(_UNKNOWN).get(token.id)
+    @staticmethod
+    def _right(token: Token, key: ApiKey | None) -> ApiKey | None:
         is_right = token.is_of(None if key is None else key.digest)
-        return key if is_right and key is not None and key.is_valid(wall_clock()) else None
+        return _valid(key) if is_right else None
+
+    @property
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._read_at <= _KNOWN
+
+    def _held(self, id: str) -> ApiKey | None:
+        with self._lock:
+            key = self._believed(_KNOWN).get(id)
+            if key is None and not self._unknown.take("").wait:
+                key = self._believed(0).get(id)
+            return key
 
     def _believed(self, seconds: float) -> dict[str, ApiKey]:
         now = time.monotonic()
@@ -79,3 +101,11 @@ class Keyring:
                 self._keys = {}
             self._read_at = now
         return self._keys
+
+
+def unauthorized(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
+
+
+def _valid(key: ApiKey | None) -> ApiKey | None:
+    return key if key is not None and key.is_valid(wall_clock()) else None

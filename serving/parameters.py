@@ -1,7 +1,8 @@
-"""What stands behind the `?` of a request: known names only, so that a mistyped one is noticed."""
+"""Parameters behind the ?: known names only, so that a mistyped one is noticed."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -35,3 +36,37 @@ def read_limit(parameters: dict[str, str], usual: int, most: int) -> int:
     if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= most):
         raise Problem(HTTPStatus.BAD_REQUEST, f"limit is a whole number from 1 to {most:,}")
     return int(given)
+
+
+def read_cursor(given: str, name: str) -> int:
+    """A position in the journal, 0 before the first.
+
+    Raises:
+        Problem: it is none.
+    """
+    if not (given.isascii() and given.isdecimal() and len(given) <= _DIGITS):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"{name} is a cursor that an answer has given")
+    return int(given)
+
+
+_DIGITS = 18
+
+
+def read_names(parameters: dict[str, str], name: str, known: Collection[str]) -> list[str]:
+    """Some of the known names, with commas between them; none if the parameter is not given.
+
+    Raises:
+        Problem: there is another.
+    """
+    return known_names(parameters[name].split(",") if name in parameters else [], name, known)
+
+
+def known_names(given: Sequence[str], name: str, known: Collection[str]) -> list[str]:
+    """The same of a list.
+
+    Raises:
+        Problem: there is another.
+    """
+    if set(given) - set(known):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"{name} takes {', '.join(sorted(known))}")
+    return list(given)

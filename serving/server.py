@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from socket import socket
 
@@ -79,12 +79,15 @@ def _server(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Server:
 
 
 @contextmanager
-def serving(doors: Doors, public: ASGIApp, admin: ASGIApp) -> Iterator[None]:
-    """What is asked within is answered."""
+def serving(
+    doors: Doors, public: ASGIApp, admin: ASGIApp, ending: Callable[[], None]
+) -> Iterator[None]:
+    """What is asked within is answered; `ending` is called before that ends."""
     with closing(doors):
         server = Server(doors, public, admin)
         server.start()
         try:
             yield
         finally:
+            ending()
             server.end()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import TypeVar
+
+from starlette.requests import Request
 
 from audience_dsl.definitions import ParentPlan
 from dataflows.progress import Progress
-from membership.errors import StoreError
+from dataflows.questions import Questions
 from membership.keys import ApiKey
 from membership.reader import MembershipReader
 from project.folder import LoadedProject
 from project.stores import open_reader
+from serving.admission import Admission
 from serving.asking import Pulls
 from serving.keyring import Keyring
+from serving.problems import Problem
+from serving.stores import Store
 
 _X = TypeVar("_X")
 
@@ -22,16 +27,29 @@ _X = TypeVar("_X")
 class Service:
     """To be closed when it is done with; its methods may be called from any thread.
 
-    `progress` is that of the job in this process, if there is one.
+    `progress` is that of the job in this process, if there is one, and `questions` are for it.
     """
 
-    def __init__(self, loaded: LoadedProject, pulls: Pulls, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedProject,
+        pulls: Pulls,
+        progress: Progress | None,
+        questions: Questions | None = None,
+    ) -> None:
         self.loaded = loaded
         self.pulls = pulls
         self.progress = progress
-        self.keyring = Keyring(self._keys)
-        self._reader: MembershipReader | None = None
-        self._lock = threading.Lock()
+        self.questions = questions
+        self._ends: list[Callable[[], None]] = []
+        # Each has its connection: what takes long holds up nothing that is quick.
+        self.store, self.memberships, self.journal = (
+            Store(lambda: open_reader(self.loaded)) for _ in range(3)
+        )
+        self._keys = Store(lambda: open_reader(self.loaded))
+        self.admission = Admission(
+            loaded.project.serving, loaded.root, Keyring(lambda: self._keys.read(_keys))
+        )
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on answer by these definitions."""
@@ -41,27 +59,41 @@ class Service:
     def plans(self) -> dict[str, ParentPlan]:
         return dict(self.loaded.project.plans)
 
+    def plan(self, request: Request) -> tuple[str, ParentPlan]:
+        """The parent model that a request names.
+
+        Raises:
+            Problem: there is none of that name.
+        """
+        parent = str(request.path_params["parent_model"])
+        plan = self.loaded.project.plans.get(parent)
+        if plan is None:
+            raise Problem(
+                HTTPStatus.NOT_FOUND, "the project has no parent model of this name; see schema.yml"
+            )
+        return parent, plan
+
     def read(self, ask: Callable[[MembershipReader], _X]) -> _X:
-        """Ask the store; a connection that has failed is made anew the next time.
+        """Ask the store.
 
         Raises:
             StoreError: it cannot be read.
         """
-        with self._lock:
-            if self._reader is None:
-                self._reader = open_reader(self.loaded)
-            try:
-                return ask(self._reader)
-            except StoreError:
-                self._reader.close()
-                self._reader = None
-                raise
+        return self.store.read(ask)
+
+    def at_end(self, end: Callable[[], None]) -> None:
+        """Call this when the server is about to end, for what goes on by itself."""
+        self._ends.append(end)
+
+    def end(self) -> None:
+        """Let end what goes on by itself."""
+        for one in self._ends:
+            one()
 
     def close(self) -> None:
-        with self._lock:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+        for store in (self.store, self.memberships, self.journal, self._keys):
+            store.close()
 
-    def _keys(self) -> Sequence[ApiKey]:
-        return self.read(MembershipReader.keys)
+
+def _keys(reader: MembershipReader) -> Sequence[ApiKey]:
+    return reader.keys()

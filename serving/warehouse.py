@@ -5,20 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from audience_dsl.definitions import ParentPlan
 from audience_dsl.instants import format_instant
 from dataflows.following import wall_clock
 from schedules.facts import freshness_facts, pull_facts, states_of
 from schedules.freshness import freshness_of
 from serving.answers import json_response
-from serving.bodies import read_body
+from serving.bodies import decode_body, read_body
 from serving.parameters import read_limit, read_parameters
-from serving.problems import Problem
 from serving.scopes import Scope
 from serving.service import Service
 from warehouse.refresh import history_of
@@ -44,8 +41,8 @@ class Warehouse:
         ]
 
     def freshness(self, request: Request) -> Response:
-        self._service.keyring.admit(request, *_READ)
-        parent, plan = self._plan(request)
+        self._service.admission.admit(request, *_READ)
+        parent, plan = self._service.plan(request)
         read_parameters(request)
         found = freshness_of(self._service.loaded.root, plan, wall_clock())
         audiences = [
@@ -61,16 +58,16 @@ class Warehouse:
         return json_response(facts)
 
     def pulls(self, request: Request) -> Response:
-        self._service.keyring.admit(request, *_READ)
-        parent, plan = self._plan(request)
+        self._service.admission.admit(request, *_READ)
+        parent, plan = self._service.plan(request)
         limit = read_limit(read_parameters(request, "limit"), _LIMIT, _LIMIT_MOST)
         known = history_of(self._service.loaded.root, plan.parent_model).pulls()
         newest = known[::-1][:limit]
         return json_response({"parent_model": parent, "pulls": [pull_facts(one) for one in newest]})
 
     async def pull(self, request: Request) -> Response:
-        await run_in_threadpool(self._service.keyring.admit, request, Scope.WAREHOUSE_PULL)
-        parent, _ = self._plan(request)
+        await self._service.admission.admitted(request, Scope.WAREHOUSE_PULL)
+        parent, _ = self._service.plan(request)
         read_parameters(request)
         wanted = _wanted(await read_body(request))
         asked_at = wall_clock()
@@ -83,23 +80,8 @@ class Warehouse:
         headers = {"Location": f"/v1/warehouse/{parent}/pulls"}
         return json_response(facts, HTTPStatus.ACCEPTED, headers)
 
-    def _plan(self, request: Request) -> tuple[str, ParentPlan]:
-        parent = str(request.path_params["parent_model"])
-        plan = self._service.plans.get(parent)
-        if plan is None:
-            raise Problem(
-                HTTPStatus.NOT_FOUND, "the project has no parent model of this name; see schema.yml"
-            )
-        return parent, plan
-
 
 def _wanted(body: bytes) -> Wanted:
     if not body:
         return Wanted()
-    try:
-        return msgspec.json.decode(body, type=Wanted)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            f'the body is a JSON object such as {{"full": true}}, or nothing: {error}',
-        ) from error
+    return decode_body(body, Wanted, 'a JSON object such as {"full": true}, or nothing')

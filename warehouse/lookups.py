@@ -60,13 +60,17 @@ class CollectionReader:
 
     def get_many(self, index: str, values: Sequence[str | int]) -> list[list[Record]]:
         """The same for each value, all of one version."""
-        number = self._numbers[index]
-        files = self._current()
-        return [[_decode(one) for one in files.find(number, _bytes(value))] for value in values]
+        return [[_decode(one) for one in some] for some in self.documents_of(index, values)]
 
     def documents(self, index: str, value: str | int) -> list[bytes]:
         """The records as they are stored, each a JSON object."""
         return self._current().find(self._numbers[index], _bytes(value))
+
+    def documents_of(self, index: str, values: Sequence[str | int]) -> list[list[bytes]]:
+        """The same for each value, all of one version."""
+        number = self._numbers[index]
+        files = self._current()
+        return [files.find(number, _bytes(value)) for value in values]
 
     def _current(self) -> CollectionFiles:
         seen = self._versions.stamp()

@@ -175,3 +175,33 @@ def test_much_is_pruned_in_small_parts(place: Place) -> None:
     users = 12_000
     store.record([proposals(" ".join(f"u{user}+1" for user in range(users)))], NOW)
     assert store.prune(Retention(keep_rows=10), NOW) == users - 10
+
+
+def test_the_audiences_of_many(place: Place) -> None:
+    users = [f"user{number}" for number in range(200)]
+    groups = groups_of(stable_hashes(Texts.of(users))).tolist()
+    store = place.owner(*sorted(set(groups)))
+    store.record(
+        [proposals(f"{user}+1", group=group) for user, group in zip(users, groups, strict=True)],
+        NOW,
+    )
+    store.record([proposals("user7-2@2", group=groups[7])], NOW)
+    store.record([proposals("user9+1", group=groups[9], audience="also")], NOW)
+    reader = place.reader()
+    found = reader.audiences_of("users", [*users, "nobody", "nul\0", "user9"])
+    expected = [["keen"] for _ in users]
+    expected[7], expected[9] = [], ["also", "keen"]
+    assert found == [*expected, [], [], ["also", "keen"]]
+    assert reader.audiences_of("others", ["user1"]) == [[]]
+    assert reader.audiences_of("users", []) == []
+
+
+def test_a_search_looks_no_further_than_it_may(place: Place) -> None:
+    store = place.owner()
+    store.record([proposals(" ".join(f"ann{'+-'[n % 2]}{n}" for n in range(9)) + " ben+1")], NOW)
+    reader = place.reader()
+    page = reader.transitions(user_id="ben", within=4)
+    assert (page.entries, page.position) == ([], 4)
+    page = reader.transitions(4, user_id="ben", within=100)
+    assert (len(page.entries), page.position) == (1, 10)
+    assert reader.transitions(2, within=3).position == 5

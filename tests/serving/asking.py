@@ -79,7 +79,12 @@ def pulled(loaded: LoadedProject, at: int) -> None:
     refresh(loaded.root, None, plan, at, Request(Trigger.SCHEDULED))
 
 
-def new_key(loaded: LoadedProject, *scopes: str, expires_at: int | None = None) -> str:
+def new_key(
+    loaded: LoadedProject,
+    *scopes: str,
+    expires_at: int | None = None,
+    audiences: tuple[str, ...] | None = None,
+) -> str:
     """What `usher keys create` does, without the process."""
     token = new_token()
     key = ApiKey(
@@ -87,7 +92,7 @@ def new_key(loaded: LoadedProject, *scopes: str, expires_at: int | None = None) 
         digest=token.digest,
         name="",
         scopes=scopes,
-        audiences=None,
+        audiences=audiences,
         created_at=wall_clock(),
         expires_at=expires_at,
     )
@@ -107,7 +112,10 @@ def server(
         closing(Collector(loaded, room)) as collector,
         closing(Service(loaded, pulls, progress)) as service,
         serving(
-            doors, public_application(service, collector), admin_application(service, collector)
+            doors,
+            public_application(service, collector),
+            admin_application(service, collector),
+            service.end,
         ),
     ):
         yield Server(loaded, doors.public_url, doors.admin_url, service, progress, collector)

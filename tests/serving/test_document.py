@@ -11,12 +11,22 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from dataflows.following import wall_clock
+from serving.collecting.openapi import collector_paths
 from serving.collecting.paths import BATCHES, CALLS
 from serving.openapi import document
 from tests.serving.asking import Server, new_key, project, pulled, server
 from tests.serving.collected import SOURCES
+from tests.serving.recorded import Turn, record
 
 _OPERATIONS = (
+    "GET /v1/audiences/{parent_model}/{user_id}",
+    "POST /v1/audiences/{parent_model}",
+    "POST /v1/tokens",
+    "GET /v1/transitions",
+    "GET /v1/collections/{collection}/records/{index}/{value}",
+    "POST /v1/collections/{collection}/records",
+    "GET /v1/syncs",
+    "GET /v1/syncs/{sync}/log",
     "GET /v1/warehouse/{parent_model}",
     "GET /v1/warehouse/{parent_model}/pulls",
     "POST /v1/warehouse/{parent_model}/pulls",
@@ -38,11 +48,24 @@ _ALIKE = (
     *(f"POST /v1/{name[0]}" for name in CALLS),
 )
 
+_KNOWN = {
+    "parent_model": "users",
+    "user_id": "u1",
+    "collection": "profiles",
+    "index": "user_id",
+    "value": "u1",
+    "sync": "all",
+    "write_key": "SEGMENT_WRITE_KEY",
+}
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    loaded = project(tmp_path_factory.mktemp("here") / "project", sources=SOURCES)
+    collections = {"profiles": {"parent_model": "users"}}
+    root = tmp_path_factory.mktemp("here") / "project"
+    loaded = project(root, sources=SOURCES, collections=collections)
     pulled(loaded, wall_clock())
+    record(loaded, Turn("u1", "keen"), Turn("u2", "quiet"))
     with server(loaded) as one:
         yield one
 
@@ -59,7 +82,8 @@ def test_every_operation_is_looked_at() -> None:
         for method in item
         if method != "parameters"
     }
-    assert described == {*_OPERATIONS, *_ALIKE, "GET /openapi.json"}
+    # A stream has no end; it is looked at by `test_streams`.
+    assert described == {*_OPERATIONS, *_ALIKE, "GET /openapi.json", "GET /v1/stream"}
 
 
 @pytest.mark.parametrize(
@@ -76,20 +100,21 @@ def test_an_operation_does_what_the_document_says(
     here: Server, schema: schemathesis.BaseSchema, label: str, mode: GenerationMode
 ) -> None:
     method, _, path = label.partition(" ")
+    is_collected = path in collector_paths()
     key = new_key(here.loaded, "admin")
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(schema[path][method].as_strategy(generation_mode=mode), st.booleans())
     def asked(case: schemathesis.Case, is_known: bool) -> None:
         if is_known and case.path_parameters:
-            known = {"parent_model": "users", "write_key": "SEGMENT_WRITE_KEY"}
-            case.path_parameters.update(
-                {name: known[name] for name in case.path_parameters if name in known}
-            )
+            known = {name: _KNOWN[name] for name in case.path_parameters.keys() & _KNOWN.keys()}
+            case.path_parameters.update(known)
+            if mode is GenerationMode.POSITIVE and "fields" in (case.query or {}):
+                case.query["fields"] = "ltv"
         # The collector's clients bring other keys.
         case.call_and_validate(
             headers={"Authorization": f"Bearer {key}"},
-            params=None if "warehouse" in path else {"writeKey": "SEGMENT_WRITE_KEY"},
+            params={"writeKey": "SEGMENT_WRITE_KEY"} if is_collected else None,
         )
 
     asked()

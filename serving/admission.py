@@ -1,0 +1,187 @@
+"""Who asks, how often, and for whom: what every question of the APIs has to pass.
+
+The address comes first, so that wrong keys cost little; then the key, or a token that was made
+with one; then how often that key has asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from dataflows.following import wall_clock
+from membership.keys import ApiKey
+from serving.guard import add_header
+from serving.keyring import Keyring, unauthorized
+from serving.limits import Allowance, Limiter
+from serving.origins import Origins
+from serving.problems import Problem
+from serving.scopes import Scope
+from serving.tokens import read_token
+from serving.visitors import Visitor, Visitors
+
+_RATE = 2_000
+
+# Behind the ? of what a browser asks that can send no headers.
+GIVEN_TOKEN = "token"  # noqa: S105  its name
+
+
+class Grant(NamedTuple):
+    """What an asker may see: all that its key may, or of that one user's alone."""
+
+    key: ApiKey
+    visitor: Visitor | None = None
+
+    def allows(self, audience: str) -> bool:
+        return self.key.audiences is None or audience in self.key.audiences
+
+    def check_user(self, parent_model: str, user_id: str) -> None:
+        """Raises Problem: the token is another user's."""
+        one = self.visitor
+        if one is not None and (one.parent_model, one.user_id) != (parent_model, user_id):
+            raise Problem(HTTPStatus.FORBIDDEN, "the token is of another user")
+
+
+class Admission:
+    """By a project's `serving` section; its methods may be called from any thread."""
+
+    def __init__(self, options: Mapping[str, object], root: Path, keyring: Keyring) -> None:
+        limits = cast(Mapping[str, int], options.get("limits", {}))
+        self._keyring = keyring
+        self._of_keys = Limiter(limits.get("per_key", _RATE))
+        self._of_addresses = Limiter(limits.get("per_address", _RATE))
+        self._behind_proxy = bool(options.get("behind_proxy"))
+        self.origins = Origins(cast(list[str], options.get("allow_origins", [])))
+        self.visitors = Visitors(root)
+
+    def admit(self, request: Request, *scopes: Scope) -> Grant:
+        """What a request is allowed whose key has one of the scopes, and may ask once more.
+
+        Raises:
+            Problem: there is none, it does not allow this, or it has asked too often.
+            StoreError: the keys cannot be read.
+        """
+        self._knock(request)
+        token = read_token(_bearer(request))
+        key = self._keyring.check(None if token is None else self._keyring.find(token), scopes)
+        return self._counted(request, Grant(key))
+
+    async def admitted(self, request: Request, *scopes: Scope) -> Grant:
+        """The same on the event loop; a thread is asked only when what is known is too old.
+
+        Raises:
+            As `admit`.
+        """
+        self._knock(request)
+        return await self._shown(request, _bearer(request), scopes)
+
+    async def visited(self, request: Request, *scopes: Scope) -> Grant:
+        """The same for what a visitor may ask for as well, by a token.
+
+        Raises:
+            As `admit`.
+            OSError: tokens cannot be checked.
+        """
+        self._knock(request)
+        in_path = request.query_params.get(GIVEN_TOKEN)
+        given = _bearer(request) if in_path is None else in_path
+        visitor = self.visitors.read(given)
+        if visitor is not None:
+            key = await self._current(visitor.key, visitor, scopes)
+            return self._counted(request, Grant(key, visitor))
+        if in_path is not None:
+            raise unauthorized("the token is mistyped or not of this project; make another")
+        return await self._shown(request, given, scopes)
+
+    async def _shown(self, request: Request, given: str, scopes: Sequence[Scope]) -> Grant:
+        token = read_token(given)
+        found = None if token is None else self._keyring.known(token)
+        if found is None and token is not None:
+            found = await run_in_threadpool(self._keyring.find, token)
+        return self._counted(request, Grant(self._keyring.check(found, scopes)))
+
+    async def renewed(self, grant: Grant, *scopes: Scope) -> Grant:
+        """The same grant as it is by now, for what goes on for long.
+
+        Raises:
+            Problem: it has ended, or allows this no more.
+            StoreError: the keys cannot be read.
+        """
+        return Grant(await self._current(grant.key.id, grant.visitor, scopes), grant.visitor)
+
+    async def _current(self, id: str, visitor: Visitor | None, scopes: Sequence[Scope]) -> ApiKey:
+        if visitor is not None and wall_clock() >= visitor.expires_at:
+            raise unauthorized("the token has expired; make another")
+        found = self._keyring.known_id(id)
+        if found is None:
+            found = await run_in_threadpool(self._keyring.find_id, id)
+        return self._keyring.check(found, scopes)
+
+    def _knock(self, request: Request) -> None:
+        self.origins.admit(request)
+        _pass(request, self._of_addresses, "address", self._address(request), 1)
+
+    def count(self, request: Request, grant: Grant, cost: int) -> None:
+        """Let a request count as so many more.
+
+        Raises:
+            Problem: the key has asked too often.
+        """
+        if cost:
+            _pass(request, self._of_keys, "key", grant.key.id, cost)
+
+    def _counted(self, request: Request, grant: Grant) -> Grant:
+        left = _pass(request, self._of_keys, "key", grant.key.id, 1)
+        _tell(request, self._of_keys, "key", left.remaining)
+        return grant
+
+    def _address(self, request: Request) -> str:
+        """Whose it is: of an IPv6 network all addresses are one client's."""
+        address = "" if request.client is None else request.client.host
+        if self._behind_proxy:  # which has added whom it is asked by
+            listed = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+            address = listed or address
+        try:
+            # The first 64 bits.
+            return IPv6Address(address).exploded[:19] if ":" in address else address[:_LONGEST]
+        except ValueError:
+            return address[:_LONGEST]
+
+
+_LONGEST = 45
+
+
+def _bearer(request: Request) -> str:
+    """What the request shows.
+
+    Raises:
+        Problem: nothing.
+    """
+    how, _, given = request.headers.get("authorization", "").partition(" ")
+    if how.lower() != "bearer" or not given:
+        raise unauthorized("send a key as Authorization: Bearer KEY; usher keys create makes one")
+    return given.strip()
+
+
+def _pass(request: Request, limiter: Limiter, whose: str, client: str, cost: int) -> Allowance:
+    left = limiter.take(client, cost)
+    if left.wait:
+        _tell(request, limiter, whose, left.remaining)
+        raise Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"this {whose} may ask {limiter.rate:,} times a second; come back in a second",
+            {"Retry-After": str(math.ceil(left.wait))},
+        )
+    return left
+
+
+def _tell(request: Request, limiter: Limiter, whose: str, remaining: int) -> None:
+    add_header(request, "ratelimit-policy", f'"{whose}";q={limiter.rate};w=1')
+    add_header(request, "ratelimit", f'"{whose}";r={remaining};t=1')

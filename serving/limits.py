@@ -1,0 +1,57 @@
+"""How often something may be done: so many times a second, and a second's worth at once.
+
+Of each client one number is kept, the instant at which its allowance will be whole again (GCRA,
+the generic cell rate algorithm of ATM).  Whose allowance is whole need not be remembered, so
+memory is bounded by who has asked within a second, and by `_MOST`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+# Clients that are remembered at a time: some 10 MB.
+_MOST = 50_000
+
+_SECOND = 1_000_000_000  # nanoseconds, of which all instants here are counts
+
+
+class Allowance(NamedTuple):
+    """`remaining` may be asked for at once; more in `wait` seconds, 0 where it was allowed."""
+
+    remaining: int
+    wait: float
+
+
+class Limiter:
+    """`rate` a second for each client; its method may be called from any thread."""
+
+    def __init__(self, rate: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self.rate = rate
+        self._each = _SECOND // rate
+        self._clock = clock
+        self._whole_at: dict[str, int] = {}
+        self._tidied_at = 0
+        self._lock = threading.Lock()
+
+    def take(self, client: str, cost: int = 1) -> Allowance:
+        """Use up so much of a client's allowance, if it has as much."""
+        now = self._clock()
+        with self._lock:
+            before = max(self._whole_at.pop(client, now), now)
+            after = before + min(cost, self.rate) * self._each
+            wait = after - now - _SECOND
+            whole_at = before if wait > 0 else after
+            if len(self._whole_at) >= _MOST:
+                self._make_room(now)
+            self._whole_at[client] = whole_at
+        return Allowance((_SECOND - (whole_at - now)) // self._each, max(0, wait) / _SECOND)
+
+    def _make_room(self, now: int) -> None:
+        if now - self._tidied_at > _SECOND:
+            self._tidied_at = now
+            self._whole_at = {name: at for name, at in self._whole_at.items() if at > now}
+        while len(self._whole_at) >= _MOST:  # who has asked longest ago is forgiven
+            del self._whole_at[next(iter(self._whole_at))]

@@ -1,0 +1,149 @@
+"""`/v1/stream`: transitions as they are recorded, as server-sent events.
+
+An event's id is its position in the journal.  Where nothing is to be told, the position is, so
+that whoever comes back after a silent day goes on from where everybody is.  It is an event without
+data, which a browser remembers and tells nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from membership.errors import PositionPruned, StoreError
+from serving.broadcast import Broadcast, Follower
+from serving.connections import ABORT
+from serving.parameters import read_cursor, read_parameters
+from serving.problems import Problem
+from serving.scopes import Scope as KeyScope
+from serving.selections import PARAMETERS, Selection
+from serving.service import Service
+
+# Seconds between two signs of life, each of which asks whether the key still allows it.
+_BEAT = 15.0
+
+# Seconds that a reader may take for what it was sent before.
+_PATIENCE = 20.0
+
+# Milliseconds after which a browser comes back by itself.
+_RETRY = 2_000
+
+_STREAMS = 1_000
+_TYPE = "text/event-stream"
+
+
+class Streams:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._broadcast = Broadcast(service)
+        limits = cast(Mapping[str, int], service.loaded.project.serving.get("limits", {}))
+        self._most = limits.get("streams", _STREAMS)
+        self.routes = [Route("/v1/stream", self.stream, methods=["GET"])]
+        service.at_end(self._broadcast.end)
+
+    async def stream(self, request: Request) -> Response:
+        grant = await self._service.admission.visited(request, KeyScope.AUDIENCES_READ)
+        parameters = read_parameters(request, "after", *PARAMETERS)
+        selection = Selection.of(grant, parameters)
+        after = request.headers.get("last-event-id") or parameters.get("after")
+        position = None if after is None else read_cursor(after, "Last-Event-ID or after")
+        if request.method == "HEAD":
+            return Response(media_type=_TYPE)
+        if len(self._broadcast.followers) >= self._most:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{self._most:,} streams are open, and there may be no more of them",
+                {"Retry-After": "5"},
+            )
+        return _Events(self._service, await self._broadcast.follow(selection, position))
+
+
+class _Events(Response):
+    media_type = _TYPE
+
+    def __init__(self, service: Service, follower: Follower) -> None:
+        super().__init__(headers={"X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._service = service
+        self._follower = follower
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_await_end(receive))
+        gone.add_done_callback(lambda _: self._follower.roused.set())
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await self._tell(send, gone)
+            await _send(send, b"", more=False)
+        except TimeoutError:  # it takes too long to read
+            scope[ABORT]()
+        finally:
+            gone.cancel()
+            self._follower.leave()
+
+    async def _tell(self, send: Send, gone: asyncio.Task[None]) -> None:
+        follower = self._follower
+        await _send(send, b"retry: %d\nid: %d\n\n" % (_RETRY, follower.position))
+        due = time.monotonic() + _BEAT
+        while not gone.done() and not follower.has_ended:
+            follower.roused.clear()
+            position = follower.position
+            try:
+                frames = await follower.next_frames()
+            except PositionPruned as pruned:
+                frames = [_gap(pruned)]
+                follower.position = pruned.first - 1
+            except StoreError:
+                return  # whoever comes back is told
+            if frames:
+                await _send(send, b"".join(frames))
+            now = time.monotonic()
+            if now >= due:
+                due = now + _BEAT
+                if not await self._may_go_on():
+                    return
+                await _send(send, b"id: %d\n\n" % follower.position)
+            if follower.position == position:
+                await _roused(follower, due - now)
+
+    async def _may_go_on(self) -> bool:
+        try:
+            await self._service.admission.renewed(
+                self._follower.selection.grant, KeyScope.AUDIENCES_READ
+            )
+        except (Problem, StoreError):
+            return False
+        return True
+
+
+def _gap(pruned: PositionPruned) -> bytes:
+    """What came in between is no longer kept: who wants to know has to ask for members anew."""
+    return b'event: gap\nid: %d\ndata: {"oldest":"%d"}\n\n' % (pruned.first - 1, pruned.first)
+
+
+async def _roused(follower: Follower, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(max(seconds, 0)):
+            await follower.roused.wait()
+    except TimeoutError:
+        """It is time for a sign of life."""
+
+
+async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
+    """Raises TimeoutError: what was sent before has not been taken."""
+    async with asyncio.timeout(_PATIENCE):
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _await_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        """Nobody asks what else is said."""

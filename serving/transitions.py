@@ -1,0 +1,50 @@
+"""`/v1/transitions`: the journal, page by page."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from membership.errors import PositionPruned
+from membership.reader import MembershipReader
+from serving.answers import json_response
+from serving.parameters import read_cursor, read_limit, read_parameters
+from serving.problems import Problem
+from serving.scopes import Scope
+from serving.selections import PARAMETERS, Selection
+from serving.service import Service
+
+_LIMIT, _LIMIT_MOST = 100, 1_000
+
+
+class Transitions:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.routes = [Route("/v1/transitions", self.page, methods=["GET"])]
+
+    async def page(self, request: Request) -> Response:
+        grant = await self._service.admission.visited(request, Scope.AUDIENCES_READ)
+        parameters = read_parameters(request, "after", "limit", *PARAMETERS)
+        limit = read_limit(parameters, _LIMIT, _LIMIT_MOST)
+        after = read_cursor(parameters["after"], "after") if "after" in parameters else None
+        selection = Selection.of(grant, parameters)
+        try:
+            page = await selection.read(self._service, after, limit)
+        except PositionPruned as pruned:
+            raise Problem(
+                HTTPStatus.GONE,
+                "what follows that position is no longer kept; read the members anew and go on "
+                f"from after={pruned.first - 1}",
+            ) from pruned
+        end = await run_in_threadpool(self._service.journal.read, MembershipReader.end)
+        return json_response(
+            {
+                "transitions": [one.record for one in page.entries],
+                "next_cursor": str(page.position),
+                "has_more": page.position < end,
+            }
+        )

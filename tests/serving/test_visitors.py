@@ -1,0 +1,114 @@
+"""Tokens of one user, for browsers."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflows.following import wall_clock
+from project.stores import open_store
+from serving.tokens import read_token
+from serving.visitors import Visitor, Visitors
+from tests.cli.jobs import eventually
+from tests.serving.asking import Server, new_key, project, server
+from tests.serving.recorded import Turn, record
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    loaded = project(tmp_path_factory.mktemp("here") / "project")
+    record(loaded, Turn("u1", "keen"), Turn("u2", "keen"), Turn("u1", "quiet"))
+    with server(loaded) as one:
+        yield one
+
+
+def token(here: Server, key: str, **more: object) -> str:
+    body = {"parent_model": "users", "user_id": "u1", **more}
+    answer = here.ask("/v1/tokens", key, "POST", json=body)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["expires_at"] > "2026"
+    return str(answer.json()["token"])
+
+
+def test_a_token_is_of_one_user(here: Server) -> None:
+    given_token = token(here, new_key(here.loaded, "audiences:read"))
+    path = "/v1/audiences/users/u1"
+    expected = ["keen", "quiet"]
+    assert here.ask(path, given_token).json()["audience_ids"] == expected
+    assert here.ask(f"{path}?token={given_token}").json()["audience_ids"] == expected
+    assert here.ask("/v1/audiences/users/u2", given_token).status_code == 403
+    page = here.ask(f"/v1/transitions?token={given_token}").json()
+    assert [one["audience"] for one in page["transitions"]] == expected
+    assert here.ask("/v1/transitions?user_id=u2", given_token).status_code == 403
+    assert here.ask("/v1/transitions?parent_model=others", given_token).status_code == 403
+    for path in ("/v1/warehouse/users", "/v1/collections/x/records/y/z", "/v1/syncs"):
+        assert here.ask(path, given_token).status_code == 401
+    assert here.ask("/v1/audiences/users", given_token, "POST").status_code == 401
+    assert here.ask("/v1/tokens", given_token, "POST").status_code == 401
+
+
+def test_it_allows_what_its_key_allows(here: Server) -> None:
+    key = new_key(here.loaded, "audiences:read", audiences=("quiet",))
+    given_token = token(here, key)
+    path = "/v1/audiences/users/u1"
+    assert here.ask(path, given_token).json()["audience_ids"] == ["quiet"]
+    assert here.ask("/v1/transitions?audience=keen", given_token).status_code == 403
+    found = read_token(key)
+    assert found is not None
+    with closing(open_store(here.loaded)) as store:
+        store.keys.revoke(found.id, wall_clock())
+    eventually(lambda: here.ask(path, given_token).status_code == 401)
+
+
+def test_it_expires(here: Server) -> None:
+    given_token = token(here, new_key(here.loaded, "audiences:read"), expires_in=1)
+    eventually(lambda: here.ask("/v1/audiences/users/u1", given_token).status_code == 401)
+
+
+def test_what_is_no_token(here: Server) -> None:
+    given_token = token(here, new_key(here.loaded, "audiences:read"))
+    path = "/v1/audiences/users/u1"
+    elsewhere = Visitors(here.loaded.root / "live")
+    forged = elsewhere.token(Visitor("k", wall_clock() + 10**9, "users", "u1"))
+    for one in (
+        given_token[:-2],
+        f"{given_token}AA",
+        forged,
+        "visitor_",
+        "nonsense",
+        "visitor_\xe4",
+    ):
+        assert here.ask(path, params={"token": one}).status_code == 401
+    secret = here.loaded.root / ".usher" / "visitors.key"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert len(list(secret.parent.glob("visitors.key*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"parent_model": "nobody", "user_id": "u1"}),
+        (400, {"parent_model": "users", "user_id": ""}),
+        (400, {"parent_model": "users", "user_id": "x" * 1_025}),
+        (400, {"parent_model": "users", "user_id": "u1", "expires_in": 0}),
+        (400, {"parent_model": "users", "user_id": "u1", "expires_in": 86_401}),
+        (400, {"parent_model": "users"}),
+        (400, []),
+    ],
+)
+def test_what_no_token_is_made_for(here: Server, status: int, body: object) -> None:
+    key = new_key(here.loaded, "audiences:read")
+    assert here.ask("/v1/tokens", key, "POST", json=body).status_code == status
+    assert here.ask("/v1/tokens", new_key(here.loaded, "events:write"), "POST").status_code == 403
+
+
+@given(st.binary(max_size=80))
+def test_no_bytes_are_a_token(here: Server, data: bytes) -> None:
+    text = base64.urlsafe_b64encode(data).decode()
+    assert here.service.admission.visitors.read(f"visitor_{text}") is None
