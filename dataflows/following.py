@@ -222,12 +222,12 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
             raise StopIteration
         batch: list[Polled] = []
         if not self._may_begin():
-            self._pauses.polled(idle=True, delivered=False)
+            self._pauses.polled(has_all=True, delivered=False)
             return batch
         batch = self._recalled()
-        idle = not batch
+        has_all = not batch
         if self._histories is not None and self._first:
-            self._pauses.polled(idle=idle, delivered=bool(batch))
+            self._pauses.polled(has_all=has_all, delivered=bool(batch))
             return batch
         for key, source in self._sources.items():
             # The clock is read first: what is read after it has arrived by then or later.
@@ -242,8 +242,8 @@ class _FollowedPartition(StatefulSourcePartition[Polled, bytes]):
                 self._reported[key] = now
                 read_at = wall_clock()  # so nothing that was read has arrived later
                 batch.append(Polled(key, chunks, source.caught_up, now, read_at, source.reached))
-            idle &= not chunks
-        self._pauses.polled(idle=idle, delivered=bool(batch))
+            has_all &= not chunks or source.caught_up
+        self._pauses.polled(has_all=has_all, delivered=bool(batch))
         return batch
 
     def _recalled(self) -> list[Polled]:

@@ -1,4 +1,4 @@
-"""When a source that had nothing new is asked again, whatever becomes of the wall clock.
+"""When a source that has given all that it had is asked again, whatever becomes of the wall clock.
 
 Bytewax can be told an instant at which to ask again.  It then waits until the wall clock has come
 to it: for a day, where somebody sets the clock back by a day, and deaf to all else.  So it is told
@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 # What Bytewax is told: an instant that has passed on every clock.
 AT_ONCE = datetime.fromtimestamp(0, UTC)
 
-# Seconds.
+# Seconds.  An event that came alone costs as much as hundreds that came together: without a pause
+# a steady trickle keeps the job half as busy again.
 _BETWEEN_POLLS = 0.01
 _PAUSE = 0.002
 
@@ -33,9 +34,9 @@ class Pauses:
         self._next_poll = 0.0
         self._turns = 0
 
-    def polled(self, *, idle: bool, delivered: bool) -> None:
-        """Take note of a poll: whether there was nothing new, and whether others were told."""
-        self._next_poll = time.monotonic() + _BETWEEN_POLLS if idle else 0.0
+    def polled(self, *, has_all: bool, delivered: bool) -> None:
+        """Take note of a poll: whether there is no more for now, and whether others were told."""
+        self._next_poll = time.monotonic() + _BETWEEN_POLLS if has_all else 0.0
         if delivered:
             self._turns = _TURNS
 
