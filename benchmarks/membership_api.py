@@ -1,17 +1,20 @@
-"""The membership API beside a job that is busy, and what an answer costs.
+"""The membership API beside a busy job, and what an answer costs.
 
-Requests are sent at a steady rate by a process of its own, over connections that stay open; each
-counts from the instant at which it was due, so a server that falls behind is not spared.  Beside
-it, events come at `benchmarks.live.RATE`, and users who have just fulfilled an audience's condition
-are asked about until they are members.  What an answer costs is CPU time of a server alone, to
-that of a bare route of Starlette that answers with a constant.
+Batches of events come to the collector at `EVENTS` a second from a process of its own, and `hey`, a
+load generator of Debian's, asks who is in what at `RATE` requests a second.  Beside them, users are
+asked about whose batch has just been acknowledged, until they are members.  All of it once with a
+server beside the job (`usher run --only serve`) and once with all in one process.  What an answer
+costs is CPU time of a server alone, to that of a bare route of Starlette that answers with a
+constant.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import os
+import csv
+import json
 import re
 import shutil
 import subprocess
@@ -20,9 +23,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import requests
 import uvicorn
@@ -31,148 +34,154 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from benchmarks.live import USERS, Watch, _line, append, await_start, job
-from benchmarks.process import USHER, Failed
+from benchmarks.live import USERS
+from benchmarks.process import USHER, Failed, cpu_seconds
 from benchmarks.suites import write_project
 from benchmarks.workload import Workload
 
+EVENTS = 2_000
 RATE = 1_000
-_CONNECTIONS = 32
+
+_BATCH = 20
+_SENDERS = 8
+_ASKERS = 10
 _PATIENCE = 60.0
 
-# Seconds: the job stores its first epochs of state.
+# Seconds: the job stores its first epochs of state, and kernels are loaded.
 _WARM_UP = 5.0
 
-_SERVING = {
-    "listen": "127.0.0.1:0",
-    "admin": "127.0.0.1:0",
-    "limits": {"per_key": 1_000_000, "per_address": 1_000_000},
-}
+_KEY = "a-write-key"
 _BARE = b'{"parent_model_id":"users","user_id":"u000001","audience_ids":["active"]}'
+_PATH = "/v1/audiences/users/u{:06d}"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Milliseconds, one a request: answers, and from an acknowledged event to who has it."""
+
+    answers: list[float]
+    writes: list[float]
 
 
 @dataclass(frozen=True)
 class ApiCosts:
-    """Percentiles in milliseconds; CPU microseconds an answer."""
+    """`bare` are milliseconds of the bare route beside the same job; CPU microseconds an answer."""
 
-    p50: float
-    p99: float
-    bare_p99: float  # of the bare route, in a process of its own beside the same job
-    late: float  # from an event in the followed file to its answer, p99
+    apart: Beside
+    together: Beside
+    details: list[float]
+    bare: list[float]
     cpu: float
     bare_cpu: float
-    details_p99: float
-
-
-class _Load(msgspec.Struct):
-    """What the process that sends has found: milliseconds, one a request."""
-
-    latencies: list[float]
 
 
 def api_costs(recording: Workload, folder: Path, *, seconds: float) -> ApiCosts:
     """Measure for so many seconds each.
 
     Raises:
-        Failed: a process does not start, or answers with errors.
+        Failed: a process does not start or answers with errors, or there is no `hey`.
     """
+    if shutil.which("hey") is None:
+        raise Failed("the API is measured with hey; run: apt-get install hey")
     shutil.rmtree(folder, ignore_errors=True)
-    stream = folder / "live" / "events.jsonl"
-    stream.parent.mkdir(parents=True)
-    stream.touch()
-    syncs = {"archived": {"audience": "active", "destination": "archive"}}
-    destinations = {"archive": {"type": "file", "path": "transitions.jsonl"}}
     write_project(
         "live",
         folder,
         recording.users,
-        "live/*.jsonl",
-        destinations=destinations,
-        syncs=syncs,
-        serving=_SERVING,
+        "",
+        sources={"web": {"type": "http", "format": "segment", "write_keys": [_KEY]}},
+        destinations={"archive": {"type": "file", "path": "transitions.jsonl"}},
+        syncs={"archived": {"audience": "active", "destination": "archive"}},
+        serving={
+            "listen": "127.0.0.1:0",
+            "admin": "127.0.0.1:0",
+            "limits": {"per_key": 1_000_000, "per_address": 1_000_000},
+        },
     )
     command = [str(USHER), "-C", str(folder), "keys", "create", "--scope", "audiences:read"]
     key = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
-    with job(folder) as one, stream.open("ab") as file:
-        with Watch(folder / "transitions.jsonl") as watch:
-            await_start(one, watch, file)
-        url = _address((folder / "job.log").read_text)
-        appending = threading.Thread(target=append, args=(file, 4 * seconds + _WARM_UP + 3))
-        appending.start()
-        _load(url, key, "", RATE, _WARM_UP)
-        plain = _load(url, key, "", RATE, seconds)
-        with _bare() as (bare_url, _):
-            bare_beside = _load(bare_url, key, "", RATE, seconds)
-        details = _load(url, key, "?include=details", RATE / 10, seconds)
-        late = _latenesses(url, key, folder / "live" / "probes.jsonl", seconds)
-        appending.join()
-    with _serving(folder) as (alone, server):
-        cpu = _cpu_of(server.pid, alone, key)
+    with (
+        _job(folder, "job", "--only", "evaluate,deliver"),
+        _job(folder, "serve", "--only", "serve"),
+    ):
+        url = _address(folder / "serve.log")
+        with _events(url, 2 * seconds):
+            apart = _beside(url, key, 0, seconds)
+            with _bare() as (bare_url, _):
+                bare = _asked(bare_url, key, RATE, seconds)
+    with _job(folder, "all"):
+        url = _address(folder / "all.log")
+        with _events(url, 2 * seconds):
+            together = _beside(url, key, 500_000, seconds)
+            details = _asked(url, key, RATE / 10, seconds, "?include=details")
+    with _job(folder, "alone", "--only", "serve") as server:
+        cpu = _cpu_of(server, _address(folder / "alone.log"), key)
     with _bare() as (url, server):
-        bare = _cpu_of(server.pid, url, key)
-    return ApiCosts(
-        float(np.percentile(plain, 50)),
-        float(np.percentile(plain, 99)),
-        float(np.percentile(bare_beside, 99)),
-        float(np.percentile(late, 99)),
-        cpu,
-        bare,
-        float(np.percentile(details, 99)),
+        bare_cpu = _cpu_of(server, url, key)
+    return ApiCosts(apart, together, details, bare, cpu, bare_cpu)
+
+
+def _beside(url: str, key: str, first: int, seconds: float) -> Beside:
+    """Ask at the rate; meanwhile users write and ask, from number `first` behind all others."""
+    writes: list[float] = []
+    ends = time.monotonic() + seconds
+    writing = threading.Thread(
+        target=lambda: writes.extend(_writes(url, key, USERS + 1 + first, ends))
     )
+    writing.start()
+    answers = _asked(url, key, RATE, seconds)
+    writing.join()
+    if not writes:
+        raise Failed("an event is not in the answers")
+    return Beside(answers, writes)
 
 
-def _latenesses(url: str, key: str, path: Path, seconds: float) -> list[float]:
-    """Of users one after the other, from their third view to the answer that has it."""
-    found = []
-    until = time.monotonic() + seconds
+def _writes(url: str, key: str, user: int, ends: float) -> Iterator[float]:
+    """Of users one after the other, from the acknowledgement to the answer that has it."""
     headers = {"Authorization": f"Bearer {key}"}
-    with path.open("ab") as file, requests.Session() as session:
-        user = USERS + 1
-        while time.monotonic() < until:
-            at = time.time()
-            file.write(b"".join(_line(user, f"probe-{user}-{n}", at) for n in range(3)))
-            file.flush()
+    with requests.Session() as session:
+        while time.monotonic() < ends:
+            body = _batch([user] * 3, f"probe-{user}")
+            sent = session.post(f"{url}/v1/batch", data=body, auth=(_KEY, ""), timeout=10)
             began = time.monotonic()
-            name = f"{url}/v1/audiences/users/u{user:06d}"
+            if sent.status_code != requests.codes.ok:
+                raise Failed(sent.text)
+            name = url + _PATH.format(user)
             while not session.get(name, headers=headers, timeout=10).json()["audience_ids"]:
                 if time.monotonic() - began > _PATIENCE:
-                    raise Failed("an event is not in the answers")
+                    return
                 time.sleep(0.002)
-            found.append((time.monotonic() - began) * 1e3)
+            yield (time.monotonic() - began) * 1e3
             user += 1
-    return found
 
 
-def _load(url: str, key: str, query: str, rate: float, seconds: float) -> list[float]:
-    arguments = [url, key, query, str(rate), str(seconds)]
-    command = [sys.executable, "-m", "benchmarks.membership_api", *arguments]
-    return msgspec.json.decode(subprocess.check_output(command), type=_Load).latencies
+def _asked(url: str, key: str, rate: float, seconds: float, query: str = "") -> list[float]:
+    command = ["hey", "-z", f"{seconds:.0f}s", "-c", str(_ASKERS), "-q", str(int(rate / _ASKERS))]
+    command += ["-o", "csv", "-H", f"Authorization: Bearer {key}", url + _PATH.format(7) + query]
+    answers = list(csv.DictReader(subprocess.check_output(command, text=True).splitlines()))
+    if not answers or {one["status-code"] for one in answers} != {"200"}:
+        raise Failed(f"{url} answers with errors, or not at all")
+    return [float(one["response-time"]) * 1e3 for one in answers]
 
 
-def _cpu_of(pid: int, url: str, key: str) -> float:
+def _cpu_of(server: subprocess.Popen[bytes], url: str, key: str) -> float:
     """CPU microseconds of a process for one answer; the first ones are not counted."""
-    _load(url, key, "", 500.0, 1.0)
-    before = _cpu(pid)
-    answers = len(_load(url, key, "", 500.0, 4.0))
-    return (_cpu(pid) - before) / answers * 1e6
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    _asked(url, key, RATE, 1.0)
+    before = cpu_seconds(server.pid)
+    answers = len(_asked(url, key, RATE, 4.0))
+    return (cpu_seconds(server.pid) - before) / answers * 1e6
 
 
 @contextlib.contextmanager
-def _serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    log = folder / "serve.log"
-    with log.open("wb") as out:
-        command = [str(USHER), "-C", str(folder), "run", "--only", "serve"]
-        process = subprocess.Popen(command, stdout=out, stderr=out)
+def _job(folder: Path, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / f"{name}.log").open("wb") as log:
+        command = [str(USHER), "-C", str(folder), "run", *arguments]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        yield _address(log.read_text), process
+        yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(_PATIENCE)
 
 
 @contextlib.contextmanager
@@ -184,17 +193,78 @@ def _bare() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         yield process.stdout.readline().decode().strip(), process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(_PATIENCE)
 
 
-def _address(said: object) -> str:
-    assert callable(said)
+@contextlib.contextmanager
+def _events(url: str, seconds: float) -> Iterator[None]:
+    """Events are sent within, for that long and for the time of warming up, which is over then."""
+    command = [sys.executable, "-m", "benchmarks.membership_api", url, str(seconds + 2 * _WARM_UP)]
+    process = subprocess.Popen(command)
+    time.sleep(_WARM_UP)
+    try:
+        yield
+        if process.poll() is not None and process.returncode:
+            raise Failed("the collector does not take what is sent")
+    finally:
+        process.terminate()
+        process.wait(_PATIENCE)
+
+
+def _address(log: Path) -> str:
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
-        if found := re.search(r"HTTP server at (\S+)\n", said()):
+        if found := re.search(r"HTTP server at (\S+)\n", log.read_text()):
             return found[1]
         time.sleep(0.05)
-    raise Failed("the server does not start")
+    raise Failed(f"the server does not start; see {log}")
+
+
+def _batch(users: Sequence[int], id_: str) -> bytes:
+    """A page view of each."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    views = [
+        {
+            "type": "page",
+            "messageId": f"{id_}-{number}",
+            "userId": f"u{user:06d}",
+            "timestamp": now,
+            "sentAt": now,
+            "properties": {"path": "/pricing"},
+        }
+        for number, user in enumerate(users)
+    ]
+    return json.dumps({"batch": views}).encode()
+
+
+async def _send(url: str, seconds: float) -> None:
+    """Send batches at the rate, over connections that stay open."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    given = base64.b64encode(f"{_KEY}:".encode()).decode()
+    random = np.random.default_rng(5)
+    idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    for _ in range(_SENDERS):
+        idle.put_nowait(await asyncio.open_connection(host, int(port)))
+
+    async def post(number: int) -> None:
+        reader, writer = await idle.get()
+        body = _batch(random.integers(1, USERS, _BATCH).tolist(), f"{time.time()}-{number}")
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {given}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", answer)
+        if not answer.startswith(b"HTTP/1.1 200 ") or length is None:
+            raise Failed(answer.decode())
+        await reader.readexactly(int(length[1]))
+        idle.put_nowait((reader, writer))
+
+    async with asyncio.TaskGroup() as tasks:
+        began = time.monotonic()
+        for number in range(int(EVENTS / _BATCH * seconds)):
+            early = began + number * _BATCH / EVENTS - time.monotonic()
+            await asyncio.sleep(max(early, 0))
+            tasks.create_task(post(number))
 
 
 async def _answer_bare(_request: object) -> Response:
@@ -210,49 +280,14 @@ def _serve_bare() -> None:
         runner.run(uvicorn.Server(config).serve([socket]))
 
 
-async def _send_all(url: str, key: str, query: str, rate: float, seconds: float) -> list[float]:
-    host, _, port = url.removeprefix("http://").rpartition(":")
-    lines = await asyncio.gather(
-        *(asyncio.open_connection(host, int(port)) for _ in range(_CONNECTIONS))
-    )
-    idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-    for line in lines:
-        idle.put_nowait(line)
-    latencies: list[float] = []
-
-    async def ask(number: int, due: float) -> None:
-        reader, writer = await idle.get()
-        user = f"u{number * 7919 % USERS:06d}"
-        head = f"GET /v1/audiences/users/{user}{query} HTTP/1.1\r\nHost: {host}\r\n"
-        writer.write(f"{head}Authorization: Bearer {key}\r\n\r\n".encode())
-        answer = await reader.readuntil(b"\r\n\r\n")
-        if not answer.startswith(b"HTTP/1.1 200 "):
-            raise Failed(answer.decode())
-        length = re.search(rb"content-length: (\d+)", answer)
-        assert length is not None
-        await reader.readexactly(int(length[1]))
-        latencies.append((time.monotonic() - due) * 1e3)
-        idle.put_nowait((reader, writer))
-
-    async with asyncio.TaskGroup() as tasks:
-        began = time.monotonic()
-        for number in range(int(rate * seconds)):
-            due = began + number / rate
-            if (early := due - time.monotonic()) > 0:
-                await asyncio.sleep(early)
-            tasks.create_task(ask(number, due))
-    return latencies
-
-
 def main(arguments: Sequence[str]) -> None:
-    """`bare`, or `URL KEY QUERY RATE SECONDS` to send requests: this module's own processes."""
+    """`bare`, or `URL SECONDS` to send events: this module's own processes."""
     if arguments == ["bare"]:
         _serve_bare()
         return
-    url, key, query, rate, seconds = arguments
+    url, seconds = arguments
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        latencies = runner.run(_send_all(url, key, query, float(rate), float(seconds)))
-    print(msgspec.json.encode(_Load(latencies)).decode())
+        runner.run(_send(url, float(seconds)))
 
 
 if __name__ == "__main__":

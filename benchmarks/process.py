@@ -47,3 +47,9 @@ def cost_of_command(command: Sequence[str]) -> Cost:
     if process.returncode != 0:
         raise Failed(f"{' '.join(command)} ended with {process.returncode}:\n{said[-2000:]}")
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a running process has used so far, by Linux's count of clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
