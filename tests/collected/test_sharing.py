@@ -14,6 +14,7 @@ from connectors.collected.limits import Retention, Sizes
 from connectors.collected.source import CollectedSource
 from connectors.sources.errors import SourceError
 from connectors.sources.history import ALL_KNOWN
+from connectors.sources.source import Portion
 from dataflows.shares import Share
 from project.collecting import open_log
 from project.folder import load_project
@@ -34,7 +35,7 @@ USERS = 40
 
 
 def opened(root: Path, positions: list[bytes], share: Share, started: int = 0) -> CollectedSource:
-    return CollectedSource(folder_of(root), "web", started).follow(positions, share.has)
+    return CollectedSource(folder_of(root), "web", started).follow(positions, Portion(share.has))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -100,7 +101,7 @@ def test_the_past_comes_first_and_waits_for_all(tmp_path: Path) -> None:
         log.append([event(1)]).result()
         may = [False]
         source = CollectedSource(folder_of(tmp_path), "web", 150)
-        with closing(source.follow([], goes_on=lambda: may[0])):
+        with closing(source.follow([], Portion(goes_on=lambda: may[0]))):
             found: list[int] = []
             for _ in range(5):
                 for chunk in source.poll(1_000):
