@@ -162,12 +162,6 @@ def read_chain(folder: Path, position: Position) -> list[bytes]:
     return contents
 
 
-def make_durable(path: Path) -> None:
-    """What was written to a file, or the names in a folder, will outlive a loss of power."""
-    with _named(path), _opened(path, os.O_RDONLY) as descriptor:
-        os.fsync(descriptor)
-
-
 def _records(folder: Path, segment: Segment) -> Iterator[tuple[bytes, int]]:
     """The content and the checksum of each record of a file."""
     data = _first_bytes(folder, segment)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -22,6 +21,7 @@ from typing_extensions import override
 
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
+from connectors.sources.source import Followed
 from dataflows.meetings import Meeting
 from dataflows.pauses import AT_ONCE, Pauses
 from dataflows.recalling import Histories, Recalled
@@ -41,25 +41,6 @@ _BYTES_FOR_OTHERS = 1 << 22
 def wall_clock() -> int:
     """Microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
-
-
-class Followed(Protocol):
-    """A source that is read as it grows.
-
-    One that is not caught up has delivered all that arrived before `reached`; where a source cannot
-    tell, that is its latest arrival.
-    """
-
-    caught_up: bool
-
-    @property
-    def reached(self) -> int | None: ...
-
-    def poll(self, limit: int) -> list[Chunk]: ...
-
-    def position(self) -> bytes: ...
-
-    def close(self) -> None: ...
 
 
 # Opens a source where an earlier job stopped reading it, as each of its shares has told; at its

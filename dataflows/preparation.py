@@ -21,6 +21,7 @@ from connectors.sources.history import FileHistory, NoHistory
 from connectors.sources.kafka.history import KafkaHistory
 from connectors.sources.kafka.source import KafkaSource
 from connectors.sources.reader import Batch
+from connectors.sources.source import Portion
 from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
@@ -213,24 +214,18 @@ def open_sources(
         SourceError: a source cannot be followed.
     """
     project = loaded.project
+    portion = Portion(share.has, lambda: past.is_open)
     sources: dict[str, OpenSource] = {}
     for source in sources_of(project.sources, share):
         match source.type:
             case "file":
                 opened = _file_source(loaded, source)
             case "kafka":
-                opened = partial(
-                    KafkaSource(source, _group(loaded, source), tell, started).follow,
-                    has=share.has,
-                    goes_on=lambda: past.is_open,
-                )
+                topic = KafkaSource(source, _group(loaded, source), tell, started)
+                opened = partial(topic.follow, portion=portion)
             case _:
-                folder = log_folder(loaded.root, source.key)
-                opened = partial(
-                    CollectedSource(folder, source.key, started).follow,
-                    has=share.has,
-                    goes_on=lambda: past.is_open,
-                )
+                log = CollectedSource(log_folder(loaded.root, source.key), source.key, started)
+                opened = partial(log.follow, portion=portion)
         if opened is _standard_input and opened in sources.values():
             raise JobRefused(
                 f"source '{source.key}' reads standard input, as another source does already"

@@ -18,8 +18,9 @@ import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from audience_dsl.definitions import ParentPlan
+from connectors.durability import make_durable
 from dataflows import holding
-from dataflows.chains import DamagedLog, Position, make_durable
+from dataflows.chains import DamagedLog, Position
 from dataflows.checkpoints import StoredGroup
 from dataflows.following import StoredShare
 from dataflows.ownership import usher_folder

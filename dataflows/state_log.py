@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dataflows.chains import SUFFIX, Chain, Position, make_durable, read_chain
+from connectors.durability import make_durable
+from dataflows.chains import SUFFIX, Chain, Position, read_chain
 
 # Files that are made durable at the same time share the disk's journal: 64 of them take 6 ms in
 # this many threads where one after the other took 20, and no less in more.

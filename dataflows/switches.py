@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from dataflows.chains import make_durable
+from connectors.durability import make_durable
 from dataflows.seals import BrokenSeal, sealed, unsealed
 
 _NAME = "switches"

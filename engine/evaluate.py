@@ -122,9 +122,6 @@ def apply_inputs(
         need = settle(plan, state, agenda, emitted, user, clock)
         if need != DONE:
             return need
-        need = room_for_instant(plan, state, emitted, user)
-        if need != DONE:
-            return need
         if is_recalled:
             # What ages out exactly at the clock is still to come, with the next input or tick.
             users.clock[user] = max(int(users.clock[user]), clock - 1)
@@ -174,13 +171,16 @@ def _let_happen(plan: PlanArrays, state: State, to: int, agenda: Agenda, emitted
 def settle(
     plan: PlanArrays, state: State, agenda: Agenda, emitted: Records, user: int, clock: int
 ) -> int:
-    """Apply what falls due before `clock`, one instant after the other."""
+    """Apply what falls due before `clock`, one instant after the other.
+
+    There is room for the instant `clock` then, too; or what is needed is returned.
+    """
     while state.users.due[user] < clock:
         need = room_for_instant(plan, state, emitted, user)
         if need != DONE:
             return need
         _age_at(plan, state, agenda, emitted, user, int(state.users.due[user]))
-    return DONE
+    return room_for_instant(plan, state, emitted, user)
 
 
 @kernel

@@ -93,9 +93,6 @@ def review_recalled_users(
             need = settle(plan, state, agenda, emitted, user, clock)
             if need != DONE:
                 return need
-            need = room_for_instant(plan, state, emitted, user)
-            if need != DONE:
-                return need
             users.clock[user] = clock
             expire(plan, state, agenda, user, clock)
             mark_others(agenda, audiences, DEFINITION_CAUSE)
@@ -212,9 +209,6 @@ def _review(
     users = state.users
     clock = max(at, int(users.clock[user]), int(state.numbers[CLOCK]))
     need = settle(plan, state, agenda, emitted, user, clock)
-    if need != DONE:
-        return need
-    need = room_for_instant(plan, state, emitted, user)
     if need != DONE:
         return need
     users.clock[user] = clock

@@ -14,7 +14,6 @@ lies the history of the pulls.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
+from connectors.durability import make_durable
 from warehouse.errors import WarehouseError
 
 # The one in force, and some before it.
@@ -139,11 +139,11 @@ class Versions:
     def publish(self, version: str, aside: Path) -> Path:
         """Bring the finished folder into force; from here on it survives a power cut."""
         for file in aside.iterdir():
-            sync(file)
-        sync(aside)
+            make_durable(file)
+        make_durable(aside)
         published = self.folder / version
         aside.rename(published)
-        sync(self.folder)
+        make_durable(self.folder)
         self.point_to(version)
         self._prune(version)
         return published
@@ -193,9 +193,9 @@ def write_durably(path: Path, content: bytes) -> None:
     """Replace a file as a whole: whoever reads it sees what was there before, or what is new."""
     written = path.with_name(f"{path.name}.new")
     written.write_bytes(content)
-    sync(written)
+    make_durable(written)
     written.rename(path)
-    sync(path.parent)
+    make_durable(path.parent)
 
 
 def _names_in(file: Path) -> list[str]:
@@ -211,12 +211,3 @@ def _taken(lock: TextIO, how: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def sync(path: Path) -> None:
-    """Return when the file or folder survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

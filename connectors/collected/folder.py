@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from connectors.collected.errors import LogDamaged, LogInUse
-from connectors.collected.segments import find_segments, make_durable
+from connectors.collected.segments import find_segments
+from connectors.durability import make_durable
 
 PARTITIONS = 8
 

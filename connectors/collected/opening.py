@@ -21,10 +21,10 @@ from connectors.collected.segments import (
     Segment,
     find_segments,
     goes_on,
-    make_durable,
     read_frames,
     read_head,
 )
+from connectors.durability import make_durable
 
 ADVICE = (
     "restore it from a copy; or move the folder away, to begin with an empty log, and start the "

@@ -9,20 +9,20 @@ import msgspec
 
 from connectors.collected.folder import Manifest
 from connectors.sources.errors import SourceError
+from connectors.sources.positions import Position, recorded_position
 
 _VERSION = 1
 
 
-class Position(msgspec.Struct, frozen=True):
+class LogPosition(Position, frozen=True):
     """How far each partition of a log has been read."""
 
-    version: int
     log: str
     marks: dict[int, int]
 
 
 def write_marks(marks: Mapping[int, int], manifest: Manifest) -> bytes:
-    return msgspec.json.encode(Position(_VERSION, manifest.id, dict(marks)))
+    return msgspec.json.encode(LogPosition(_VERSION, manifest.id, dict(marks)))
 
 
 def read_marks(positions: Sequence[bytes], manifest: Manifest, folder: Path) -> dict[int, int]:
@@ -33,12 +33,7 @@ def read_marks(positions: Sequence[bytes], manifest: Manifest, folder: Path) -> 
     """
     marks: dict[int, int] = {}
     for one in positions:
-        try:
-            position = msgspec.json.decode(one, type=Position)
-        except msgspec.MsgspecError as error:
-            raise SourceError(f"the recorded position in {folder} is damaged") from error
-        if position.version != _VERSION:
-            raise SourceError(f"the recorded position in {folder} has version {position.version}")
+        position = recorded_position(one, LogPosition, _VERSION, f"in {folder}")
         if position.log != manifest.id:
             raise SourceError(
                 f"the log in {folder} is not the one that the job read; start with --rebuild to "

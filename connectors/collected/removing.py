@@ -8,7 +8,8 @@ from pathlib import Path
 from connectors.collected.folder import Manifest
 from connectors.collected.limits import Retention
 from connectors.collected.marks import ReadMarks
-from connectors.collected.segments import find_segments, make_durable, segment_head
+from connectors.collected.segments import find_segments, segment_head
+from connectors.durability import make_durable
 
 
 def remove_outdated(folder: Path, manifest: Manifest, retention: Retention, now: int) -> None:

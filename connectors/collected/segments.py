@@ -19,6 +19,7 @@ from typing import NamedTuple
 from connectors.collected.errors import LogDamaged
 from connectors.collected.frames import MAGIC as FRAME_MAGIC
 from connectors.collected.frames import BrokenFrame, Frame, decode_frame, frame_size
+from connectors.durability import make_durable
 
 SUFFIX = ".events"
 MAGIC = b"\xffUSHEL1\n"
@@ -162,12 +163,3 @@ def write_all(descriptor: int, content: bytes, place: int) -> None:
     while rest:
         written = os.pwrite(descriptor, rest, place)
         rest, place = rest[written:], place + written
-
-
-def make_durable(path: Path) -> None:
-    """Wait until the disk has a file, or the names in a folder."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

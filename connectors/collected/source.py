@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from connectors.collected.chunks import chunk_of, log_name
@@ -25,6 +25,7 @@ from connectors.collected.position import read_marks, write_marks
 from connectors.collected.reading import FrameReader, first_place
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
+from connectors.sources.source import EVERYTHING, Portion
 
 # Microseconds that a commit may take before it is said that something is behind.  Who is told that
 # a source has caught up allows for more than that.
@@ -37,14 +38,6 @@ _POSITIONS_KEPT = 2
 _PATIENCE = 5.0
 _PAUSE = 0.01
 _LOOK_EVERY = 1.0
-
-
-def _all(_partition: int) -> bool:
-    return True
-
-
-def _at_once() -> bool:
-    return True
 
 
 class CollectedSource:
@@ -68,31 +61,20 @@ class CollectedSource:
         self._looked = float("-inf")
         self._has_writer = True
         self.reached: int | None = None
-        """All that arrived before has been delivered."""
         self.caught_up = False
-        """Whether everything has been delivered that is durable."""
 
-    def follow(
-        self,
-        positions: Sequence[bytes],
-        has: Callable[[int], bool] = _all,
-        goes_on: Callable[[], bool] = _at_once,
-    ) -> CollectedSource:
+    def follow(self, positions: Sequence[bytes], portion: Portion = EVERYTHING) -> CollectedSource:
         """Read on at the positions of an earlier job's shares, or at the beginning.
-
-        Args:
-            has: Which partitions are read here.
-            goes_on: Asked when their past has been read, until it is time to read what is newer.
 
         Raises:
             SourceError: a position is not of this log, or what comes next is gone.
         """
-        own = [one for one in range(self._manifest.partitions) if has(one)]
+        own = [one for one in range(self._manifest.partitions) if portion.has(one)]
         marks = read_marks(positions, self._manifest, self._folder)
         end = self._durable.ask().end
         first = first_place(self._folder, end)
         self._marks = {one: marks.get(one, first) for one in own}
-        self._goes_on = goes_on
+        self._goes_on = portion.goes_on
         self._is_past = True
         start = min(self._marks.values(), default=end)
         if start < first:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from connectors.durability import make_durable
+
 _BLOCK = 1 << 16
 
 
@@ -46,7 +48,7 @@ def extend(file: int, path: Path, lines: bytes, most: int | None = None) -> bool
             os.ftruncate(file, size)
         raise
     if not size:
-        settle_folder(path.parent)
+        make_durable(path.parent)
     return True
 
 
@@ -89,15 +91,6 @@ def whole(file: int) -> int:
     if end < size:
         os.ftruncate(file, end)
     return end
-
-
-def settle_folder(folder: Path) -> None:
-    """Bring the names of files to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_at(file: int, path: Path) -> bool:

@@ -29,12 +29,13 @@ from typing_extensions import override
 from audience_dsl.definitions import Settings
 from audience_dsl.durations import MINUTE
 from audience_dsl.instants import SECOND
-from connectors.destinations.appending import extend, locked, settle_folder, whole
+from connectors.destinations.appending import extend, locked, whole
 from connectors.destinations.blocking import Item
 from connectors.destinations.destination import Answer, Message
 from connectors.destinations.file import DATE, HOUR, Files, numbered
 from connectors.destinations.place import Place
 from connectors.destinations.threads import Abandoned
+from connectors.durability import make_durable
 
 _MOST = 64 << 20
 _AFTER = 5 * MINUTE
@@ -183,7 +184,7 @@ def _complete(staged: Path) -> None:
                 _convert(lines, output, staged)
                 os.fsync(output.fileno())
             part.replace(target)
-            settle_folder(target.parent)
+            make_durable(target.parent)
         staged.unlink()
 
 

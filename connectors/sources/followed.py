@@ -19,6 +19,7 @@ import msgspec
 from connectors.sources.chunks import Chunk
 from connectors.sources.cutting import BLOCK, LineCutter
 from connectors.sources.errors import SourceError
+from connectors.sources.positions import Position, recorded_position
 from connectors.sources.recorded import is_complete, matching_files
 from connectors.sources.tails import LONG_AGO, CompleteTail, GrowingTail, Mark
 
@@ -30,10 +31,9 @@ _VERSION = 1
 _Identity = tuple[int, int]
 
 
-class FilesPosition(msgspec.Struct):
+class FilesPosition(Position, frozen=True):
     """How far files have been read; those that are gone were last written by `gone`."""
 
-    version: int
     marks: list[Mark]
     gone: int = LONG_AGO
 
@@ -217,10 +217,4 @@ def read_position(position: bytes | None) -> FilesPosition:
     """
     if not position:
         return FilesPosition(_VERSION, [])
-    try:
-        read = msgspec.json.decode(position, type=FilesPosition)
-    except msgspec.MsgspecError as error:
-        raise SourceError(f"the recorded position of the files is damaged: {error}") from error
-    if read.version != _VERSION:
-        raise SourceError(f"the recorded position of the files has version {read.version}")
-    return read
+    return recorded_position(position, FilesPosition, _VERSION, "of the files")

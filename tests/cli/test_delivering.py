@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import cli.sync_requests
-from tests.cli.hooks import Hooks, hooks
+from tests.cli.hooks import Hooks
 from tests.cli.jobs import eventually, job, now, running
+from tests.cli.operating import SECRET, Operator, definition, write
 from tests.cli.projects import page, write_project
-from tests.cli.test_deliveries import KEY, SECRET, Operator, definition, write
 from tests.membership.servers import PostgresServer
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
-    monkeypatch.setenv("HOOK_SECRET", SECRET)
-    monkeypatch.setenv("HOOK_KEY", KEY)
-    with hooks() as found:
-        yield found
 
 
 def test_deliveries_apart_follow_the_definitions(

@@ -1,8 +1,7 @@
 """A disk that remembers what was written and what was made durable, and can lose its power.
 
-What the log asks of the operating system is passed on and kept in a list.  What a disk may hold
-after a power cut follows from it: all that had been made durable, and of the rest whatever it
-likes, whole writes or pieces.  A file that is new is there for certain once its folder has been
+What the log asks of the operating system is passed on and kept in a list, from which follows what
+a disk may hold after a power cut.  A file that is new is there for certain once its folder has been
 made durable, and so is what was in it once it has been, too.
 """
 
@@ -18,34 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests.disk import Change, Promise, Sync, Truncation, Write, change, change_somewhat
+
 _SECTOR = 512
-
-
-@dataclass(frozen=True)
-class Write:
-    file: str
-    place: int
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Truncation:
-    file: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Sync:
-    """Of a file; of the folder if there is no name."""
-
-    file: str
-
-
-@dataclass(frozen=True)
-class Promise:
-    """So many events were acknowledged."""
-
-    count: int
 
 
 Happening = Write | Truncation | Sync | Promise
@@ -53,7 +27,10 @@ Happening = Write | Truncation | Sync | Promise
 
 @dataclass
 class Disk:
-    """What happens in one folder, after what was in it at the beginning."""
+    """What happens in one folder, after what was in it at the beginning.
+
+    A `Sync` without a name is that of the folder.
+    """
 
     folder: Path
     happenings: list[Happening] = field(default_factory=list)
@@ -93,7 +70,7 @@ class Disk:
         """Write what may be left in the folder if power is lost after so many happenings."""
         durable = {name: bytearray(content) for name, content in self.before.items()}
         named = set(durable)
-        pending: dict[str, list[Write | Truncation]] = {}
+        pending: dict[str, list[Change]] = {}
         for one in self.happenings[:moment]:
             match one:
                 case Write(file) | Truncation(file):
@@ -102,30 +79,16 @@ class Disk:
                     named |= pending.keys() | durable.keys()
                 case Sync(file):
                     content = durable.setdefault(file, bytearray())
-                    for each in pending.pop(file, []):
-                        _change(content, each)
+                    change(content, pending.pop(file, []))
         for file, rest in pending.items():
-            kept = chance.choice((0.0, 0.5, 0.9, 1.0))
-            content = durable.setdefault(file, bytearray())
-            for one in rest:
-                if chance.random() < kept:
-                    _change(content, _torn(one, chance))
+            change_somewhat(durable.setdefault(file, bytearray()), rest, chance, _torn)
         folder.mkdir(parents=True)
         for file, content in durable.items():
             if file in named or chance.random() < 0.5:
                 (folder / file).write_bytes(content)
 
 
-def _change(content: bytearray, by: Write | Truncation) -> None:
-    match by:
-        case Write(_, place, written):
-            content.extend(bytes(max(0, place - len(content))))
-            content[place : place + len(written)] = written
-        case Truncation(_, size):
-            del content[size:]
-
-
-def _torn(one: Write | Truncation, chance: random.Random) -> Write | Truncation:
+def _torn(one: Change, chance: random.Random) -> Change:
     """The whole, or its beginning, or all but some sectors of which nothing was written."""
     if isinstance(one, Truncation) or len(one.content) < 2:
         return one

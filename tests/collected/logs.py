@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from connectors.collected.folder import log_folder
 from connectors.collected.log import CollectedLog
 from connectors.collected.records import Letter
 from connectors.collected.source import CollectedSource
+from connectors.sources.source import EVERYTHING, Portion
 from tests.cli.jobs import PATIENCE
 
 # A block that is small enough for many polls.
@@ -48,11 +49,35 @@ def collect(root: Path, numbers: Iterable[int], **options: Any) -> None:
             log.append([event(number)]).result()
 
 
-def read(root: Path, *, from_past: bool = False, **following: Any) -> list[int]:
+def opened(
+    root: Path,
+    positions: Sequence[bytes] = (),
+    portion: Portion = EVERYTHING,
+    *,
+    started: int = 0,
+) -> CollectedSource:
+    """The log as a job reads it on; what arrived before it `started` is its past."""
+    return CollectedSource(folder_of(root), "web", started).follow(positions, portion)
+
+
+@contextmanager
+def following(root: Path, positions: Sequence[bytes] = (), **how: Any) -> Iterator[CollectedSource]:
+    """The same, for a while."""
+    with closing(opened(root, positions, **how)) as source:
+        yield source
+
+
+def read(root: Path, positions: Sequence[bytes] = (), **how: Any) -> list[int]:
     """The numbers of all events that a job finds."""
-    source = CollectedSource(folder_of(root), "web", 1 << 62 if from_past else 0)
-    with closing(source.follow(following.pop("positions", []), **following)):
+    with following(root, positions, **how) as source:
         return numbers_of(drained(source))
+
+
+def read_position(root: Path) -> bytes:
+    """What a job keeps that has read everything."""
+    with following(root) as source:
+        drained(source)
+        return source.position()
 
 
 def drained(source: CollectedSource, limit: int = LIMIT) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from tests.cli.jobs import PATIENCE, USHER, eventually, finished, job, now, runn
 from tests.cli.projects import changed, page, write_project
 from tests.collected.logs import collect, collecting, letter, segments
 from tests.collected.story import BESIDE, SOURCE, LogStory
-from tests.faults.harm import Harm
+from tests.faults.kills import doomed, ended
 from tests.faults.processes import process
 from tests.faults.shares import KILLS
 from tests.faults.verdict import assert_true_in_the_end, await_stored, begin
@@ -45,16 +45,8 @@ def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
                 story.open()
             story.go_on(story.random.uniform(0.0, 0.3))
             workers = str(story.random.choice((1, 1, 2, 3)))
-            kill_at = story.random.choice((None, story.random.randint(1, 300)))
-            arguments = (*BESIDE, "--workers", workers)
-            with process(story.root, *arguments, harm=Harm(kill_at=kill_at)) as one:
-                one.await_begin()
-                story.go_on(story.random.uniform(0.0, 1.5))
-                if story.random.random() < 0.2 and one.runs:
-                    code = one.stop()
-                else:
-                    one.kill()
-                    code = one.end()
+            with doomed(story, *BESIDE, "--workers", workers) as one:
+                code = ended(story, one)
                 assert code in {0, -signal.SIGKILL}, one.said()
                 kills += code != 0
         assert_true_in_the_end(story)

@@ -8,15 +8,21 @@ import os
 import random
 import signal
 import time
-from contextlib import closing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from connectors.collected.limits import Sizes
 from connectors.collected.marks import DurableMark
-from connectors.collected.source import CollectedSource
 from tests.cli.jobs import PATIENCE, eventually
-from tests.collected.logs import collecting, drained, event, folder_of, numbers_of, read
+from tests.collected.logs import (
+    collecting,
+    drained,
+    event,
+    folder_of,
+    following,
+    numbers_of,
+    read,
+)
 from tests.faults.harm import Harm
 
 KILLS = 25
@@ -78,9 +84,8 @@ def test_what_it_has_acknowledged_is_there_once(tmp_path: Path) -> None:
 def test_who_reads_beside_it_goes_on(tmp_path: Path) -> None:
     chance = random.Random(1)
     told = tmp_path / "told"
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
     found: list[int] = []
-    with closing(source):
+    with following(tmp_path) as source:
         for life in range(5):
             one = started(tmp_path, life * 1_000_000, told, Harm())
             before = len(acknowledged(told))
@@ -99,8 +104,7 @@ def test_who_reads_beside_it_goes_on(tmp_path: Path) -> None:
 
 
 def test_who_reads_does_not_wait_for_one_who_died_while_it_wrote(tmp_path: Path) -> None:
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-    with closing(source):
+    with following(tmp_path) as source:
         drained(source)
         one = started(tmp_path, 0, tmp_path / "told", Harm(kill_at=20))
         one.join(PATIENCE)

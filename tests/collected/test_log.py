@@ -8,7 +8,7 @@ import resource
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ from hypothesis import strategies as st
 from connectors.collected.errors import LogInUse, NotTaken, Overfull
 from connectors.collected.limits import Capacity, Sizes
 from connectors.collected.log import wall_clock
-from connectors.collected.source import CollectedSource
 from tests.cli.jobs import eventually
 from tests.collected.logs import (
     collect,
     collecting,
     drained,
     event,
-    folder_of,
+    following,
     letter,
     numbers_of,
     read,
@@ -85,10 +84,9 @@ def test_what_could_not_be_read_comes_out_as_dead_letters_with_places(tmp_path: 
     with collecting(tmp_path) as log:
         log.append([event(0)], [letter(1), letter(2)]).result()
         log.append([], [letter(3)]).result()
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
     letters: list[Any] = []
     received = 0
-    with closing(source):
+    with following(tmp_path) as source:
         while not source.caught_up:
             for chunk in source.poll(1):
                 letters += chunk.dead_letters
@@ -106,9 +104,8 @@ def test_arrivals_never_fall_whatever_the_clock_does(tmp_path: Path) -> None:
             log.append([event(number)]).result()
     with collecting(tmp_path, clock=lambda: 7) as log:
         log.append([event(3)]).result()
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
     arrivals: list[int] = []
-    with closing(source):
+    with following(tmp_path) as source:
         while not source.caught_up:
             for chunk in source.poll(1):
                 assert chunk.arrivals is not None
@@ -169,8 +166,7 @@ def test_while_the_disk_is_slow_who_reads_is_told_since_when(
 ) -> None:
     with collecting(tmp_path) as log:
         log.append([event(0)]).result()
-        source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-        with closing(source):
+        with following(tmp_path) as source:
             assert numbers_of(drained(source)) == [0]
             before = wall_clock()
             with stuck_disk(monkeypatch) as begun:
@@ -301,15 +297,13 @@ def test_a_disk_that_fails_now_and_then_loses_nothing(
 
 def test_who_reads_at_the_same_time_sees_all_of_it_once(tmp_path: Path) -> None:
     found: list[int] = []
-    with collecting(tmp_path, sizes=Sizes(segment=3_000)) as log:
-        source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-        with closing(source):
-            for first in range(0, 500, 10):
-                taken = [log.append([event(number)]) for number in range(first, first + 10)]
-                found += numbers_of(drained(source))
-                for one in taken:
-                    one.result()
+    with collecting(tmp_path, sizes=Sizes(segment=3_000)) as log, following(tmp_path) as source:
+        for first in range(0, 500, 10):
+            taken = [log.append([event(number)]) for number in range(first, first + 10)]
             found += numbers_of(drained(source))
+            for one in taken:
+                one.result()
+        found += numbers_of(drained(source))
     assert sorted(found) == list(range(500))
 
 
@@ -331,8 +325,7 @@ def test_what_json_cannot_say_is_no_event(tmp_path: Path) -> None:
     with collecting(tmp_path) as log:
         log.append([event(0), *(event(1, value=one) for one in strange), event(2)]).result()
     assert read(tmp_path) == [0, 2]
-    source = CollectedSource(folder_of(tmp_path), "web", 1 << 62).follow([])
-    with closing(source):
+    with following(tmp_path, started=1 << 62) as source:
         (chunk,) = source.poll(1_000_000)
     assert {one.reason for one in chunk.dead_letters} == {"JSON has nothing like one of its values"}
     assert chunk.count == 4

@@ -9,8 +9,9 @@ import pytest
 
 from connectors.collected.errors import LogDamaged
 from connectors.collected.limits import Sizes
-from tests.collected.disk import Disk, Promise
+from tests.collected.disk import Disk
 from tests.collected.logs import collect, collecting, event, folder_of, read
+from tests.disk import Promise, promised
 
 COMMITS = 60
 CUTS = 150
@@ -33,11 +34,6 @@ def acknowledged(root: Path, seed: int, *syncs: str) -> tuple[Disk, int]:
     return disk, count
 
 
-def promised(disk: Disk, moment: int) -> int:
-    promises = [one.count for one in disk.happenings[:moment] if isinstance(one, Promise)]
-    return max(promises, default=0)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_that_was_acknowledged_is_lost_with_the_power(tmp_path: Path, seed: int) -> None:
     disk, count = acknowledged(tmp_path / "own", seed, "fsync", "fdatasync")
@@ -49,7 +45,7 @@ def test_nothing_that_was_acknowledged_is_lost_with_the_power(tmp_path: Path, se
         disk.lose_power(moment, folder_of(root), chance)
         found = read(root)
         assert found == list(range(len(found)))
-        assert len(found) >= promised(disk, moment)
+        assert len(found) >= promised(disk.happenings[:moment])
         collect(root, [1_000])
         assert read(root) == [*found, 1_000]
 
@@ -64,7 +60,7 @@ def test_this_would_be_noticed(tmp_path: Path) -> None:
         root = tmp_path / str(cut)
         disk.lose_power(moment, folder_of(root), chance)
         try:
-            lost += len(read(root)) < promised(disk, moment)
+            lost += len(read(root)) < promised(disk.happenings[:moment])
         except LogDamaged:
             lost += 1
     assert lost

@@ -11,9 +11,9 @@ import pytest
 
 from connectors.collected.history import CollectedHistory
 from connectors.collected.limits import Retention, Sizes
-from connectors.collected.source import CollectedSource
 from connectors.sources.errors import SourceError
 from connectors.sources.history import ALL_KNOWN
+from connectors.sources.source import Portion
 from dataflows.shares import Share
 from project.collecting import open_log
 from project.folder import load_project
@@ -24,17 +24,20 @@ from tests.collected.logs import (
     drained,
     event,
     folder_of,
+    following,
     letter,
     numbers_of,
+    opened,
     read,
+    read_position,
     segments,
 )
 
 USERS = 40
 
 
-def opened(root: Path, positions: list[bytes], share: Share, started: int = 0) -> CollectedSource:
-    return CollectedSource(folder_of(root), "web", started).follow(positions, share.has)
+def share(number: int, count: int) -> Portion:
+    return Portion(Share(number, count).has)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -46,7 +49,7 @@ def test_shares_that_come_and_go_read_everything_once(tmp_path: Path, seed: int)
     with collecting(tmp_path, sizes=Sizes(segment=5_000)) as log:
         for _ in range(8):
             count = chance.choice((1, 2, 3))
-            shares = [opened(tmp_path, positions, Share(n, count)) for n in range(count)]
+            shares = [opened(tmp_path, positions, share(n, count)) for n in range(count)]
             for _ in range(5):
                 for _ in range(chance.randint(1, 40)):
                     user = f"u{chance.randrange(USERS)}"
@@ -59,7 +62,7 @@ def test_shares_that_come_and_go_read_everything_once(tmp_path: Path, seed: int)
             positions = [one.position() for one in shares]
             for one in shares:
                 one.close()
-    with closing(opened(tmp_path, positions, Share(0, 1))) as last:
+    with following(tmp_path, positions) as last:
         found += numbers_of(drained(last))
     assert sorted(found) == list(range(number))
 
@@ -74,7 +77,7 @@ def test_a_users_events_are_in_one_partition_by_the_surest_identity(tmp_path: Pa
         log.append([{"messageId": "m202", "userId": "5"}]).result()
     found = []
     for number in range(8):
-        with closing(opened(tmp_path, [], Share(number, 8))) as one:
+        with following(tmp_path, portion=share(number, 8)) as one:
             found.append(numbers_of(drained(one)))
     assert sum(map(len, found)) == 43
     for together in (set(range(20)), set(range(100, 120)), {201, 202}):
@@ -86,7 +89,7 @@ def test_letters_are_told_by_one_share_alone(tmp_path: Path) -> None:
         log.append([event(0)], [letter(1)]).result()
     letters: list[Any] = []
     for number in range(3):
-        with closing(opened(tmp_path, [], Share(number, 3))) as one:
+        with following(tmp_path, portion=share(number, 3)) as one:
             while not one.caught_up:
                 letters += [letter for chunk in one.poll(100) for letter in chunk.dead_letters]
     assert len(letters) == 1
@@ -99,8 +102,8 @@ def test_the_past_comes_first_and_waits_for_all(tmp_path: Path) -> None:
         now[0] = 200
         log.append([event(1)]).result()
         may = [False]
-        source = CollectedSource(folder_of(tmp_path), "web", 150)
-        with closing(source.follow([], goes_on=lambda: may[0])):
+        portion = Portion(goes_on=lambda: may[0])
+        with following(tmp_path, portion=portion, started=150) as source:
             found: list[int] = []
             for _ in range(5):
                 for chunk in source.poll(1_000):
@@ -115,10 +118,7 @@ def test_the_past_comes_first_and_waits_for_all(tmp_path: Path) -> None:
 
 def test_a_log_that_was_made_anew_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
     collect(tmp_path, range(3))
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-    with closing(source):
-        drained(source)
-        position = source.position()
+    position = read_position(tmp_path)
     folder_of(tmp_path).rename(tmp_path / "away")
     collect(tmp_path, range(3))
     with pytest.raises(SourceError, match="not the one that the job read; start with --rebuild"):
@@ -131,7 +131,7 @@ class Keeper:
     """A job that reads a log and keeps positions, as often as it is told to."""
 
     def __init__(self, root: Path) -> None:
-        self.source = CollectedSource(folder_of(root), "web", 0).follow([])
+        self.source = opened(root)
 
     def store(self) -> bytes:
         drained(self.source)
@@ -223,8 +223,7 @@ def test_of_an_idle_log_goes_what_is_too_old(tmp_path: Path) -> None:
 
 def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
     collect(tmp_path, range(20), sizes=Sizes(segment=300))
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-    with closing(source):
+    with following(tmp_path) as source:
         source.poll(1)
         position = source.position()
     for one in segments(tmp_path)[:5]:
@@ -236,10 +235,7 @@ def test_who_comes_too_late_is_told(tmp_path: Path) -> None:
 
 def test_a_log_of_which_nothing_is_left_goes_on(tmp_path: Path) -> None:
     collect(tmp_path, range(5))
-    source = CollectedSource(folder_of(tmp_path), "web", 0).follow([])
-    with closing(source):
-        drained(source)
-        position = source.position()
+    position = read_position(tmp_path)
     for one in segments(tmp_path):
         one.unlink()
     collect(tmp_path, [5])
@@ -266,13 +262,13 @@ def test_its_history_is_what_was_read_before(tmp_path: Path) -> None:
         for number in range(10):
             log.append([event(number)]).result()
             now[0] += 100
-        shares = [opened(tmp_path, [], Share(n, 2)) for n in range(2)]
+        shares = [opened(tmp_path, [], share(n, 2)) for n in range(2)]
         with closing(shares[0]), closing(shares[1]):
             drained(shares[0])
             shares[1].poll(1)
             positions = [one.position() for one in shares]
         log.append([event(10)]).result()
-    with closing(opened(tmp_path, positions, Share(0, 1))) as rest:
+    with following(tmp_path, positions) as rest:
         unread = numbers_of(drained(rest))
     found, known_since, lack = recalled(tmp_path, positions, 0)
     assert sorted(found + unread) == list(range(11))
@@ -291,7 +287,7 @@ def test_its_history_is_what_was_read_before(tmp_path: Path) -> None:
 def test_a_share_without_a_partition_reads_nothing_and_keeps_up(tmp_path: Path) -> None:
     with collecting(tmp_path) as log:
         log.append([event(number) for number in range(50)]).result()
-        with closing(opened(tmp_path, [], Share(9, 10))) as idle:
+        with following(tmp_path, portion=share(9, 10)) as idle:
             assert drained(idle) == []
             log.append([event(50)]).result()
             assert drained(idle) == []

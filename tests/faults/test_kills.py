@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harm import Harm
+from tests.faults.kills import doomed, ended
 from tests.faults.processes import process
 from tests.faults.shares import FILE_STORIES, KILLS
 from tests.faults.story import Story
@@ -23,16 +24,8 @@ def test_a_job_that_is_killed_again_and_again_ends_with_the_truth(
     begin(story)
     kills = 0
     while kills < KILLS:
-        # From outside at any time, or by itself in the midst of storing an epoch.
-        kill_at = story.random.choice((None, story.random.randint(1, 300)))
-        with process(story.root, harm=Harm(kill_at=kill_at)) as one:
-            one.await_begin()
-            story.go_on(story.random.uniform(0.0, 1.5))
-            if story.random.random() < 0.2 and one.runs:
-                code = one.stop()
-            else:
-                one.kill()
-                code = one.end()
+        with doomed(story) as one:
+            code = ended(story, one)
             assert code in {0, -signal.SIGKILL}, one.said()
             kills += code != 0
     assert_true_in_the_end(story)

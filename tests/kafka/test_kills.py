@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harm import Harm
 from tests.faults.journal import assert_one_content, journal
-from tests.faults.processes import process
+from tests.faults.kills import doomed, ended
 from tests.faults.shares import KAFKA_STORIES, KILLS
 from tests.faults.verdict import assert_true_in_the_end, begin
 from tests.kafka.broker import Broker
@@ -33,10 +32,7 @@ def test_a_job_and_its_broker_that_are_killed_end_with_the_truth(
     while kills < KILLS:
         story.go_on(story.random.uniform(0.0, 0.3))  # while nothing runs
         workers = str(story.random.choice((1, 1, 2, 3)))
-        kill_at = story.random.choice((None, story.random.randint(1, 300)))
-        with process(story.root, "--workers", workers, harm=Harm(kill_at=kill_at)) as one:
-            one.await_begin()
-            story.go_on(story.random.uniform(0.0, 1.5))
+        with doomed(story, "--workers", workers) as one:
             if kills in broker_dies:
                 own_broker.kill()
                 # The job may die before its broker is there again, or after.
@@ -46,11 +42,7 @@ def test_a_job_and_its_broker_that_are_killed_end_with_the_truth(
                 own_broker.start()
                 story.reconnect()
                 story.go_on(story.random.uniform(0.0, 1.5))
-            if story.random.random() < 0.2 and one.runs:
-                code = one.stop()
-            else:
-                one.kill()
-                code = one.end()
+            code = ended(story, one)
             if code == 3:  # it was about to connect when its broker died
                 assert kills in broker_dies
                 assert "usher: source 'web': " in one.said()

@@ -1,8 +1,7 @@
 """A disk that remembers what was written and what was made durable, and can lose its power.
 
 SQLite asks a virtual file system for all that it does with files.  This one passes everything on
-and keeps it in a list.  What a disk may hold after a power cut follows from the list: all that had
-been made durable, and of the rest whatever it likes, whole writes or pieces.
+and keeps it in a list, from which follows what a disk may hold after a power cut.
 
 Python's own module for SQLite cannot be given a file system, so what is written here is written by
 the SQLite of another one, with the store's statements and settings.
@@ -20,39 +19,15 @@ import apsw
 
 from membership import sqlite
 from membership.sqlite import SqliteDatabase
+from tests.disk import Change, Promise, Sync, Truncation, Write, change, change_somewhat
 
 _NAME = "remembering"
-
-
-@dataclass(frozen=True)
-class Write:
-    file: str
-    offset: int
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Truncation:
-    file: str
-    size: int
 
 
 @dataclass(frozen=True)
 class Removal:
     file: str
     durable: bool
-
-
-@dataclass(frozen=True)
-class Sync:
-    file: str
-
-
-@dataclass(frozen=True)
-class Promise:
-    """So many transitions were said to be recorded."""
-
-    count: int
 
 
 Happening = Write | Truncation | Removal | Sync | Promise
@@ -78,17 +53,14 @@ class Disk:
     def lose_power(self, moment: int, folder: Path, chance: random.Random) -> None:
         """Write what may be left of the files if power is lost after so many happenings."""
         durable: dict[str, bytearray] = {}
-        pending: dict[str, list[Happening]] = {}
+        pending: dict[str, list[Change]] = {}
         removed: dict[str, bytearray] = {}  # but perhaps only in memory
         for one in self.happenings[:moment]:
             match one:
                 case Sync(file):
                     if file not in durable:  # SQLite makes the folder durable with a new file
                         removed.clear()
-                    content = durable.setdefault(file, bytearray())
-                    for each in pending.pop(file, []):
-                        content = _changed(content, each)
-                    durable[file] = content
+                    change(durable.setdefault(file, bytearray()), pending.pop(file, []))
                 case Removal(file, is_durable):
                     pending.pop(file, None)
                     if file in durable:
@@ -100,12 +72,7 @@ class Disk:
         for file, rest in pending.items():
             if file not in durable and chance.random() < 0.3:  # nobody has seen its name yet
                 continue
-            kept = chance.choice((0.0, 0.5, 0.9, 1.0))
-            content = durable.setdefault(file, bytearray())
-            for one in rest:
-                if chance.random() < kept:
-                    content = _changed(content, _torn(one, chance))
-            durable[file] = content
+            change_somewhat(durable.setdefault(file, bytearray()), rest, chance, _torn)
         for file, content in removed.items():
             if file not in durable and chance.random() < 0.5:
                 durable[file] = content
@@ -113,19 +80,9 @@ class Disk:
             (folder / file).write_bytes(content)
 
 
-def _changed(content: bytearray, by: Happening) -> bytearray:
-    match by:
-        case Write(_, offset, written):
-            content.extend(bytes(max(0, offset - len(content))))
-            content[offset : offset + len(written)] = written
-        case Truncation(_, size):
-            del content[size:]
-    return content
-
-
-def _torn(one: Happening, chance: random.Random) -> Happening:
+def _torn(one: Change, chance: random.Random) -> Change:
     if isinstance(one, Write) and chance.random() < 0.2:
-        return Write(one.file, one.offset, one.content[: chance.randrange(len(one.content) + 1)])
+        return Write(one.file, one.place, one.content[: chance.randrange(len(one.content) + 1)])
     return one
 
 

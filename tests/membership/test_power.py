@@ -10,7 +10,8 @@ import pytest
 
 from membership.facts import JournalEntry
 from membership.store import MembershipStore
-from tests.membership.disk import Disk, Promise
+from tests.disk import Promise, promised
+from tests.membership.disk import Disk
 from tests.membership.places import SqlitePlace
 from tests.membership.stories import NOW, proposals, told
 
@@ -64,12 +65,6 @@ def kept(disk: Disk, moment: int, folder: Path, chance: random.Random) -> list[s
         place.close()
 
 
-def promised(disk: Disk, moment: int) -> int:
-    """How many transitions had been said to be recorded by then."""
-    promises = [one.count for one in disk.happenings[:moment] if isinstance(one, Promise)]
-    return max(promises, default=0)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_that_was_recorded_is_lost_with_the_power(
     disk: Disk, tmp_path: Path, seed: int
@@ -80,7 +75,7 @@ def test_nothing_that_was_recorded_is_lost_with_the_power(
         moment = chance.randint(0, len(disk.happenings))
         found = kept(disk, moment, tmp_path / str(cut), chance)
         assert found == whole[: len(found)]
-        assert len(found) >= promised(disk, moment)
+        assert len(found) >= promised(disk.happenings[:moment])
 
 
 def test_this_would_be_noticed(disk: Disk, tmp_path: Path) -> None:
@@ -91,5 +86,5 @@ def test_this_would_be_noticed(disk: Disk, tmp_path: Path) -> None:
     for cut in range(CUTS):
         moment = chance.randint(0, len(disk.happenings))
         found = kept(disk, moment, tmp_path / str(cut), chance)
-        lost += len(found) < promised(disk, moment)
+        lost += len(found) < promised(disk.happenings[:moment])
     assert lost

@@ -17,6 +17,7 @@ from confluent_kafka import (
 
 from audience_dsl.instants import read_instant
 from connectors.sources.errors import SourceError
+from connectors.sources.positions import Position, recorded_position
 
 EARLIEST = "earliest"
 LATEST = "latest"
@@ -48,17 +49,16 @@ class Mark(msgspec.Struct):
     latest: int = NOTHING_YET
 
 
-class Position(msgspec.Struct):
+class TopicPosition(Position, frozen=True):
     """How far a topic has been read.  `topic_id` changes when a topic is deleted and made anew."""
 
-    version: int
     topic: str
     topic_id: str
     marks: dict[int, Mark]
 
 
 def encode_position(topic: str, topic_id: str, marks: Mapping[int, Mark]) -> bytes:
-    return msgspec.json.encode(Position(_VERSION, topic, topic_id, dict(marks)))
+    return msgspec.json.encode(TopicPosition(_VERSION, topic, topic_id, dict(marks)))
 
 
 def decode_position(position: bytes, topic: str, topic_id: str) -> dict[int, Mark]:
@@ -88,19 +88,13 @@ def furthest(found: Iterable[Mapping[int, Mark]]) -> dict[int, Mark]:
     return marks
 
 
-def read_position(position: bytes, topic: str) -> Position:
+def read_position(position: bytes, topic: str) -> TopicPosition:
     """What a source that reads this topic has recorded, of whichever topic it was.
 
     Raises:
         SourceError: it is damaged.
     """
-    try:
-        read = msgspec.json.decode(position, type=Position)
-    except msgspec.MsgspecError as error:
-        raise SourceError(f"the recorded position in topic '{topic}' is damaged") from error
-    if read.version != _VERSION:
-        raise SourceError(f"the recorded position in topic '{topic}' has version {read.version}")
-    return read
+    return recorded_position(position, TopicPosition, _VERSION, f"in topic '{topic}'")
 
 
 def made_anew(topic: str) -> SourceError:

@@ -12,7 +12,7 @@ at its own time, as after a stop of the job.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -37,6 +37,7 @@ from connectors.sources.kafka.offsets import (
 )
 from connectors.sources.kafka.progress import Progress
 from connectors.sources.kafka.watch import TopicFacts, TopicWatch
+from connectors.sources.source import EVERYTHING, Portion
 
 _AT_ONCE = 500  # messages taken from the client in one call
 _PATIENCE = 5.0
@@ -57,14 +58,6 @@ _DEFAULTS = {
     "reconnect.backoff.max.ms": 2_000,
     "topic.metadata.refresh.interval.ms": 10_000,
 }
-
-
-def _all(_partition: int) -> bool:
-    return True
-
-
-def _at_once() -> bool:
-    return True
 
 
 class KafkaSource:
@@ -113,32 +106,20 @@ class KafkaSource:
         except KafkaException as error:
             raise self._error(self._connection.said(error.args[0])) from error
         self.reached = NOTHING_YET
-        """Every message that arrived before has been delivered."""
         self.caught_up = False
-        """Whether every message has been delivered that the brokers have."""
 
-    def follow(
-        self,
-        positions: Sequence[bytes],
-        has: Callable[[int], bool] = _all,
-        goes_on: Callable[[], bool] = _at_once,
-    ) -> KafkaSource:
+    def follow(self, positions: Sequence[bytes], portion: Portion = EVERYTHING) -> KafkaSource:
         """Read on at the positions of an earlier job's shares, or where `start` says.
-
-        Args:
-            has: Which partitions are read here.
-            goes_on: Asked when their past has been read, until it is time to read what is newer.
 
         Raises:
             SourceError: a position is not of this topic, or its next messages are gone.
         """
-        self._has = has
-        self._goes_on = goes_on
+        self._portion = portion
         partitions = self._own(self._facts.partitions)
         try:
             if positions:
                 found = [decode_position(one, self._topic, self._facts.id) for one in positions]
-                marks = {one: mark for one, mark in furthest(found).items() if has(one)}
+                marks = {one: mark for one, mark in furthest(found).items() if portion.has(one)}
                 for partition, mark in marks.items():
                     self._check(partition, mark)
             else:
@@ -175,7 +156,7 @@ class KafkaSource:
         chunks: list[Chunk] = [self._delivered(messages)] if messages else []
         for partition, offset, error in notes:
             self._note(partition, min(offset, wait.get(partition, offset)), error)
-        if self._progress.may_leave_past() and self._goes_on():
+        if self._progress.may_leave_past() and self._portion.goes_on():
             self._progress.leave_past()
             self._assign()
         if self._connection.failure:
@@ -268,7 +249,7 @@ class KafkaSource:
         self._take_on(self._own(facts.partitions))
 
     def _own(self, partitions: Sequence[int]) -> list[int]:
-        return [one for one in partitions if self._has(one)]
+        return [one for one in partitions if self._portion.has(one)]
 
     def _take_on(self, partitions: Sequence[int]) -> None:
         """Read partitions that are new, from their beginning: nobody has read what is in them."""
