@@ -16,7 +16,8 @@ LONG := tests/faults tests/kafka tests/cluster tests/collected/test_job.py \
   tests/cli/test_pulls.py \
   tests/destinations/test_contract.py tests/destinations/test_mirrors.py \
   tests/destinations/test_aws.py tests/destinations/test_kafka.py \
-  tests/cli/test_deliveries.py tests/serving/test_collecting.py tests/serving/test_sdks.py
+  tests/cli/test_deliveries.py tests/serving/test_collecting.py tests/serving/test_sdks.py \
+  tests/browsers
 
 ##@ Start here
 
@@ -28,8 +29,12 @@ help: ## List the commands
 	@echo
 
 .PHONY: demo
-demo: $(READY) ## Backtest a day of an example shop, then watch it live for half a minute
+demo: $(READY) ## Backtest a day of an example shop, then watch it live for half a minute (KEEP=1: longer)
 	@bash examples/demo.sh
+
+.PHONY: site
+site: $(READY) ## The example shop as its visitors see it, with a banner that follows an audience
+	@bash examples/site.sh
 
 .PHONY: kafka-demo
 kafka-demo: $(READY) ## The live job between two Kafka topics; brings the broker, too

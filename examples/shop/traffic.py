@@ -144,24 +144,9 @@ def record(
     """
     if step.kind == "Order Completed":
         return _from_server(random, visitor, step, received - (sent - happened), received)
-    search = f"?utm_campaign={visitor.campaign['name']}" if visitor.campaign else ""
-    page = {
-        "path": step.path,
-        "referrer": visitor.referrer,
-        "search": search,
-        "title": _TITLES.get(step.path, "Shop"),
-        "url": f"{SITE}{step.path}{search}",
-    }
-    context: Record = {
-        "page": page,
-        "userAgent": visitor.browser,
-        "locale": "de-DE" if visitor.timezone == "Europe/Berlin" else "en-US",
-        "library": {"name": "analytics.js", "version": "npm:next-1.84.3"},
-        "timezone": visitor.timezone,
-        "ip": visitor.address,
-    }
-    if visitor.campaign:
-        context["campaign"] = visitor.campaign
+    page = page_of(visitor, step)
+    context = context_of(visitor, page)
+    context["library"] = {"name": "analytics.js", "version": "npm:next-1.84.3"}
     call: Record = {"type": "page", "name": None, "properties": page}
     if step.kind != "page":
         call = {"type": "track", "event": step.kind, "properties": step.properties}
@@ -179,6 +164,32 @@ def record(
         "channel": "client",
         "version": 2,
     }
+
+
+def page_of(visitor: Visitor, step: Step) -> Record:
+    """The page on which a step is taken."""
+    search = f"?utm_campaign={visitor.campaign['name']}" if visitor.campaign else ""
+    return {
+        "path": step.path,
+        "referrer": visitor.referrer,
+        "search": search,
+        "title": _TITLES.get(step.path, "Shop"),
+        "url": f"{SITE}{step.path}{search}",
+    }
+
+
+def context_of(visitor: Visitor, page: Record) -> Record:
+    """What a browser tells of itself and its page."""
+    context: Record = {
+        "page": page,
+        "userAgent": visitor.browser,
+        "locale": "de-DE" if visitor.timezone == "Europe/Berlin" else "en-US",
+        "timezone": visitor.timezone,
+        "ip": visitor.address,
+    }
+    if visitor.campaign:
+        context["campaign"] = visitor.campaign
+    return context
 
 
 def _from_server(

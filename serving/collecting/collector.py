@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -32,6 +33,7 @@ from serving.collecting.answers import (
     refusal,
     send_answer,
 )
+from serving.collecting.browsers import address_of, cookie, is_browser, network_user_of
 from serving.collecting.figures import Figures, Outcome
 from serving.collecting.greetings import settings, source_config
 from serving.collecting.paths import METHODS, Kind, Place
@@ -119,18 +121,23 @@ class Collector:
             return self._greeting(place, scope, headers)
         with self._room.place() as held:
             body = await held.read_body(receive) if method == "POST" else b""
-            return await self._collected(kind, _request(scope, body))
+            network_user = network_user_of(headers) if kind is Kind.PAYLOADS else ""
+            request = self._request(scope, headers, body, network_user)
+            answer = await self._collected(kind, request)
+            if network_user and answer.status == HTTPStatus.OK:
+                more = cookie(network_user, self._scheme(scope))
+                answer = answer._replace(headers=answer.headers + more)
+            return answer
 
     def _greeting(self, place: Place, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
-        key = place.key or write_key_of(_request(scope, b""), None) or ""
+        key = place.key or write_key_of(self._request(scope, headers, b""), None) or ""
         stream = self._streams.of_key(key)
         if stream is None:
             self.figures.count_request(Outcome.UNKNOWN_SENDER)
             return _UNKNOWN_KEY._replace(status=404) if place.key else _UNKNOWN_KEY
         if place.kind is Kind.SOURCE_CONFIG:
             return source_config(key, stream)
-        scheme = "https" if self._is_behind_proxy else scope["scheme"]
-        return settings(key, headers, scheme)
+        return settings(key, headers, self._scheme(scope))
 
     async def _collected(self, kind: Kind, request: Request) -> Answer:
         is_payloads = kind is Kind.PAYLOADS
@@ -178,6 +185,28 @@ class Collector:
             self._said = ""
         return Outcome.TAKEN, None
 
+    def _request(
+        self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes, network_user: str = ""
+    ) -> Request:
+        query = scope["query_string"].decode("latin-1")
+        is_behind_proxy = self._is_behind_proxy
+        return Request(
+            method=scope["method"],
+            path=scope["path"].rstrip("/"),
+            query=parse_qsl(query, keep_blank_values=True, errors="replace"),
+            headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
+            body=body,
+            received_at=wall_clock(),
+            visitor_address=address_of(scope, headers, is_behind_proxy=is_behind_proxy)
+            if is_browser(headers)
+            else "",
+            network_user=network_user,
+        )
+
+    def _scheme(self, scope: Scope) -> str:
+        """How clients reach us: a proxy speaks TLS with them."""
+        return "https" if self._is_behind_proxy else str(scope["scheme"])
+
     def _say(self, why: str) -> None:
         """Once, as long as it is so."""
         if why != self._said:
@@ -188,10 +217,3 @@ class Collector:
 def _is_behind_proxy(loaded: LoadedProject) -> bool:
     """Whether a proxy speaks TLS with clients, and not we."""
     return bool(loaded.project.serving.get("behind_proxy"))
-
-
-def _request(scope: Scope, body: bytes) -> Request:
-    query = scope["query_string"].decode("latin-1")
-    headers = [(one.decode("latin-1"), other.decode("latin-1")) for one, other in scope["headers"]]
-    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
-    return Request(scope["method"], scope["path"].rstrip("/"), pairs, headers, body, wall_clock())

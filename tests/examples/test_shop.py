@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from project.folder import LoadedProject, load_project
+from tests.serving.asking import project, server
+from tests.serving.collected import kept
 from warehouse.pull import pull
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
@@ -115,6 +117,19 @@ def test_the_windows_shrink_for_the_live_demo(shop: LoadedProject) -> None:
     assert loading.loaded is not None
     conditions = loading.loaded.project.plans["users"].plan.conditions
     assert max(condition.window for condition in conditions) <= 12_000_000
+
+
+def test_simulated_visitors_are_sent_to_the_collector(tmp_path: Path) -> None:
+    source: dict[str, Any] = {"type": "http", "format": "segment", "write_keys": ["shop"]}
+    loaded = project(tmp_path / "project", sources={"web": source})
+    with server(loaded) as here:
+        simulate = [sys.executable, f"{SHOP}/simulate.py", "--seconds", "2", "--url", here.url]
+        done = subprocess.run(simulate, check=True, capture_output=True, text=True)
+    found = kept(loaded.root)
+    assert found.reasons == []
+    assert done.stdout == f"{len(set(found.ids))} events were sent\n"
+    assert {one["type"] for one in found.events} == {"page", "track"}
+    assert all(one["userId"] and one["context"]["userAgent"] for one in found.events)
 
 
 def test_simulated_visitors_come_now(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 @dataclass
 class Relay:
     url: str
+    losing: int
+    """Answers that are not to come through, from the first on."""
     lost: int = 0
     """Answers that have not come through."""
     in_vain: int = 0
@@ -20,15 +22,18 @@ class Relay:
 
 @contextmanager
 def relay_to(url: str, losing: int) -> Iterator[Relay]:
-    """Of the connections that bring an answer, the first `losing` break off then."""
+    """Of the connections that bring an answer, the first `losing` break off then.
+
+    Whoever raises `losing` later lets the next ones break off.
+    """
     host, _, port = url.removeprefix("http://").rpartition(":")
     with socket.create_server(("127.0.0.1", 0), backlog=100) as door:
-        relay = Relay(f"http://127.0.0.1:{door.getsockname()[1]}")
+        relay = Relay(f"http://127.0.0.1:{door.getsockname()[1]}", losing)
         lock = threading.Lock()
 
         def is_lost() -> bool:
             with lock:
-                relay.lost += (lose := relay.lost < losing)
+                relay.lost += (lose := relay.lost < relay.losing)
                 return lose
 
         def connect(client: socket.socket) -> None:

@@ -28,17 +28,35 @@ FOLDER = Path(__file__).parent / "sdks"
 COUNT = 25
 
 # A client and the source that it sends to, by its write key or app id.
-PYTHON = {"segment_python": "web", "rudder_python": "rudder", "snowplow_python": "snowplow"}
+PYTHON = {
+    "segment_python": "web",
+    "rudder_python": "rudder",
+    "hightouch_python": "hightouch",
+    "snowplow_python": "snowplow",
+}
 NODE = {"segment_node": "web", "rudder_node": "rudder", "snowplow_node": "snowplow"}
-TYPES = {"web": "Order Completed", "rudder": "Order Completed", "snowplow": "page_view"}
-FORMATS = {"web": "segment", "rudder": "rudderstack", "snowplow": "snowplow"}
+TYPES = {
+    "web": "Order Completed",
+    "rudder": "Order Completed",
+    "hightouch": "Order Completed",
+    "snowplow": "page_view",
+}
+FORMATS = {
+    "web": "segment",
+    "rudder": "rudderstack",
+    "hightouch": "hightouch",
+    "snowplow": "snowplow",
+}
 
 
 def written(root: Path, clients: dict[str, str]) -> Path:
     """A project whose audiences are those of whom a source has brought the right number."""
-    senders = {"web": "write_keys", "rudder": "write_keys", "snowplow": "app_ids"}
     sources = {
-        key: {"type": "http", "format": form, senders[key]: [f"key-of-{key}"]}
+        key: {
+            "type": "http",
+            "format": form,
+            "app_ids" if form == "snowplow" else "write_keys": [f"key-of-{key}"],
+        }
         for key, form in FORMATS.items()
     }
     events = {

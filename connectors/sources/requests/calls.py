@@ -76,6 +76,9 @@ def _delivered(
         outer, inner = envelope.get(shared), event.get(shared)
         if isinstance(outer, dict) and (inner is None or isinstance(inner, dict)):
             delivered[shared] = {**outer, **(inner or {})}
+    context = delivered.get("context") or {}
+    if request.visitor_address and isinstance(context, dict) and not context.get("ip"):
+        delivered["context"] = {**context, "ip": request.visitor_address}
     if not isinstance(event.get("messageId"), str) or not event["messageId"]:
         # The same for every attempt to send the event, which the envelope is not.
         unsent = {key: value for key, value in event.items() if key != "sentAt"}

@@ -82,6 +82,9 @@ def _enriched(payload: Event, request: Request) -> Event:
     if request.header("sp-anonymous") is not None:
         event.pop("network_userid", None)
         event.pop("user_ipaddress", None)
+    else:
+        seen = {"network_userid": request.network_user, "user_ipaddress": request.visitor_address}
+        event |= {key: value for key, value in seen.items() if value and key not in event}
     _add_entities(event, texts)
     if "event_id" not in event:
         # The same for every attempt to send the event.

@@ -22,7 +22,11 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` has no query; `query` and `headers` are pairs in their order, already unescaped."""
+    """`path` has no query; `query` and `headers` are pairs in their order, already unescaped.
+
+    `visitor_address` is that of a browser, and empty for what servers send: it would be theirs.
+    `network_user` is who Snowplow's cookie says that a browser is.
+    """
 
     method: str
     path: str
@@ -30,6 +34,8 @@ class Request:
     headers: Sequence[tuple[str, str]]
     body: bytes = field(repr=False)
     received_at: int
+    visitor_address: str = ""
+    network_user: str = ""
 
     def header(self, name: str) -> str | None:
         found = (value for key, value in self.headers if key.lower() == name.lower())

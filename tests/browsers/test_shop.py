@@ -1,0 +1,107 @@
+"""The example shop in a real browser: its banner goes when the visitor orders, without a reload."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.browsers.chromium import chromium
+from tests.cli.jobs import USHER, eventually, running
+
+SHOP = Path(__file__).parents[2] / "examples" / "shop"
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        doors = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in doors]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of its page, with a job behind it."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    root = tmp_path / "shop"
+    root.mkdir()
+    for file in SHOP.glob("*.yml"):
+        shutil.copy(file, root)
+    data = [sys.executable, f"{SHOP}/generate.py", "--users", "600", "--output", f"{root}/data"]
+    subprocess.run(data, check=True, capture_output=True)
+    usher, admin, site = free_ports(3)
+    monkeypatch.setenv("SHOP_EVENTS", "web")
+    monkeypatch.setenv("SHOP_RECORDED", "data/none/*.jsonl")
+    monkeypatch.setenv("SHOP_USHER", f"127.0.0.1:{usher}")
+    monkeypatch.setenv("SHOP_ADMIN", f"127.0.0.1:{admin}")
+    monkeypatch.setenv("SHOP_SITE", f"http://127.0.0.1:{site}")
+    create = [USHER, "-C", str(root), "keys", "create", "--scope", "audiences:read"]
+    made = subprocess.run(create, check=True, capture_output=True, text=True)
+    monkeypatch.setenv("USHER_KEY", made.stdout.strip())
+    with running(root), serving(root, f"http://127.0.0.1:{usher}", site) as url:
+        yield url
+
+
+@contextmanager
+def serving(root: Path, usher: str, port: int) -> Iterator[str]:
+    command = [sys.executable, f"{SHOP}/site/serve.py", "--usher", usher, "--port", str(port)]
+    command += ["--warehouse", f"{root}/data/warehouse.duckdb"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def found(page: Chrome, selector: str) -> WebElement:
+    return eventually(lambda: page.find_elements(By.CSS_SELECTOR, selector))[0]
+
+
+def test_the_banner_goes_when_the_visitor_orders(shop: str, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as page:
+        page.get(shop)
+        page.execute_script("window.marker = 'the same page'")
+        banner = found(page, "#banner")
+        eventually(lambda: "no audience" in found(page, "#audiences").text)
+        assert not banner.is_displayed()
+
+        pricing, furniture = found(page, "#to-pricing"), found(page, "nav a")
+        for _ in range(3):
+            furniture.click()
+            pricing.click()
+        eventually(banner.is_displayed)
+        assert "high_intent_pricing" in found(page, "#audiences").text
+
+        furniture.click()
+        found(page, ".card").click()
+        found(page, "[data-add]").click()
+        assert banner.is_displayed()
+        found(page, "#order").click()
+        eventually(lambda: not banner.is_displayed())
+        said = found(page, "#told li[data-milliseconds]")
+        assert "exited high_intent_pricing" in said.text
+        print(f"\nthe banner was gone {said.get_attribute('data-milliseconds')} ms after the order")
+        assert page.execute_script("return window.marker") == "the same page"
+
+        # Whoever comes again sees what holds now; a second browser is somebody else.
+        page.get(f"{shop}/pricing")
+        eventually(lambda: "no audience" in found(page, "#audiences").text)
+        assert not found(page, "#banner").is_displayed()
+        name = found(page, "#customer").text
+        with chromium(tmp_path / "other") as other:
+            other.get(shop)
+            eventually(lambda: found(other, "#customer").text)
+            assert found(other, "#customer").text != name
+        assert [one for one in page.get_log("browser") if one["level"] == "SEVERE"] == []
