@@ -36,6 +36,7 @@ from dataflows.shares import (
 )
 from dataflows.steps import GroupTransitions
 from dataflows.switches import Switch
+from engine.group import Counts
 from project.folder import LoadedProject
 from warehouse.errors import WarehouseError
 from warehouse.history import Trigger
@@ -62,6 +63,8 @@ class Outputs(Protocol):
     def bury(self, letters: Sequence[DeadLetter]) -> None: ...
 
     def count(self, batch: Batch) -> None: ...
+
+    def count_evaluated(self, counts: Counts) -> None: ...
 
     @property
     def giving_way(self) -> Callable[[], AbstractContextManager[None]]:
@@ -139,7 +142,9 @@ def job_of(
     serving = {key: one.serving(plans[key].predicates) for key, one in snapshots().items()}
     return Job(
         loaded=loaded,
-        audiences=Audiences(plans, serving, live=True, warming=outputs.warming),
+        audiences=Audiences(
+            plans, serving, live=True, warming=outputs.warming, counted=outputs.count_evaluated
+        ),
         sources=sources,
         started=started,
         outputs=outputs,

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from membership.errors import StoreError
+from serving.answered import Answered
 from serving.answers import json_response
 from serving.audiences import Audiences
 from serving.collecting.collector import Collector
@@ -53,7 +54,7 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
         Route("/openapi.json", _openapi, methods=["GET"]),
         *service.admission.origins.routes,
     ]
-    others = _application(routes)
+    others = _application(routes, service.answered)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         place = place_of(scope["path"])
@@ -68,14 +69,15 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
 def admin_application(service: Service, collector: Collector) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
     health = Health(service)
-    return _application([*health.routes, *Metrics(service, health, collector.figures).routes])
+    routes = [*health.routes, *Metrics(service, health, collector.figures).routes]
+    return _application(routes, Answered())
 
 
 async def _openapi(_request: Request) -> Response:
     return json_response(document())
 
 
-def _application(routes: Sequence[BaseRoute]) -> ASGIApp:
+def _application(routes: Sequence[BaseRoute], answered: Answered) -> ASGIApp:
     unavailable = Unavailable()
     handlers = {
         HTTPException: answer_unroutable,
@@ -86,4 +88,4 @@ def _application(routes: Sequence[BaseRoute]) -> ASGIApp:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Guard(app)
+    return Guard(app, answered)

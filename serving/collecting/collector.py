@@ -43,6 +43,7 @@ from serving.collecting.portions import (
 )
 from serving.collecting.room import Gone, Room
 from serving.collecting.streams import Streams
+from serving.guard import fault
 
 _UNKNOWN_KEY: Final = refusal(
     400, "unknown_sender", "no source of this server has the write key that was sent"
@@ -99,7 +100,7 @@ class Collector:
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
-            tell(f"http: a fault of ours while collecting: {error!r}")
+            tell(f"http: a fault of ours while collecting: {fault(error)}")
             answer = _FAULT
         await send_answer(answer, cors(headers), send)
 

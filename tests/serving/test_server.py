@@ -236,7 +236,10 @@ def test_a_fault_of_ours_is_told_to_the_log_alone(
         here.service.follow(loaded)
     assert answer.status_code == 500
     assert answer.json()["detail"].startswith("a fault of ours")
-    assert "http: a fault of ours while answering GET: " in capsys.readouterr().err
+    assert (
+        "http: a fault of ours while answering /v1/warehouse/{parent_model}: AttributeError at "
+        in capsys.readouterr().err
+    )
     assert here.ask(USERS, keys["admin"]).status_code == 200
 
 
@@ -279,7 +282,7 @@ def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
 
 
 def test_the_progress_of_several_processes_is_one() -> None:
-    whole, before = Progress(), RecordCounts(read=10)
+    whole, before = Progress(), Progress(RecordCounts(read=10))
     parts = [Progress(RecordCounts(read=1)), Progress(RecordCounts(read=2), 7, True)]
     whole.see(before, parts)
     whole.see(before, parts)
