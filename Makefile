@@ -16,7 +16,8 @@ LONG := tests/faults tests/kafka tests/cluster tests/collected/test_job.py \
   tests/cli/test_pulls.py \
   tests/destinations/test_contract.py tests/destinations/test_mirrors.py \
   tests/destinations/test_aws.py tests/destinations/test_kafka.py \
-  tests/cli/test_deliveries.py tests/serving/test_collecting.py tests/serving/test_sdks.py
+  tests/cli/test_deliveries.py tests/serving/test_collecting.py tests/serving/test_sdks.py \
+  tests/serving/test_operating.py tests/serving/test_crowds.py
 
 ##@ Start here
 

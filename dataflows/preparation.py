@@ -24,6 +24,7 @@ from connectors.sources.reader import Batch
 from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
+from dataflows.log_lines import log_line
 from dataflows.meetings import Gate, Meeting
 from dataflows.questions import Asked, Questions
 from dataflows.recalling import OpenHistory, Recall
@@ -257,7 +258,7 @@ def _file_source(loaded: LoadedProject, source: Settings) -> OpenSource:
 
 def tell(sentence: str) -> None:
     """Say something to whoever looks after the job."""
-    sys.stderr.write(f"usher: {sentence}\n")
+    sys.stderr.write(log_line(sentence))
     sys.stderr.flush()
 
 

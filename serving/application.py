@@ -50,7 +50,7 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
         *Visits(service).routes,
         *Syncs(service).routes,
         *Warehouse(service).routes,
-        *Health(service).routes,
+        *Health(service, collector.reasons).routes,
         Route("/openapi.json", _openapi, methods=["GET"]),
         *service.admission.origins.routes,
     ]
@@ -68,7 +68,7 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
 
 def admin_application(service: Service, collector: Collector) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
-    health = Health(service)
+    health = Health(service, collector.reasons)
     routes = [*health.routes, *Metrics(service, health, collector.figures).routes]
     return _application(routes, Answered())
 

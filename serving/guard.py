@@ -54,7 +54,7 @@ class Guard:
 def _path(scope: Scope) -> str:
     """As the document has it: what stands in its place may be a user."""
     route = scope.get("route")
-    return route.path if isinstance(route, Route) else ""
+    return route.path_format if isinstance(route, Route) else ""
 
 
 def fault(error: Exception) -> str:
