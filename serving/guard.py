@@ -62,8 +62,8 @@ def fault(error: Exception) -> str:
 
     Its own words are left out, as they may have those of a request in them.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{Path(one.filename).name}:{one.lineno}" for one in frames[-4:]]
+    codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    places = [f"{Path(code.co_filename).name}:{line}" for code, line in codes[-4:]]
     return f"{type(error).__name__} at {', '.join(places)}"
 
 

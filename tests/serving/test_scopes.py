@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +11,8 @@ import pytest
 from dataflows.following import wall_clock
 from serving.openapi import document
 from serving.scopes import Scope
-from tests.cli.jobs import USHER, eventually, running
-from tests.cli.projects import changed, write_project
-from tests.serving.asking import ANYWHERE, Server, ask, new_key, project, pulled, server
+from tests.serving.asking import Server, ask, new_key, project, pulled, server
 from tests.serving.collected import SOURCES
-from tests.serving.test_job import addresses
 
 IN_PATH = {
     "{parent_model}": "users",
@@ -93,24 +87,3 @@ def test_each_listener_has_its_own(here: Server, keys: dict[str, str]) -> None:
         answer = ask(f"{here.admin}{path}", keys["admin"])
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
-
-
-def usher(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [USHER, "-C", str(root), *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def test_keys_of_the_command_line_on_a_running_server(tmp_path: Path) -> None:
-    root = write_project(tmp_path / "project", changed(serving=ANYWHERE))
-    with running(root, "--only", "serve") as one:
-        url, _ = addresses(one)
-        path = f"{url}/v1/audiences/users/u1"
-        key = usher(root, "keys", "create", "--scope", "audiences:read", "--audience", "keen")
-        assert ask(path, key).status_code == 200
-        assert ask(f"{url}/v1/transitions?audience=quiet", key).status_code == 403
-        (listed,) = usher(root, "keys", "list", "--format", "json").splitlines()
-        usher(root, "keys", "revoke", json.loads(listed)["id"])
-        eventually(lambda: ask(path, key).status_code == 401)
-        assert one.stop() == 0
