@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import socket
 from pathlib import Path
 
 import pytest
@@ -75,16 +74,3 @@ def test_the_key_of_another_certificate_ends_it_at_its_start(tmp_path: Path) -> 
     code, said = finished(tmp_path, "--only", "serve")
     assert code == 3
     assert "certificate.pem and its private_key cannot be used: KEY_VALUES_MISMATCH" in said
-
-
-def test_what_is_no_tls_harms_nobody(tmp_path: Path) -> None:
-    files = {"certificate": "certificate.pem", "private_key": "key.pem"}
-    write_project(tmp_path, changed(serving={**ANYWHERE, **files}))
-    write_certificate(tmp_path)
-    with server(loaded_from(tmp_path)) as one:
-        host, _, port = one.url.removeprefix("https://").rpartition(":")
-        for said in (b"", b"\x16\x03\x01\x02\x00", b"\x00" * 1_000):
-            with socket.create_connection((host, int(port)), timeout=60) as line:
-                line.sendall(said)
-        answer = ask(f"{one.url}/livez", verify=str(tmp_path / "certificate.pem"))
-        assert answer.json() == {"status": "alive"}
