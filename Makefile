@@ -17,7 +17,7 @@ LONG := tests/faults tests/kafka tests/cluster tests/collected/test_job.py \
   tests/destinations/test_contract.py tests/destinations/test_mirrors.py \
   tests/destinations/test_aws.py tests/destinations/test_kafka.py \
   tests/cli/test_deliveries.py tests/serving/test_collecting.py tests/serving/test_sdks.py \
-  tests/browsers
+  tests/serving/test_operating.py tests/serving/test_crowds.py tests/browsers
 
 ##@ Start here
 
@@ -89,11 +89,11 @@ format: $(READY) ## Format the code and mend what the linter can
 	$(BIN)/ruff format
 
 .PHONY: soak
-soak: $(READY) ## The engine against the oracle: 10,000 histories a condition kind; 1,000 kills; 5,000 lanes
+soak: $(READY) ## The engine against the oracle: 10,000 histories a condition kind; 1,000 kills; 5,000 lanes; 200,000 bodies
 	HYPOTHESIS_PROFILE=soak USHER_FAULT_STORIES=100 USHER_FAULT_DAMAGES=300 USHER_LANE_SEEDS=5000 \
-	  USHER_OUTAGE_SECONDS=60 $(BIN)/pytest -n $(WORKERS) --dist worksteal -q \
+	  USHER_OUTAGE_SECONDS=60 USHER_FUZZ_BODIES=200000 $(BIN)/pytest -n $(WORKERS) --dist worksteal -q \
 	  tests/properties tests/faults tests/kafka/test_kills.py tests/delivery/test_simulation.py \
-	  tests/destinations/test_outages.py
+	  tests/destinations/test_outages.py tests/serving/test_fuzz.py
 
 .PHONY: bench
 bench: $(READY) ## All measurements, with targets; written to benchmarks/results/

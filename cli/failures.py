@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from connectors.sources.errors import SourceError
+from dataflows.log_lines import log_line
 from dataflows.preparation import JobRefused
 from membership.errors import StoreError
 from warehouse.errors import WarehouseError
@@ -22,7 +23,7 @@ FAILURES = (SourceError, WarehouseError, StoreError, JobRefused, OSError)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    click.echo(f"usher: {message}", err=True)
+    click.echo(log_line(message), err=True, nl=False)
     sys.exit(code)
 
 

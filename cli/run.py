@@ -31,6 +31,7 @@ from cli.validate import load_or_exit
 from dataflows.backfill import Backfill, requested_backfill
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines, visible
+from dataflows.log_lines import log_json
 from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
@@ -82,6 +83,13 @@ def _parts(_context: click.Context, _option: click.Parameter, listed: str | None
     help="How to print transitions; json: the transition record, one object a line.",
 )
 @click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to write the log, on standard error; json: one object a line.",
+)
+@click.option(
     "--rebuild",
     is_flag=True,
     help="Forget the stored state and count anew from the sources; what was told stays told.",
@@ -100,6 +108,7 @@ def run(
     machine: int | None,
     cluster_network_is_private: bool,
     form: str,
+    log_format: str,
     rebuild: bool,
     only: frozenset[str],
 ) -> None:
@@ -121,6 +130,8 @@ def run(
       usher run
       tail -F events.jsonl | usher -C shop run --format json
     """
+    if log_format == "json":
+        log_json()
     loaded = load_or_exit(root)
     if "evaluate" not in only:
         with environment_failures():

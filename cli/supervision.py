@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 from cli.crew import Crew
 from cli.sites import Site
@@ -157,7 +158,7 @@ class Supervised:
         self._site.announce(self.preparation, recovery, meetings)
         reconciliation = Reconciliation(self._loaded, self._tell_reconciled)
 
-        before = self._progress.counts
+        before = replace(self._progress)
 
         def heard(news: News) -> None:
             match news:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
-from audience_dsl.instants import format_instant
+from audience_dsl.instants import SECOND, format_instant
 from connectors.destinations.appending import append
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
@@ -24,9 +24,10 @@ from dataflows.ownership import FOLDER, usher_folder
 from dataflows.preparation import tell
 from dataflows.progress import Progress
 from dataflows.steps import GroupTransitions
-from engine.group import Member
+from engine.group import Counts, Member
 from engine.hashing import GROUPS
 from engine.plan import Plan
+from engine.transitions import Cause
 from membership.facts import Recorded
 from membership.proposals import Proposals, proposals_of
 from membership.reconciling import corrections
@@ -35,6 +36,8 @@ from project.folder import LoadedProject
 from project.stores import open_reader
 
 Reconciled = Callable[[int], None]
+
+_BY_EVENT, _BY_TIME = int(Cause.EVENT), int(Cause.WINDOW_EXPIRED)
 
 # In the project's folder: what could not be understood, as JSON lines.
 DEAD_LETTERS = f"{FOLDER}/dead-letters.jsonl"
@@ -143,7 +146,15 @@ class Emission:
         recorded = self._store.record(batch, wall_clock())
         if recorded:
             self._wake(recorded)
+            self._measure(recorded)
         return len(recorded)
+
+    def _measure(self, recorded: Recorded) -> None:
+        """Note how long after their instants transitions were recorded."""
+        delays = {_BY_EVENT: self.progress.after_events, _BY_TIME: self.progress.after_windows}
+        for _, _, _, _, effective_at, cause, _, _ in recorded.entries:
+            if (found := delays.get(cause)) is not None:
+                found.add((recorded.emitted_at - effective_at) / SECOND)
 
     def _claim(self, groups: Sequence[KeyGroup]) -> None:
         """Become the writer of these groups; once, because who has lost a claim has to stop."""
@@ -178,6 +189,9 @@ class Emission:
         counts.read += batch.received
         counts.ignored += batch.ignored
         counts.invalid += len(batch.dead_letters)
+
+    def count_evaluated(self, counts: Counts) -> None:
+        self.progress.counts.add_evaluated(counts)
 
     def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
         self.progress.tell_time(clock, has_caught_up=has_caught_up)

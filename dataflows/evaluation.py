@@ -48,6 +48,8 @@ class Audiences(msgspec.Struct, frozen=True):
     resumed_at: int = ALWAYS
     # Told, for each group, which conditions are warming and when they will be exact.
     warming: Callable[[Mapping[str, int]], None] | None = None
+    # Told what became of a live job's inputs.
+    counted: Callable[[Counts], None] | None = None
     # Later snapshots of a backtest, by parent model and version.
     dated: Mapping[tuple[str, str], WarehouseSnapshot] = {}
     opened: OpenedVersions = msgspec.field(default_factory=OpenedVersions)
@@ -123,6 +125,8 @@ class KeyGroupLogic(StatefulBatchLogic[GroupStep, GroupTransitions, bytes]):
             if self._group is None:
                 self._group = self._open(step)
             result = self._apply(self._group, step)
+            if step.inputs is not None and self._audiences.counted is not None:
+                self._audiences.counted(result.counts)
             if (
                 len(result.transitions)
                 or step.is_reconciled

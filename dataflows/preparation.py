@@ -25,6 +25,7 @@ from connectors.sources.source import Portion
 from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
+from dataflows.log_lines import log_line
 from dataflows.meetings import Gate, Meeting
 from dataflows.questions import Asked, Questions
 from dataflows.recalling import OpenHistory, Recall
@@ -37,6 +38,7 @@ from dataflows.shares import (
 )
 from dataflows.steps import GroupTransitions
 from dataflows.switches import Switch
+from engine.group import Counts
 from project.folder import LoadedProject
 from warehouse.errors import WarehouseError
 from warehouse.history import Trigger
@@ -63,6 +65,8 @@ class Outputs(Protocol):
     def bury(self, letters: Sequence[DeadLetter]) -> None: ...
 
     def count(self, batch: Batch) -> None: ...
+
+    def count_evaluated(self, counts: Counts) -> None: ...
 
     @property
     def giving_way(self) -> Callable[[], AbstractContextManager[None]]:
@@ -140,7 +144,9 @@ def job_of(
     serving = {key: one.serving(plans[key].predicates) for key, one in snapshots().items()}
     return Job(
         loaded=loaded,
-        audiences=Audiences(plans, serving, live=True, warming=outputs.warming),
+        audiences=Audiences(
+            plans, serving, live=True, warming=outputs.warming, counted=outputs.count_evaluated
+        ),
         sources=sources,
         started=started,
         outputs=outputs,
@@ -247,7 +253,7 @@ def _file_source(loaded: LoadedProject, source: Settings) -> OpenSource:
 
 def tell(sentence: str) -> None:
     """Say something to whoever looks after the job."""
-    sys.stderr.write(f"usher: {sentence}\n")
+    sys.stderr.write(log_line(sentence))
     sys.stderr.flush()
 
 

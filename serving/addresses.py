@@ -19,6 +19,9 @@ from project.folder import LoadedProject
 _USUAL = {"listen": "127.0.0.1:8080", "admin": "127.0.0.1:8081"}
 _BACKLOG = 2048
 
+# Milliseconds for which a client's machine may not acknowledge what it was sent.
+_GONE_AFTER = 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -103,7 +106,7 @@ def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        door = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         is_taken = error.errno == errno.EADDRINUSE
         if is_taken and not is_needed:
@@ -112,6 +115,9 @@ def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
         raise JobRefused(
             f"serving: {field}: {named} cannot be listened at: {reason}; name another address"
         ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # whoever comes in by it has it, too
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_AFTER)
+    return door
 
 
 def _certificate(loaded: LoadedProject) -> Certificate | None:

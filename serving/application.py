@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from membership.errors import StoreError
+from serving.answered import Answered
 from serving.answers import json_response
 from serving.audiences import Audiences
 from serving.collecting.collector import Collector
@@ -49,11 +50,11 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
         *Visits(service).routes,
         *Syncs(service).routes,
         *Warehouse(service).routes,
-        *Health(service).routes,
+        *Health(service, collector.reasons).routes,
         Route("/openapi.json", _openapi, methods=["GET"]),
         *service.admission.origins.routes,
     ]
-    others = _application(routes)
+    others = _application(routes, service.answered)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         place = place_of(scope["path"])
@@ -67,15 +68,16 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
 
 def admin_application(service: Service, collector: Collector) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
-    health = Health(service)
-    return _application([*health.routes, *Metrics(service, health, collector.figures).routes])
+    health = Health(service, collector.reasons)
+    routes = [*health.routes, *Metrics(service, health, collector.figures).routes]
+    return _application(routes, Answered())
 
 
 async def _openapi(_request: Request) -> Response:
     return json_response(document())
 
 
-def _application(routes: Sequence[BaseRoute]) -> ASGIApp:
+def _application(routes: Sequence[BaseRoute], answered: Answered) -> ASGIApp:
     unavailable = Unavailable()
     handlers = {
         HTTPException: answer_unroutable,
@@ -86,4 +88,4 @@ def _application(routes: Sequence[BaseRoute]) -> ASGIApp:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Guard(app)
+    return Guard(app, answered)

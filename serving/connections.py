@@ -1,8 +1,8 @@
-"""One client's connection: who is slow or endless in what it asks is cut off.
+"""One client's connection: who is slow or endless in what it asks, or takes, is cut off.
 
 Uvicorn's parser keeps what it is sent until a request's head is complete, however long that is and
-takes.  How long bodies may be is up to those who read them (`serving.bodies`,
-`serving.collecting.room`).
+takes, and its transport keeps what nobody reads.  How long bodies may be is up to those who read
+them (`serving.bodies`, `serving.collecting.room`).
 """
 
 from __future__ import annotations
@@ -10,22 +10,45 @@ from __future__ import annotations
 import asyncio
 import resource
 from functools import cache
-from typing import cast
+from http import HTTPStatus
+from typing import Final, cast
 
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from serving.problems import raw_problem
 
 # In a request's scope: drops the connection, with all that has not been taken of the answer.
 ABORT = "usher.abort"
 
-# Bytes that the head of a request may have, and seconds that it and the body may take.
+# Bytes that the head of a request may have, and those of all that are being answered together.
 _BYTES_MOST = 64 << 10
+_ALL_BYTES_MOST = 64 << 20
+
+# Seconds that the head and the body of a request may take, and its sender to read the answer.
 _SECONDS_MOST = 30.0
 _BODY_SECONDS_MOST = 60.0
+_READ_SECONDS_MOST = 30.0
 
 # More connections than these are not held, and so many files are left for everything else.
 _CONNECTIONS_MOST = 20_000
 _FILES_LEFT = 1_000
+
+# Of those beyond, so many are told before they are closed, and have so many seconds to ask.
+_REFUSED_MOST = 200
+_REFUSED_SECONDS = 2.0
+
+_MALFORMED: Final = raw_problem(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1.1")
+_TOO_LONG: Final = raw_problem(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"path and headers have more than {_BYTES_MOST:,} bytes",
+)
+_BUSY: Final = raw_problem(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "more is asked at once than can be answered; come again",
+    retry_after=5,
+)
 
 
 @cache
@@ -40,42 +63,80 @@ def most_connections() -> int:
     return min(_CONNECTIONS_MOST, max(files - _FILES_LEFT, files // 2))
 
 
+class _Heads:
+    """Bytes of all heads that have come and are not yet answered; of one event loop."""
+
+    size = 0
+
+
+class _Refused(Exception):
+    """Ends what the parser is at."""
+
+
 class Connection(HttpToolsProtocol):
     _awaits_head = True
+    _has_begun = False  # with what has come just now
     _head = 0  # bytes that have come of it
+    _held = 0  # of the heads that are being answered
+    _refusal: bytes | None = None
+    _answered: RequestResponseCycle | None = None  # at the moment, or before
     _cut: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > most_connections():
+        beyond = len(self.connections) - most_connections()
+        if beyond > _REFUSED_MOST:
             transport.abort()
-        self._await_head()
+        elif beyond > 0:
+            self._refusal = _BUSY
+            self._cut = self.loop.call_later(_REFUSED_SECONDS, transport.abort)
+        else:
+            self._await_head()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._keep()
+        self.resume_writing()
+        self._forget_heads()
+        self._tell_gone()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+            return
+        self._has_begun = False
         super().data_received(data)
-        if self._awaits_head:
-            self._head += len(data)
+        if self._awaits_head and not self.transport.is_closing():
+            # What came before the head, in the same piece, is not known.
+            size = min(len(data), _BYTES_MOST) if self._has_begun else len(data)
+            self._head += size
+            self._hold(size)
             if self._head > _BYTES_MOST:
-                self.transport.close()
+                self._refuse(_TOO_LONG)
+            elif _Heads.size > _ALL_BYTES_MOST:
+                self._refuse(_BUSY)
 
     @override
     def on_message_begin(self) -> None:
+        self._has_begun = True
         self._await_head()
         super().on_message_begin()
-        cast(dict[str, object], self.scope)[ABORT] = self.transport.abort
+        cast(dict[str, object], self.scope)[ABORT] = self._abort
 
     @override
     def on_headers_complete(self) -> None:
         self._awaits_head = False
         self._keep()
-        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self.transport.close)
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        self._hold(size - self._head)
+        if size > _BYTES_MOST or _Heads.size > _ALL_BYTES_MOST:
+            self._refusal = _TOO_LONG if size > _BYTES_MOST else _BUSY
+            raise _Refused
+        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._end)
         super().on_headers_complete()
 
     @override
@@ -83,13 +144,88 @@ class Connection(HttpToolsProtocol):
         self._keep()
         super().on_message_complete()
 
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    @override
+    def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self._forget_heads()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._let_read()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        """What has come is no request, or was refused; those before it are answered first."""
+        last = cast(RequestResponseCycle | None, self.cycle)
+        if last is not None and not last.response_complete:
+            is_this_one = last.more_body and not last.response_started
+            if self.pipeline or not is_this_one:
+                last.keep_alive = False
+                return
+        self._refuse(self._refusal or _MALFORMED)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._let_read()
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    @override
+    def timeout_keep_alive_handler(self) -> None:
+        self._end()
+
     def _await_head(self) -> None:
         self._awaits_head, self._head = True, 0
         if self._cut is None:
-            self._cut = self.loop.call_later(_SECONDS_MOST, self.transport.close)
+            self._cut = self.loop.call_later(_SECONDS_MOST, self._end)
 
     def _keep(self) -> None:
         """It has sent in time what it was waited for."""
         if self._cut is not None:
             self._cut.cancel()
             self._cut = None
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        _Heads.size += size
+
+    def _forget_heads(self) -> None:
+        self._hold(-self._held)
+
+    def _refuse(self, problem: bytes) -> None:
+        self.transport.write(problem)
+        self.transport.close()
+        self._let_read()
+
+    def _let_read(self) -> None:
+        """What was written has to be read in time."""
+        if self._unread is None:
+            self._unread = self.loop.call_later(_READ_SECONDS_MOST, self._abort)
+
+    def _end(self) -> None:
+        """Close it; nobody waits for one who has not read what came before."""
+        if self.transport.get_write_buffer_size():
+            self._abort()
+        else:
+            self.transport.close()
+
+    def _abort(self) -> None:
+        self._tell_gone()
+        self.transport.abort()
+
+    def _tell_gone(self) -> None:
+        """Uvicorn tells it the last request's answer alone, which may not have begun."""
+        self.pipeline.clear()
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+import traceback
+from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dataflows.preparation import tell
+from serving.answered import Answered
 
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
@@ -23,23 +28,43 @@ _ADDED: Final = "usher.headers"
 class Guard:
     """An application of which every answer has these headers, and whose faults end here."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answered: Answered) -> None:
         self._app = app
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         added: list[tuple[bytes, bytes]] = []
         scope[_ADDED] = added
+        began = time.perf_counter()
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 secure = _TLS if scope["scheme"] == "https" else ()
                 message["headers"] = [*message["headers"], *_HEADERS, *secure, *added]
+                seconds = time.perf_counter() - began
+                self._answered.add(_path(scope), message["status"], seconds)
             await send(message)
 
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001  it was answered; the job goes on
-            tell(f"http: a fault of ours while answering {scope['method']}: {error!r}")
+            tell(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}")
+
+
+def _path(scope: Scope) -> str:
+    """As the document has it: what stands in its place may be a user."""
+    route = scope.get("route")
+    return route.path_format if isinstance(route, Route) else ""
+
+
+def fault(error: Exception) -> str:
+    """What is said of an error that nobody has foreseen.
+
+    Its own words are left out, as they may have those of a request in them.
+    """
+    codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    places = [f"{Path(code.co_filename).name}:{line}" for code, line in codes[-4:]]
+    return f"{type(error).__name__} at {', '.join(places)}"
 
 
 def add_header(request: Request, name: str, value: str) -> None:

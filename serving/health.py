@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -20,8 +21,11 @@ _LAG_MOST = 30 * SECOND
 
 
 class Health:
-    def __init__(self, service: Service) -> None:
+    """`of_collector` says why it cannot keep what is sent."""
+
+    def __init__(self, service: Service, of_collector: Callable[[], list[str]]) -> None:
         self._service = service
+        self._of_collector = of_collector
         self.routes = [
             Route("/livez", self.livez, methods=["GET"]),
             Route("/readyz", self.readyz, methods=["GET"]),
@@ -39,7 +43,7 @@ class Health:
 
     def reasons(self) -> list[str]:
         """Why it is not ready; none if it is."""
-        return [*self._of_job(), *self._of_store()]
+        return [*self._of_job(), *self._of_store(), *self._of_collector()]
 
     def _of_job(self) -> list[str]:
         progress = self._service.progress

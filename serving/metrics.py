@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,11 +26,13 @@ from typing_extensions import override
 
 from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
+from delivery.standings import standings
 from membership.errors import StoreError
 from membership.reader import MembershipReader
 from schedules.facts import states_of
 from schedules.freshness import Freshness, State, freshness_of
 from serving.collecting.figures import Figures
+from serving.delivered import delivery_metrics
 from serving.health import Health
 from serving.service import Service
 from warehouse.history import Status
@@ -59,15 +66,26 @@ class Metrics(Collector):
         yield from self._of_store()
         yield from self._of_warehouse()
         yield from self._collected.metrics()
+        yield from self._service.answered.metrics()
 
     def _of_job(self) -> Iterator[Metric]:
         progress = self._service.progress
         if progress is None:
             return
         counts = progress.counts
-        yield _counter("usher_events_read", "Records read from sources.", counts.read)
-        yield _counter("usher_events_ignored", "Records that nobody asks for.", counts.ignored)
-        yield _counter("usher_events_invalid", "Records that cannot be read.", counts.invalid)
+        for name, text in _RECORDS.items():
+            yield _counter(f"usher_events_{name}", text, getattr(counts, name))
+        delays = HistogramMetricFamily(
+            "usher_transition_delay_seconds",
+            "How long after their instants transitions were recorded.",
+            labels=["cause"],
+        )
+        for cause, one in (
+            ("event", progress.after_events),
+            ("window_expired", progress.after_windows),
+        ):
+            delays.add_metric([cause], one.buckets, one.total)
+        yield delays
         if progress.clock is not None:
             lag = (wall_clock() - progress.clock) / SECOND
             yield _gauge("usher_clock_lag_seconds", "How far the job's clock is behind.", lag)
@@ -76,6 +94,9 @@ class Metrics(Collector):
         try:
             end = self._service.read(MembershipReader.end)
             counted = self._members.counted()
+            known = self._service.loaded.project.syncs
+            syncs = [known[key] for key in sorted(known)]
+            standing = self._service.read(lambda store: standings(syncs, store, wall_clock()))
         except StoreError:
             return  # /readyz says so
         yield _counter("usher_transitions", "Transitions ever recorded in the journal.", end)
@@ -85,6 +106,7 @@ class Metrics(Collector):
         for (parent, audience), count in counted.items():
             members.add_metric([parent, audience], count)
         yield members
+        yield from delivery_metrics(standing)
 
     def _of_warehouse(self) -> Iterator[Metric]:
         labels = ["parent_model"]
@@ -114,6 +136,17 @@ class Metrics(Collector):
                 figures[name].add_metric([parent], value)
         yield from (states, pulls, *figures.values())
 
+
+# Each record that was read is one of the next five; those that are ahead are among the matched.
+_RECORDS = {
+    "read": "Records read from sources.",
+    "matched": "Records that are events, and were evaluated.",
+    "ignored": "Records that nobody asks for.",
+    "duplicate": "Events that had come before.",
+    "late": "Events too old to change anything.",
+    "invalid": "Records that cannot be read.",
+    "ahead": "Events dated later than their arrival.",
+}
 
 _FIGURES = {
     "snapshot_age_seconds": "Since the rows of the snapshot in force were read.",

@@ -30,8 +30,26 @@ class Problem(Exception):
 def problem_response(
     status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(body), status, headers, MEDIA_TYPE)
+    return Response(_body(status, detail), status, headers, MEDIA_TYPE)
+
+
+def raw_problem(status: HTTPStatus, detail: str, retry_after: int | None = None) -> bytes:
+    """The bytes of an answer after which the connection ends, where no application was asked."""
+    body = _body(status, detail)
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\n"
+        "x-content-type-options: nosniff\r\nconnection: close\r\n"
+    )
+    if retry_after is not None:
+        head += f"retry-after: {retry_after}\r\n"
+    return f"{head}\r\n".encode() + body
+
+
+def _body(status: HTTPStatus, detail: str) -> bytes:
+    return msgspec.json.encode(
+        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    )
 
 
 async def answer_problem(_request: Request, problem: Exception) -> Response:

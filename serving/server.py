@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from dataflows.preparation import tell
 from serving.addresses import Certificate, Doors
 from serving.connections import Connection
+from serving.guard import fault
 
 # Seconds for which a connection may be silent, and for which one that is being answered may delay
 # the end.
@@ -52,7 +53,7 @@ class Server:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
         except Exception as error:  # noqa: BLE001  the job does not depend on it
-            tell(f"http: the server has ended: {error!r}")
+            tell(f"http: the server has ended: {fault(error)}")
 
     async def _serve(self) -> None:
         await asyncio.gather(*(server.serve(sockets=[door]) for server, door in self._doors))

@@ -16,6 +16,7 @@ from membership.reader import MembershipReader
 from project.folder import LoadedProject
 from project.stores import open_reader
 from serving.admission import Admission
+from serving.answered import Answered
 from serving.asking import Pulls
 from serving.keyring import Keyring
 from serving.problems import Problem
@@ -41,6 +42,7 @@ class Service:
         self.pulls = pulls
         self.progress = progress
         self.questions = questions
+        self.answered = Answered()
         self._ends: list[Callable[[], None]] = []
         # Each has its connection: what takes long holds up nothing that is quick.
         self.store, self.memberships, self.journal = (

@@ -45,6 +45,7 @@ from serving.collecting.portions import (
 )
 from serving.collecting.room import Gone, Room
 from serving.collecting.streams import Streams
+from serving.guard import fault
 
 _UNKNOWN_KEY: Final = refusal(
     400, "unknown_sender", "no source of this server has the write key that was sent"
@@ -58,6 +59,9 @@ _FAULT: Final = later(500, "fault", "a fault of ours; what is known of it is in 
 # Bodies of more bytes are read beside the loop, so that others need not wait: what is compressed
 # may become a hundred times as long.
 _LONG, _LONG_GZIP = 32 << 10, 1 << 10
+
+# Seconds after a write that has failed for which the server is not ready.  Then it is asked again.
+_UNWELL = 5.0
 _GZIP = b"\x1f\x8b"
 
 
@@ -74,6 +78,7 @@ class Collector:
         self._streams = Streams(loaded)
         self._is_behind_proxy = _is_behind_proxy(loaded)
         self._said = ""
+        self._failed: dict[str, float] = {}  # when, by source
         self._room = room or Room()
         self._beside = ThreadPoolExecutor(1, "usher-collector")
 
@@ -86,6 +91,13 @@ class Collector:
         """Write what waits, then let go."""
         self._beside.shutdown()
         self._streams.close()
+
+    def reasons(self) -> list[str]:
+        """Why events cannot be kept at the moment; none if they can."""
+        since = time.monotonic() - _UNWELL
+        failed = [key for key, at in list(self._failed.items()) if at > since]
+        unwritten = sorted({*failed, *self._streams.unwritten})
+        return [f"what is sent to source '{key}' cannot be written" for key in unwritten]
 
     async def answer(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; what it brings is on disk then, or it is told to come again."""
@@ -101,7 +113,7 @@ class Collector:
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
-            tell(f"http: a fault of ours while collecting: {error!r}")
+            tell(f"http: a fault of ours while collecting: {fault(error)}")
             answer = _FAULT
         await send_answer(answer, cors(headers), send)
 
@@ -174,6 +186,7 @@ class Collector:
                 message = "more has come than can be written; send it again"
                 return Outcome.OVER_CAPACITY, later(429, "over_capacity", message, full.retry_after)
             except NotTaken as error:
+                self._failed[portion.stream.key] = time.monotonic()
                 self._say(f"http: source '{portion.stream.key}': {error}")
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             self.figures.count_kept(
@@ -183,6 +196,7 @@ class Collector:
                 time.perf_counter() - began,
             )
             self._said = ""
+            self._failed.pop(portion.stream.key, None)
         return Outcome.TAKEN, None
 
     def _request(

@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-# Seconds; the last bucket has all that took longer.
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+from dataflows.delays import Delays
 
 
 class Outcome(StrEnum):
@@ -30,7 +29,7 @@ class Figures:
         self._events: Counter[str] = Counter()
         self._letters: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
-        self._waits: dict[str, _Waits] = {}
+        self._waits: dict[str, Delays] = {}
 
     def count_request(self, outcome: Outcome, source: str = "") -> None:
         """One has been answered; `source` is empty if it is not known whose it was."""
@@ -40,7 +39,7 @@ class Figures:
         """So much is on disk, after so many seconds."""
         self._events[source] += events
         self._letters[source] += letters
-        self._waits.setdefault(source, _Waits()).add(seconds)
+        self._waits.setdefault(source, Delays()).add(seconds)
 
     def count_bytes(self, source: str, size: int) -> None:
         """So long was a body, as it was sent."""
@@ -70,25 +69,5 @@ class Figures:
             labels=["source"],
         )
         for source, one in sorted(self._waits.items()):
-            waits.add_metric([source], one.buckets, one.seconds)
+            waits.add_metric([source], one.buckets, one.total)
         yield waits
-
-
-class _Waits:
-    def __init__(self) -> None:
-        self._counts = [0] * (len(_BOUNDS) + 1)
-        self.seconds = 0.0
-
-    def add(self, seconds: float) -> None:
-        place = next((i for i, bound in enumerate(_BOUNDS) if seconds <= bound), len(_BOUNDS))
-        self._counts[place] += 1
-        self.seconds += seconds
-
-    @property
-    def buckets(self) -> list[tuple[str, float]]:
-        """As Prometheus has them: each with all that is below."""
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, _BOUNDS), "+Inf"), self._counts, strict=True):
-            total += count
-            buckets.append((bound, float(total)))
-        return buckets

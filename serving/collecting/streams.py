@@ -74,6 +74,11 @@ class Streams:
         found = set(self._apps.values())
         return found.pop() if len(found) == 1 else None
 
+    @property
+    def unwritten(self) -> list[str]:
+        """The sources whose log cannot be opened."""
+        return [one.key for one in list(self._opened.values()) if one.log is None]
+
     def follow(self, loaded: LoadedProject) -> None:
         """From now on collect for the sources of these definitions."""
         before, self._opened = self._opened, {}

@@ -480,7 +480,10 @@ def test_a_disk_that_fails(
                 answer = post(here, track(number), "/v1/t")
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
                 assert set(answer.json()) == {"code", "message"}
+            why = "what is sent to source 'web' cannot be written"
+            assert why in here.ask("/readyz").json()["reasons"]
         assert post(here, track(3), "/v1/t").status_code == 200
+        assert why not in here.ask("/readyz").json()["reasons"]
         assert collected(here, "requests", outcome="not_written", source="web") == 3
     assert kept(loaded.root).ids == ["m3"]
     said = "http: source 'web': it cannot be written: No space left on device"

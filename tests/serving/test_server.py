@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from dataflows.following import wall_clock
 from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
 from project.stores import open_store
-from serving import connections
 from serving.scopes import Scope
 from serving.tokens import Token, new_token, read_token
 from tests.cli.jobs import eventually
@@ -238,7 +236,8 @@ def test_a_fault_of_ours_is_told_to_the_log_alone(
         here.service.follow(loaded)
     assert answer.status_code == 500
     assert answer.json()["detail"].startswith("a fault of ours")
-    assert "http: a fault of ours while answering GET: " in capsys.readouterr().err
+    said = "http: a fault of ours while answering /v1/warehouse/{parent_model}: AttributeError at "
+    eventually(lambda: said in capsys.readouterr().err)
     assert here.ask(USERS, keys["admin"]).status_code == 200
 
 
@@ -256,41 +255,6 @@ def test_a_store_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert one.ask("/livez").status_code == 200
         assert one.metrics()["usher_ready"] == 0
     assert capsys.readouterr().err.count("the store is damaged") == 1
-
-
-def connected(here: Server) -> socket.socket:
-    host, _, port = here.url.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
-
-
-def is_cut_off(line: socket.socket) -> bool:
-    try:
-        return line.recv(1000) == b""
-    except ConnectionError:
-        return True
-
-
-def test_what_is_no_http_harms_nobody(here: Server) -> None:
-    with connected(here) as line:
-        line.sendall(b"\x16\x03\x01nonsense\r\n\r\n")
-        assert line.recv(1000).startswith(b"HTTP/1.1 400 ")
-    with connected(here) as line:
-        with suppress(ConnectionError):
-            line.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 2_000_000)
-        assert is_cut_off(line)
-    assert here.ask("/livez").status_code == 200
-
-
-def test_who_is_slow_to_ask_is_cut_off(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_SECONDS_MOST", 0.2)
-    for said in (b"", b"GET /livez HTTP/1.1\r\n"):
-        with connected(here) as line:
-            line.sendall(said)
-            assert is_cut_off(line)
-    with connected(here) as line:
-        for _ in range(2):
-            line.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
-            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
@@ -316,7 +280,7 @@ def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
 
 
 def test_the_progress_of_several_processes_is_one() -> None:
-    whole, before = Progress(), RecordCounts(read=10)
+    whole, before = Progress(), Progress(RecordCounts(read=10))
     parts = [Progress(RecordCounts(read=1)), Progress(RecordCounts(read=2), 7, True)]
     whole.see(before, parts)
     whole.see(before, parts)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.cli.jobs import finished
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, server
 
@@ -58,3 +59,18 @@ def test_with_a_certificate(tmp_path: Path) -> None:
         with pytest.raises(requests.ConnectionError):
             ask(url.replace("https", "http"))
         assert one.metrics()["usher_ready"] in {0, 1}
+
+
+def test_the_key_of_another_certificate_ends_it_at_its_start(tmp_path: Path) -> None:
+    write_project(
+        tmp_path,
+        changed(
+            serving={**ANYWHERE, "certificate": "certificate.pem", "private_key": "other/key.pem"}
+        ),
+    )
+    (tmp_path / "other").mkdir()
+    write_certificate(tmp_path)
+    write_certificate(tmp_path / "other")
+    code, said = finished(tmp_path, "--only", "serve")
+    assert code == 3
+    assert "certificate.pem and its private_key cannot be used: KEY_VALUES_MISMATCH" in said

@@ -1,0 +1,218 @@
+"""Connections of clients that are slow, gone, too many or no clients: nobody else notices."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from serving import connections
+from tests.cli.jobs import eventually
+from tests.serving.asking import Server, new_key, project, server
+from tests.serving.collected import SOURCES
+from tests.serving.recorded import Turn, record
+
+ASK = b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with server(project(tmp_path_factory.mktemp("here") / "project", sources=SOURCES)) as one:
+        yield one
+
+
+def connected(here: Server, buffer: int = 0) -> socket.socket:
+    """`buffer` is how many bytes may wait to be read; as many as usual by default."""
+    host, _, port = here.url.removeprefix("http://").rpartition(":")
+    line = socket.socket()
+    line.settimeout(60)
+    if buffer:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.connect((host, int(port)))
+    return line
+
+
+def is_cut_off(line: socket.socket) -> bool:
+    try:
+        return line.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+def all_of(line: socket.socket) -> bytes:
+    """What comes until the connection ends."""
+    found = b""
+    with suppress(ConnectionError):
+        while part := line.recv(1 << 16):
+            found += part
+    return found
+
+
+def assert_problem(answer: bytes, status: int) -> None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer
+    assert b"content-type: application/problem+json" in head
+    assert b"x-content-type-options: nosniff" in head
+    found = json.loads(body)
+    assert set(found) == {"type", "title", "status", "detail"}
+    assert found["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"\x16\x03\x01nonsense\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /livez HTTP/9.9\r\n\r\n", 400),
+        (b"CONNECT example.com:443 HTTP/1.1\r\n\r\n", 400),
+        (b"GET /\xff\xfe HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\n : x\r\n\r\n", 400),
+        (b"POST /v1/t HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /?" + b"y" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 12_000 + b"\r\n", 431),
+    ],
+)
+def test_what_is_no_request_is_told_so(here: Server, said: bytes, status: int) -> None:
+    with connected(here) as line:
+        line.sendall(said)
+        assert_problem(all_of(line), status)
+
+
+def test_a_head_without_an_end_is_cut_off(here: Server) -> None:
+    with connected(here) as line:
+        with suppress(ConnectionError):
+            line.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 2_000_000)
+        all_of(line)
+    assert here.ask("/livez").status_code == 200
+
+
+def test_who_is_slow_to_ask_is_cut_off(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_SECONDS_MOST", 0.2)
+    for said in (b"", b"GET /livez HTTP/1.1\r\n"):
+        with connected(here) as line:
+            line.sendall(said)
+            assert is_cut_off(line)
+    with connected(here) as line:
+        for _ in range(2):
+            line.sendall(ASK)
+            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_heads_have_a_limit_together(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are being answered count as well as those that are still coming."""
+    monkeypatch.setattr(connections, "_ALL_BYTES_MOST", 200_000)
+    long = b"x: " + b"y" * 60_000 + b"\r\n"
+    with ExitStack() as held:
+        for end in (b"", b"", b"Content-Length: 5\r\n\r\n"):
+            line = held.enter_context(connected(here))
+            line.sendall(b"POST /v1/t HTTP/1.1\r\n" + long + end)
+        eventually(lambda: connections._Heads.size > 180_000)
+        with connected(here) as line:
+            line.sendall(b"GET /livez HTTP/1.1\r\n" + long + b"\r\n")
+            answer = all_of(line)
+            assert_problem(answer, 503)
+            assert b"retry-after: 5" in answer
+        assert here.ask("/livez").status_code == 200
+    eventually(lambda: connections._Heads.size == 0)
+    with connected(here) as line:
+        line.sendall(b"GET /livez HTTP/1.1\r\n" + long + b"Connection: close\r\n\r\n")
+        assert all_of(line).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: connections._Heads.size == 0)
+
+
+def test_requests_in_a_row_are_answered_in_their_order(here: Server) -> None:
+    with connected(here) as line:
+        line.sendall(
+            ASK * 20
+            + b"GET /nothing HTTP/1.1\r\n\r\n"
+            + b"POST /v1/t HTTP/1.1\r\nContent-Length: 3\r\n\r\n{} "
+            + ASK
+            + b"nonsense\r\n\r\n"
+        )
+        answers = all_of(line).split(b"HTTP/1.1 ")[1:]
+    assert [int(one[:3]) for one in answers] == [200] * 20 + [404, 400, 200]
+
+
+def test_a_long_body_before_another_request_is_no_long_head(here: Server) -> None:
+    body = b" " * 200_000
+    asked = b"POST /v1/t HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with connected(here) as line:
+        line.sendall(asked + ASK[:-2])
+        line.sendall(ASK[-2:] + b"x")
+        answers = all_of(line).split(b"HTTP/1.1 ")[1:]
+    assert [int(one[:3]) for one in answers[:2]] == [400, 200]
+
+
+def test_who_sends_no_more_but_listens_harms_nobody(here: Server) -> None:
+    for said in (b"", ASK[:20], ASK):
+        with connected(here) as line:
+            line.sendall(said)
+            line.shutdown(socket.SHUT_WR)
+            all_of(line)
+    assert here.ask("/livez").status_code == 200
+
+
+def test_who_does_not_read_answers_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "_READ_SECONDS_MOST", 1.0)
+    loaded = project(tmp_path / "project")
+    record(loaded, *(Turn("x" * 1_000, "keen", number) for number in range(1, 1_001)))
+    key = new_key(loaded, "audiences:read")
+    path = f"/v1/transitions?limit=1000 HTTP/1.1\r\nAuthorization: Bearer {key}\r\n"
+    with server(loaded) as here:
+        with connected(here, buffer=4_096) as line:
+            line.sendall(f"GET {path}\r\n".encode() * 30)
+            assert line.recv(12) == b"HTTP/1.1 200"
+            eventually(lambda: not others(here))
+            assert len(all_of(line)) < 20_000_000  # half of it; what was on its way still comes
+        assert capsys.readouterr().err == ""
+        assert here.ask("/livez").status_code == 200
+
+
+def others(here: Server) -> list[str]:
+    """Lines of the system's table of connections: those that this server has open to others."""
+    port = int(here.url.rpartition(":")[2])
+    rows = [one.split() for one in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = "01"
+    return [one[9] for one in rows if one[1].endswith(f":{port:04X}") and one[3] == established]
+
+
+def test_those_beyond_are_told_and_the_others_go_on(
+    here: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "most_connections", lambda: 20)
+    monkeypatch.setattr(connections, "_REFUSED_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "_REFUSED_MOST", 10)
+    eventually(lambda: not others(here))
+    with ExitStack() as held:
+        lines = [held.enter_context(connected(here)) for _ in range(35)]
+        for line in lines[:20]:
+            line.sendall(ASK)
+            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert all(is_cut_off(line) for line in lines[30:])
+        assert all(is_cut_off(line) for line in lines[20:30])  # they have asked nothing in time
+        with connected(here) as line:
+            line.sendall(ASK)
+            answer = all_of(line)
+            assert_problem(answer, 503)
+            assert b"retry-after: 5" in answer
+        lines[0].sendall(ASK)
+        assert lines[0].recv(1000).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: not others(here))
+    assert here.ask("/livez").status_code == 200
+
+
+def test_a_body_that_is_not_awaited_is_not_kept(here: Server) -> None:
+    """Whoever is refused before may still send, and is told."""
+    body = gzip.compress(b" " * 30_000_000, mtime=0) * 20
+    answer = here.ask("/v1/tokens", method="POST", data=body)
+    assert answer.status_code == 401
