@@ -42,7 +42,7 @@ class Pauses:
 
     def go_on(self) -> bool:
         """Whether it is too early for a poll; pauses if nobody else has anything to do."""
-        if time.monotonic() >= self._next_poll:
+        if time.monotonic() >= self._next_poll or self._stop.is_set():
             return False
         if self._turns:
             self._turns -= 1
