@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from dataflows.delays import Delays
+from serving.histograms import histogram
 
 
 class Answered:
@@ -35,11 +36,9 @@ class Answered:
         for (path, status), count in sorted(self._statuses.items()):
             statuses.add_metric([path, str(status)], count)
         yield statuses
-        delays = HistogramMetricFamily(
+        yield histogram(
             "usher_http_answer_seconds",
             "How long requests to the APIs waited for the begin of the answer.",
-            labels=["path"],
+            "path",
+            self._delays,
         )
-        for path, one in sorted(self._delays.items()):
-            delays.add_metric([path], one.buckets, one.total)
-        yield delays

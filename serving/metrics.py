@@ -12,12 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +29,7 @@ from schedules.freshness import Freshness, State, freshness_of
 from serving.collecting.figures import Figures
 from serving.delivered import delivery_metrics
 from serving.health import Health
+from serving.histograms import histogram
 from serving.service import Service
 from warehouse.history import Status
 from warehouse.refresh import history_of
@@ -75,17 +71,12 @@ class Metrics(Collector):
         counts = progress.counts
         for name, text in _RECORDS.items():
             yield _counter(f"usher_events_{name}", text, getattr(counts, name))
-        delays = HistogramMetricFamily(
+        yield histogram(
             "usher_transition_delay_seconds",
             "How long after their instants transitions were recorded.",
-            labels=["cause"],
+            "cause",
+            {"event": progress.after_events, "window_expired": progress.after_windows},
         )
-        for cause, one in (
-            ("event", progress.after_events),
-            ("window_expired", progress.after_windows),
-        ):
-            delays.add_metric([cause], one.buckets, one.total)
-        yield delays
         if progress.clock is not None:
             lag = (wall_clock() - progress.clock) / SECOND
             yield _gauge("usher_clock_lag_seconds", "How far the job's clock is behind.", lag)

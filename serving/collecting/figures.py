@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from dataflows.delays import Delays
+from serving.histograms import histogram
 
 
 class Outcome(StrEnum):
@@ -63,11 +64,9 @@ class Figures:
             for source, count in sorted(counts.items()):
                 family.add_metric([source], count)
             yield family
-        waits = HistogramMetricFamily(
+        yield histogram(
             "usher_collector_append_seconds",
             "How long requests waited until what they brought was on disk.",
-            labels=["source"],
+            "source",
+            self._waits,
         )
-        for source, one in sorted(self._waits.items()):
-            waits.add_metric([source], one.buckets, one.total)
-        yield waits
