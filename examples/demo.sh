@@ -16,11 +16,7 @@ rm -rf .usher
 set -a
 . ./live.env
 set +a
-printf '%s$ usher run%s    (but for those who are in from the beginning)\n' "$bold" "$plain"
-usher run > >(grep --line-buffered -v '  initial$') &
-job=$!
-started+=("$job")
-await_ready "$job"
+run_job
 open_shop
 typed python simulate.py --seconds 30 --rate 20 --url "$url"
 sleep 8 # nothing arrives any more, and yet members leave as their windows pass

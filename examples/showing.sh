@@ -21,10 +21,14 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# Until a job takes events; if it ends instead, it has said why.
-await_ready() {
+# The job, as $job, until it takes events; if it ends instead, it has said why.
+run_job() {
+  printf '%s$ usher run%s    (but for those who are in from the beginning)\n' "$bold" "$plain"
+  usher run > >(grep --line-buffered -v '  initial$') &
+  job=$!
+  started+=("$job")
   while ! python -c "import urllib.request as r; r.urlopen('$url/readyz')" 2> /dev/null; do
-    kill -0 "$1" 2> /dev/null || exit 3
+    kill -0 "$job" 2> /dev/null || exit 3
     sleep 0.2
   done
 }

@@ -7,11 +7,7 @@ cd "$(dirname "$0")/shop"
 [ -e data/warehouse.duckdb ] || typed python generate.py --users 20000 --day 2026-03-01 --output data
 rm -rf .usher # what conditions on windows of seconds have seen is of no use to these
 export SHOP_EVENTS=web SHOP_RECORDED='data/live/*.jsonl'
-printf '%s$ usher run%s    (but for those who are in from the beginning)\n' "$bold" "$plain"
-usher run > >(grep --line-buffered -v '  initial$') &
-job=$!
-started+=("$job")
-await_ready "$job"
+run_job
 open_shop
 [ "${#started[@]}" = 2 ] || exit 3
 say "Look at its prices three times, then order something. Ctrl+C ends it"
