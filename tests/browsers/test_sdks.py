@@ -63,6 +63,11 @@ class Clients:
                 eventually(lambda: self._browser.title == "away")
         self._sent += count
 
+    def are_known(self) -> bool:
+        """Whether the browser has got the cookie by which a visitor of Snowplow's is known."""
+        cookies = self._browser.execute_cdp_cmd("Network.getAllCookies", {})["cookies"]
+        return any(cookie["name"] == "sp" for cookie in cookies)
+
     def _turn_to(self, name: str) -> None:
         self._browser.switch_to.window(self._tabs[name])
 

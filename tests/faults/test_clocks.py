@@ -56,12 +56,15 @@ def test_a_job_whose_clock_is_set_goes_on_and_is_never_early(tmp_path: Path) -> 
     with running(stepping.story.root, command=stepping.clock.command(stepping.story.root)) as one:
         stepping.await_read(one)
         for ahead in (5 * MINUTE, -5 * MINUTE, DAY, 0, 2 * DAY):
+            back = stepping.clock.ahead - ahead
             stepping.set(ahead)
             stepping.story.go_on(chance.uniform(0.2, 1.0))
+            if back > 0:
+                told = f"the clock was set back by {back} s"
+                eventually(lambda: told in one.errors(), one)  # noqa: B023
             stepping.await_read(one)
         stepping.check()
         assert one.stop() == 0, one.errors()
-        assert "the clock was set back by 600 s" in one.errors()
         assert "Traceback" not in one.errors()
     assert_true_in_the_end(stepping.story)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.cli.jobs import USHER
 
 _LIBRARIES = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
+_SLEEPING = Path(__file__).with_name("sleeping")
 MISSING = "" if _LIBRARIES else "a clock that can be set needs libfaketime (Debian: faketime)"
 
 
@@ -36,5 +37,6 @@ class WallClock:
             "FAKETIME_NO_CACHE=1",
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
             "NO_FAKE_STAT=1",
+            f"PYTHONPATH={_SLEEPING}",
             *(USHER, "-C", str(root), verb, "--format", "json"),
         ]
