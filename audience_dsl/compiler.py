@@ -125,7 +125,7 @@ class _Compiler:
                 key: _with_collections(plan, collections, _syncs_of(plan, syncs))
                 for key, plan in audiences.plans.items()
             },
-            dict(serving.values) if serving else {},
+            serving.plain() if serving else {},
             settings("store", store) if store else None,
             {key: model for key, model in related.items() if model is not None},
             collections,

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 SECOND = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  UTC, as everything here
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 # The instants that a calendar with four-digit years can show.
@@ -67,8 +67,7 @@ def format_instant(instant: int) -> str:
     Raises:
         OverflowError: the instant lies outside the years 1 to 9999.
     """
-    moment = _EPOCH + timedelta(microseconds=instant)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return (_EPOCH + timedelta(microseconds=instant)).isoformat(timespec="microseconds") + "Z"
 
 
 def _from_epoch(number: Fraction) -> int | None:

@@ -150,7 +150,7 @@ def _writes(url: str, key: str, user: int, ends: float) -> Iterator[float]:
             while not session.get(name, headers=headers, timeout=10).json()["audience_ids"]:
                 if time.monotonic() - began > _PATIENCE:
                     return
-                time.sleep(0.002)
+                time.sleep(0.01)
             yield (time.monotonic() - began) * 1e3
             user += 1
 

@@ -1,4 +1,4 @@
-"""A child process of a job: `python -m cli.child worker|puller SOCKET …`, started by nobody else.
+"""A child process of a job, `python -m cli.child KIND SOCKET …`, started by nobody else.
 
 What it has to do comes over a socket that it inherits, and what comes of it goes back.  The socket
 is its life line: when the other side is gone, so is the process, wherever it is stuck.  That begins

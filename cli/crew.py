@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from cli.children import said_last, start_child
 from cli.worker import STOP
 from dataflows.cluster import Began, Counted, News, Part, Refused, SourceFailed
 from dataflows.preparation import JobRefused
@@ -33,8 +32,6 @@ _LAST_WORDS = 0.5
 
 # Between two looks at whether something is asked, or all are to stop.
 _LOOK = 0.03
-
-_STDERR = 2
 
 
 class Crew:
@@ -168,18 +165,10 @@ class _Member:
         self._stopped = False
         self._killed = False  # by us
         self._log = log
-        self.connection, theirs = Pipe()
-        descriptors = theirs.fileno(), _STDERR
-        with theirs, log.open("ab") as last_words:
+        with log.open("ab") as last_words:
             self._log_begins = last_words.tell()
-            self._process: subprocess.Popen[bytes] | None = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "cli.child", "worker", *map(str, descriptors)],
-                stdout=subprocess.DEVNULL,
-                stderr=last_words,
-                pass_fds=(*descriptors, lock),
-            )
-        with suppress(OSError):  # it has died already, as will be seen
-            self.connection.send(part)
+            self._process: subprocess.Popen[bytes] | None
+            self._process, self.connection = start_child("worker", part, last_words, lock)
 
     @property
     def runs(self) -> bool:
@@ -194,8 +183,9 @@ class _Member:
     def death(self) -> str:
         if self.code < 0:
             return f"worker {self.number} was killed by {signal.Signals(-self.code).name}"
-        lines = self._log.read_bytes()[self._log_begins :].decode(errors="replace").splitlines()
-        words = f" ({lines[-1].strip()})" if lines else ""
+        with self._log.open("rb") as last_words:
+            said = said_last(last_words, self._log_begins)
+        words = f" ({said})" if said else ""
         return f"worker {self.number} has failed{words}; see {self._log}"
 
     def news(self) -> list[News]:

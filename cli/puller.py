@@ -22,7 +22,7 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 
 def main() -> None:
-    """Usage: python -m cli.child puller SOCKET, a descriptor that is inherited."""
+    """Usage: python -m cli.child puller SOCKET …, descriptors that are inherited."""
     for number in _IGNORED:  # they are the job's business
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)

@@ -8,16 +8,15 @@ that is under way.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import Pipe
+from contextlib import contextmanager
 from typing import IO
 
 from audience_dsl.instants import SECOND, format_instant
+from cli.children import said_last, start_child
 from cli.orders import Failed, Order
 from dataflows.following import wall_clock
 from dataflows.preparation import lacking, tell
@@ -181,17 +180,9 @@ class _Process:
     def __init__(self, order: Order) -> None:
         self._last_words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         self.request = order.request
-        self._connection, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", "cli.child", "puller", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._last_words,
-                pass_fds=[theirs.fileno()],
-            )
-        with suppress(OSError):  # it has died already, as will be seen
-            self._connection.send(order)
+        self._process, self._connection = start_child(
+            "puller", order, self._last_words, stdin=subprocess.DEVNULL
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -206,10 +197,9 @@ class _Process:
                     return found
             except (EOFError, OSError):
                 """It has died."""
-            words.seek(0)
-            lines = words.read().decode(errors="replace").split("\n")
-            said = next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")
-            return Failed(f"the process of a pull has died ({self._process.returncode}){said}")
+            said = said_last(words)
+            died = f"the process of a pull has died ({self._process.returncode})"
+            return Failed(f"{died}: {said}" if said else died)
 
     def kill(self) -> None:
         self._process.kill()

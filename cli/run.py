@@ -23,8 +23,9 @@ from cli.failures import (
     sentence_of,
 )
 from cli.follower import follow
+from cli.hosting import Hosting, hosting
 from cli.refreshing import Refreshing
-from cli.server import Served, serve, served
+from cli.server import serve
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
@@ -36,7 +37,6 @@ from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
-from dataflows.questions import Questions
 from dataflows.recovery import with_stored_audiences
 from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
 from project.folder import LoadedProject
@@ -152,13 +152,12 @@ def run(
                 site = OneMachine(workers)
             pulls = Refreshing(loaded, on_schedule=True)
             progress = Progress()
-            # State on other machines is out of reach: who asks is told so at once.
-            questions = Questions() if of_all is None else None
-            server: Served | None = None
+            server: Hosting | None = None
             if "serve" in only:
-                server = held.enter_context(served(loaded, pulls, progress, questions))
+                # State on other machines is out of reach: who asks is told so at once.
+                server = held.enter_context(hosting(loaded, progress, asks=of_all is None))
             options = _Options(
-                form == "json", "deliver" in only, progress, questions, lock, site, pulls, server
+                form == "json", "deliver" in only, progress, lock, site, pulls, server
             )
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
@@ -209,11 +208,10 @@ class _Options:
     json: bool
     delivers: bool
     progress: Progress
-    questions: Questions | None
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
-    server: Served | None
+    server: Hosting | None
 
 
 class _InProcess:
@@ -299,7 +297,7 @@ def _single(
         progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
-        questions=options.questions,
+        questions=None if options.server is None else options.server.questions,
     )
     return single, backfill
 
@@ -324,7 +322,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             json=options.json,
             delivers=options.delivers,
             progress=options.progress,
-            questions=options.questions,
+            questions=None if options.server is None else options.server.questions,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

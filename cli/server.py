@@ -1,4 +1,4 @@
-"""The HTTP server as a part of `usher run`, beside the job or alone."""
+"""The HTTP server of `usher run`, in the process that is beside the job or alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from cli.control import controlled
 from cli.refreshing import Refreshing
+from dataflows.memory import rare_cycle_search
 from dataflows.preparation import tell
 from dataflows.progress import Progress
 from dataflows.questions import Questions
+from dataflows.threads import short_turns
 from project.folder import LoadedProject
 from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
@@ -27,44 +29,40 @@ class Served:
 
     service: Service
     collector: Collector
-    doors: Doors
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on answer by these definitions."""
         self.service.follow(loaded)
         self.collector.follow(loaded)
 
-    def announce(self) -> None:
-        """Say where it is."""
-        for sentence in self.doors.sentences:
-            tell(sentence)
-
 
 @contextmanager
 def served(
     loaded: LoadedProject,
+    doors: Doors,
     pulls: Pulls,
     progress: Progress | None = None,
     questions: Questions | None = None,
 ) -> Iterator[Served]:
-    """The server answers within.
+    """The server answers within, at doors that it closes.
 
     Args:
-        progress: Of the job in this process; without one, it is the server's process alone.
+        progress: Of the job that it is beside; without one, it is alone.
         questions: For that job.
 
     Raises:
-        JobRefused: it cannot listen where it should.
         SourceError: what is collected is damaged, or another process collects it.
     """
     with ExitStack() as held:
-        doors = held.enter_context(closing(open_doors(loaded, must_listen=progress is None)))
+        held.enter_context(closing(doors))
+        held.enter_context(short_turns())
+        held.enter_context(rare_cycle_search())
         collector = held.enter_context(closing(Collector(loaded)))
         service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
         public = public_application(service, collector)
         admin = admin_application(service, collector)
         held.enter_context(serving(doors, public, admin, service.end))
-        yield Served(service, collector, doors)
+        yield Served(service, collector)
 
 
 def serve(loaded: LoadedProject) -> None:
@@ -75,12 +73,14 @@ def serve(loaded: LoadedProject) -> None:
         SourceError: what is collected is damaged, or another process collects it.
     """
     pulls = Refreshing(loaded, on_schedule=False)
+    doors = open_doors(loaded, must_listen=True)
     with (
         pulls.working(),
-        served(loaded, pulls) as server,
+        served(loaded, doors, pulls) as server,
         controlled(loaded, lambda _awaiting: None) as control,
     ):
-        server.announce()
+        for sentence in doors.sentences:
+            tell(sentence)
         tell("running; stop with SIGTERM or Ctrl-C")
         while True:
             changed = threading.Event()

@@ -32,7 +32,7 @@ from dataflows.job import Start
 from dataflows.outbox import Outbox
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
-from dataflows.questions import Questions
+from dataflows.questions import Asked, Questions
 from dataflows.recovery import forget_state, open_recovery
 from project.folder import LoadedProject
 from project.stores import open_store
@@ -72,13 +72,13 @@ class Supervised:
         delivers: bool,
         reconciled: Callable[[int], None],
         progress: Progress,
-        questions: Questions | None,
+        questions: Asked | None,
     ) -> None:
         self._loaded = loaded
         self._site = site
         self._lock = lock
         self._progress = progress
-        self._questions = questions or Questions()
+        self._questions: Asked = questions or Questions()
         self._tell_reconciled = reconciled
         self._warming = WarmingNotes()
         self.stop = threading.Event()

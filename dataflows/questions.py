@@ -8,6 +8,7 @@ that it rests on.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ from engine.forecasts import Foreseen
 # Users that may be asked about at a time, and questions that a process is handed.
 _MOST = 10_000
 _HANDED = 1_000
+
+_NUMBER_BITS = 62
 
 
 class Question(NamedTuple):
@@ -75,7 +78,10 @@ class Questions:
         self._lock = threading.Lock()
         self._asked: list[Question] = []  # that nobody has taken up
         self._pending: dict[int, _Pending] = {}
-        self._number = 0
+        # Whoever has asked before in another process may still be answered, and that is not for us.
+        self._number = secrets.randbits(_NUMBER_BITS)
+        self.waiting = threading.Event()
+        """Set when something is asked; to be cleared by who takes it up."""
         self._users = 0  # that are asked about
 
     def ask(self, parent_model: str, user_ids: Sequence[str]) -> tuple[int, Future[Forecast]]:
@@ -93,6 +99,7 @@ class Questions:
                 self._users += len(distinct)
                 self._asked.append(Question(self._number, parent_model, distinct))
                 self._pending[self._number] = _Pending(len(distinct), Forecast(), future)
+                self.waiting.set()
             return self._number, future
 
     def withdraw(self, number: int) -> None:
@@ -130,7 +137,8 @@ class Questions:
 class Relay:
     """The same in one process of a job of several, all of which are handed all that is asked.
 
-    One of them has the clock, which takes it up; in the others it is dropped some time.
+    One of them has the clock, which takes it up; in the others it is dropped some time.  It is also
+    what a job answers through whose server is another process.
 
     Args:
         tell: Given what the process's own key groups answer.

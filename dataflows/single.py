@@ -13,7 +13,7 @@ from dataflows.following import wall_clock
 from dataflows.outbox import Outbox
 from dataflows.preparation import Job, prepare_job
 from dataflows.progress import Progress
-from dataflows.questions import Questions
+from dataflows.questions import Asked
 from project.folder import LoadedProject
 from project.stores import open_store
 
@@ -47,7 +47,7 @@ class SingleJob:
         reconciled: Reconciled = ignore,
         progress: Progress | None = None,
         backfill: Backfill | None = None,
-        questions: Questions | None = None,
+        questions: Asked | None = None,
     ) -> None:
         self.reconciliation = Reconciliation(loaded, reconciled)
         self.patience = PATIENCE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.hashing import groups_of, stable_hashes
+from engine.hashing import group_of, groups_of, stable_hashes
 from engine.texts import Texts
 from membership.audiences import AudienceNumbers
 from membership.database import Database, Row, handed_over
@@ -107,7 +107,7 @@ class MembershipReader:
     def memberships(self, user_id: str, parent_model: str | None = None) -> list[Membership]:
         """The audiences that a user is in, ordered by parent model and audience."""
         rows = self._database.query(
-            f"{_MEMBERS} AND key_group = ? AND user_id = ?", (_key_group(user_id), user_id)
+            f"{_MEMBERS} AND key_group = ? AND user_id = ?", (group_of(user_id), user_id)
         )
         found = [
             one
@@ -278,10 +278,8 @@ _MEMBERS = (
 _JOURNAL = f"SELECT {JOURNAL.listed} FROM journal"
 
 
-def _key_group(user_id: str) -> int:
-    return _key_groups([user_id])[0]
-
-
 def _key_groups(user_ids: Sequence[str]) -> list[int]:
+    if len(user_ids) == 1:
+        return [group_of(user_ids[0])]
     groups: list[int] = groups_of(stable_hashes(Texts.of(user_ids))).tolist()
     return groups

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Limiter:
         self.rate = rate
         self._each = _SECOND // rate
         self._clock = clock
-        self._whole_at: dict[str, int] = {}
+        self._whole_at: OrderedDict[str, int] = OrderedDict()
         self._tidied_at = 0
         self._lock = threading.Lock()
 
@@ -52,6 +53,8 @@ class Limiter:
     def _make_room(self, now: int) -> None:
         if now - self._tidied_at > _SECOND:
             self._tidied_at = now
-            self._whole_at = {name: at for name, at in self._whole_at.items() if at > now}
+            whole = [name for name, at in self._whole_at.items() if at <= now]
+            for name in whole:
+                del self._whole_at[name]
         while len(self._whole_at) >= _MOST:  # who has asked longest ago is forgiven
-            del self._whole_at[next(iter(self._whole_at))]
+            self._whole_at.popitem(last=False)

@@ -9,6 +9,7 @@ restart, from the log.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +35,8 @@ class FirstInstants:
     def __init__(self, form: str) -> None:
         self._id, self._time = FORMATS[form].message_id, FORMATS[form].timestamp
         self._original = _ORIGINALS.get(form, _ORIGINAL)
-        self._known: dict[int, object] = {}
+        # An ordinary dict that is full takes the longer to find its first, the more have gone.
+        self._known: OrderedDict[int, object] = OrderedDict()
         self._lock = threading.Lock()
 
     def settle(self, event: MutableMapping[str, object]) -> None:
@@ -61,5 +63,5 @@ class FirstInstants:
         key = hash((str(event.get(self._id)), str(event.get(self._original))))
         first = self._known.setdefault(key, event.get(self._time))
         if len(self._known) > _MOST:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         return first

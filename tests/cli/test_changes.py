@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from project.folder import load_project
 from tests.cli.jobs import Job, eventually, now, running, told
 from tests.cli.projects import DEFINITION, changed, page, write_project
 
@@ -167,12 +168,22 @@ def test_members_of_an_audience_that_was_removed_exit_when_all_is_counted_anew(
 def test_words_that_change_nothing_interrupt_nobody(project: Path) -> None:
     with with_views(project) as one:
         path = project / "usher.yml"
-        path.write_text(path.read_text() + "\n# a remark\n")
+        path.write_text("# a remark\n" + path.read_text())
         by_signal(one)
         eventually(lambda: "usher: the definitions have not changed" in one.errors(), one)
-        assert one.errors().count("usher: running") == 1
         assert one.stop() == 0
+        assert one.errors().count("usher: running") == 1
         assert len(one.told()) == len(BEFORE)
+
+
+def test_definitions_that_are_read_again_are_the_same(project: Path) -> None:
+    define(
+        project, BEFORE, serving={"limits": {"streams": 10}, "allow_origins": ["https://a.example"]}
+    )
+    once, again = load_project(project).loaded, load_project(project).loaded
+    assert once is not None
+    assert again is not None
+    assert once.project == again.project
 
 
 def test_standard_input_goes_on_in_the_middle_of_a_line(project: Path) -> None:

@@ -1,0 +1,103 @@
+"""The HTTP server beside a job: the child (`cli.child`) that `cli.hosting` keeps running.
+
+Signals are the job's business; those that reach a whole group of processes are not heard here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from socket import socket
+from typing import Any
+
+from cli.failures import ENVIRONMENT, FAILURES, sentence_of
+from cli.hosting import Asked, Began, Follow, News, Stop, Task, Told
+from cli.refreshing import Refreshing
+from cli.server import served
+from dataflows.cluster import Answered, Refused
+from dataflows.progress import Progress
+from dataflows.questions import Questions
+from serving.addresses import Doors
+
+_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+
+
+class Line:
+    """The socket to the job."""
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def receive(self) -> Any:
+        return self._connection.recv()
+
+    def tell(self, news: News) -> None:
+        with self._lock, suppress(OSError):  # without the job, this process ends at once
+            self._connection.send(news)
+
+    def pass_on(self, questions: Questions) -> None:
+        """Ask the job what is asked, for ever."""
+        while questions.waiting.wait():
+            questions.waiting.clear()
+            self.tell(Asked(tuple(questions.taken())))
+
+
+def answer(line: Line, task: Task) -> None:
+    """Until the job says that it is enough.
+
+    Raises:
+        SourceError: what is collected is damaged, or another process collects it.
+    """
+    questions = Questions()
+    threading.Thread(target=line.pass_on, args=(questions,), daemon=True).start()
+    asked = questions if task.asks else None
+    pulls = Refreshing(task.loaded, on_schedule=False)
+    doors = Doors(_inherited(task.public), _inherited(task.admin), task.certificate)
+    with pulls.working(), served(task.loaded, doors, pulls, Progress(), asked) as server:
+        line.tell(Began())
+        while True:
+            told: Told = line.receive()
+            match told:
+                case Progress():
+                    server.service.progress = told
+                case Answered(answers):
+                    questions.answer(answers)
+                case Follow(loaded):
+                    server.follow(loaded)
+                    pulls.follow(loaded)
+                case Stop():
+                    return
+
+
+def _inherited(descriptor: int | None) -> socket | None:
+    return None if descriptor is None else socket(fileno=descriptor)
+
+
+def main() -> None:
+    """Usage: python -m cli.child hosted SOCKET STDERR …, descriptors that are inherited."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    # Sentences go where the job's go; what nobody has foreseen goes into a file.
+    sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
+    line = Line(Connection(int(sys.argv[1])))
+    try:
+        answer(line, line.receive())
+    except FAILURES as error:
+        line.tell(Refused(sentence_of(error)))
+        code = ENVIRONMENT
+    except BaseException:  # noqa: BLE001  into the file of last words; the job says what they are
+        os.write(2, traceback.format_exc().encode())
+        code = 1
+    else:
+        code = 0
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
