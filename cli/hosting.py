@@ -80,10 +80,13 @@ News = Began | Asked | Refused
 
 
 @contextmanager
-def hosting(loaded: LoadedProject, progress: Progress, *, asks: bool) -> Iterator[Hosting]:
+def hosting(
+    loaded: LoadedProject, progress: Progress, lock: int, *, asks: bool
+) -> Iterator[Hosting]:
     """The server of a job, whose `progress` it tells; it answers within.
 
     Args:
+        lock: The descriptor of a lock that its process holds as long as it lives.
         asks: Whether that job can say what will become of users.
 
     Raises:
@@ -91,7 +94,7 @@ def hosting(loaded: LoadedProject, progress: Progress, *, asks: bool) -> Iterato
     """
     with (
         closing(open_doors(loaded, must_listen=False)) as doors,
-        closing(Hosting(loaded, doors, progress, asks=asks)) as hosted,
+        closing(Hosting(loaded, doors, progress, lock, asks=asks)) as hosted,
     ):
         yield hosted
 
@@ -100,12 +103,13 @@ class Hosting:
     """To be closed; `questions` is what the job is asked."""
 
     def __init__(
-        self, loaded: LoadedProject, doors: Doors, progress: Progress, *, asks: bool
+        self, loaded: LoadedProject, doors: Doors, progress: Progress, lock: int, *, asks: bool
     ) -> None:
         self._loaded = loaded
         self._asks = asks
         self._doors = doors
         self._progress = progress
+        self._inherited = lock
         self._lock = threading.Lock()
         self._process: _Process | None = None
         self._closing = threading.Event()
@@ -155,7 +159,7 @@ class Hosting:
         pause = _PAUSE
         while not self._closing.is_set():
             with self._lock:
-                process = self._process = _Process(self._task(), self._progress)
+                process = self._process = _Process(self._task(), self._progress, self._inherited)
             if self._closing.is_set():
                 process.say(Stop())
             refused, has_begun = self._listen(process)
@@ -200,12 +204,12 @@ class Hosting:
 class _Process:
     """One life of the server's process."""
 
-    def __init__(self, task: Task, progress: Progress) -> None:
+    def __init__(self, task: Task, progress: Progress, lock: int) -> None:
         self._progress = progress
         self._last_words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with its death
-        doors = [one for one in (task.public, task.admin) if one is not None]
+        inherited = [one for one in (task.public, task.admin, lock) if one is not None]
         self._process, self._connection = start_child(
-            "hosted", task, self._last_words, *doors, stdin=subprocess.DEVNULL
+            "hosted", task, self._last_words, *inherited, stdin=subprocess.DEVNULL
         )
         # Whoever has something to say does not wait until it is heard.
         self._outgoing: SimpleQueue[Told] = SimpleQueue()

@@ -155,7 +155,7 @@ def run(
             server: Hosting | None = None
             if "serve" in only:
                 # State on other machines is out of reach: who asks is told so at once.
-                server = held.enter_context(hosting(loaded, progress, asks=of_all is None))
+                server = held.enter_context(hosting(loaded, progress, lock, asks=of_all is None))
             options = _Options(
                 form == "json", "deliver" in only, progress, lock, site, pulls, server
             )

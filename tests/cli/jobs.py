@@ -49,6 +49,18 @@ class Job:
         assert self.process.stdin is not None
         return self.process.stdin
 
+    @property
+    def server(self) -> int:
+        """The process that answers for it."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        children = [
+            one for task in tasks.iterdir() for one in (task / "children").read_text().split()
+        ]
+        (found,) = [
+            int(one) for one in children if b"hosted" in Path(f"/proc/{one}/cmdline").read_bytes()
+        ]
+        return found
+
     def errors(self) -> str:
         return self._err.read_text()
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["worker", "puller"])
+@pytest.mark.parametrize("kind", ["worker", "puller", "hosted"])
 def test_a_child_whose_job_is_gone_at_once_ends_without_a_word(kind: str) -> None:
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-v", "-P", "-m", "cli.child", kind, str(theirs.fileno()), "2"]

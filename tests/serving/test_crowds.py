@@ -68,15 +68,15 @@ def test_ten_thousand_idle_connections_are_held(tmp_path: Path) -> None:
     with served(tmp_path, limits=limits) as (one, url, figures, key), ExitStack() as held:
         address = address_of(url)
         assert goes_on(url, key, 1)
-        before = resident(one.process.pid)
+        before = resident(one.server)
         head = f"GET /v1/stream HTTP/1.1\r\nAuthorization: Bearer {key}\r\n"
         for _ in range(STREAMS):
             held.enter_context(asked(address, head, b"retry: "))
-        with_streams = resident(one.process.pid)
+        with_streams = resident(one.server)
         lines = [
             held.enter_context(asked(address, LIVE, b"alive")) for _ in range(CONNECTIONS - STREAMS)
         ]
-        with_all = resident(one.process.pid)
+        with_all = resident(one.server)
         assert goes_on(url, key, 2)
         assert metrics(figures)["usher_ready"] == 1
         for line in (lines[0], lines[-1]):  # they are still there
@@ -97,7 +97,7 @@ def test_a_flood_of_large_bodies_takes_memory_that_has_a_limit(tmp_path: Path) -
     head = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
     with served(tmp_path) as (one, url, figures, key), ExitStack() as held:
         assert goes_on(url, key, 1)
-        before = resident(one.process.pid)
+        before = resident(one.server)
         refused, waiting = 0, []
         for _ in range(count):
             line = held.enter_context(socket.create_connection(address_of(url), timeout=60))
@@ -106,7 +106,7 @@ def test_a_flood_of_large_bodies_takes_memory_that_has_a_limit(tmp_path: Path) -
                 waiting.append(line)
             except ConnectionError:
                 refused += 1
-        most = resident(one.process.pid)
+        most = resident(one.server)
         for line in waiting:
             line.sendall(b" ")
         answers = [line.recv(1_000) for line in waiting]
@@ -114,7 +114,7 @@ def test_a_flood_of_large_bodies_takes_memory_that_has_a_limit(tmp_path: Path) -
         assert all(b"retry-after: 1" in each for each in late)
         assert refused + len(late) >= count - 17
         assert any(each.startswith(b"HTTP/1.1 400 ") for each in answers)  # no known sender
-        most = max(most, resident(one.process.pid))
+        most = max(most, resident(one.server))
         print(f"{refused:,} cut off, {len(late):,} to come again, {most - before:,} bytes more")
         assert most - before < 250 << 20
         over = 'usher_collector_requests_total{outcome="over_capacity",source=""}'

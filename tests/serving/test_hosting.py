@@ -1,0 +1,97 @@
+"""The server beside a job is a process of its own: what becomes of each when the other is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.jobs import eventually, finished, now, running
+from tests.cli.projects import changed, write_project
+from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
+from tests.serving.test_job import addresses
+
+WEB = {"type": "http", "format": "segment", "write_keys": ["k"]}
+MEMBER = "/v1/audiences/users/u1"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(
+        tmp_path / "project", changed(serving=ANYWHERE, sources={"web": WEB}, syncs=None)
+    )
+
+
+def send(url: str, number: int) -> None:
+    event = {"type": "page", "userId": "u1", "messageId": f"m{number}", "timestamp": now()}
+    taken = ask(f"{url}/v1/batch", method="POST", json={"batch": [event], "writeKey": "k"})
+    assert taken.status_code == 200
+
+
+def has_read(figures: str, count: int) -> bool:
+    return metrics(figures)["usher_events_read_total"] == count
+
+
+def test_a_server_that_dies_comes_again_and_loses_nothing(project: Path) -> None:
+    with running(project) as one:
+        url, figures = addresses(one)
+        key = new_key(loaded_from(project), "audiences:read")
+        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+        for number in range(1, 4):
+            send(url, number)
+            os.kill(one.server, signal.SIGKILL)
+            # Whoever asks meanwhile waits; whoever was connected is cut off.
+            assert ask(f"{url}/livez").status_code == 200
+            eventually(lambda: has_read(figures, number), one)  # noqa: B023
+            eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+        said = "usher: the process of the HTTP server has died (-9); it starts again in 0.5 s\n"
+        assert one.errors().count(said) == 3
+        # The new one asks the job, as the first did.
+        found = ask(f"{url}{MEMBER}?include=details", key).json()
+        assert found["as_of"] is not None
+        assert one.stop() == 0
+        assert one.errors().endswith("usher: stopped; 3 events read, 0 ignored, 0 invalid\n")
+
+
+def test_a_server_that_hangs_holds_up_nothing(project: Path) -> None:
+    with running(project) as one:
+        url, _ = addresses(one)
+        key = new_key(loaded_from(project), "audiences:read")
+        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+        ask(f"{url}{MEMBER}?include=details", key)
+        send(url, 1)
+        send(url, 2)
+        os.kill(one.server, signal.SIGSTOP)
+        one.await_told(
+            ("u1", "entered", "keen", "event"), ("u1", "exited", "keen", "window_expired")
+        )
+        os.kill(one.server, signal.SIGCONT)
+        assert ask(f"{url}{MEMBER}", key).json()["audience_ids"] == ["quiet"]
+        assert one.stop() == 0
+
+
+def test_a_job_that_is_killed_takes_its_server_along(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        listen = f"127.0.0.1:{door.getsockname()[1]}"
+    write_project(
+        project, changed(serving={**ANYWHERE, "listen": listen}, sources={"web": WEB}, syncs=None)
+    )
+    for number in range(3):
+        with running(project) as one:
+            url, _ = addresses(one)
+            assert url == f"http://{listen}"
+            send(url, number)
+            one.process.kill()
+
+
+def test_a_server_that_cannot_begin_ends_the_job(project: Path) -> None:
+    with running(project, "--only", "serve") as other:
+        code, said = finished(project)
+        assert code == 3
+        assert "another process collects" in said
+        assert "HTTP server at" not in said
+        assert "Traceback" not in said
+        assert other.stop() == 0
