@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.cli.jobs import PATIENCE, eventually
+from tests.cli.jobs import PATIENCE, eventually, parts
 from tests.faults.harm import UNHARMED, Harm
 
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -72,7 +72,7 @@ def process(root: Path, *arguments: str, harm: Harm = UNHARMED) -> Iterator[Proc
     number = len(list(root.parent.glob("*.err")))
     out, err = root.parent / f"{number}.out", root.parent / f"{number}.err"
     err.touch()
-    made = started("run", root, *arguments, harm=harm, out=out, err=err)
+    made = started("run", root, *parts(root), *arguments, harm=harm, out=out, err=err)
     one = Process(made, out, err)
     try:
         yield one

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.jobs import USHER
+from tests.cli.jobs import USHER, parts
 
 _LIBRARIES = sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
 _SLEEPING = Path(__file__).with_name("sleeping")
@@ -39,4 +39,5 @@ class WallClock:
             "NO_FAKE_STAT=1",
             f"PYTHONPATH={_SLEEPING}",
             *(USHER, "-C", str(root), verb, "--format", "json"),
+            *(parts(root) if verb == "run" else ()),
         ]

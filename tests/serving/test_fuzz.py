@@ -133,7 +133,7 @@ def test_whatever_is_posted_is_answered_and_what_is_taken_is_kept(tmp_path: Path
             assert len(lost) + unreadable <= letters, (number, lost, unreadable, letters)
             taken += sum(each == 200 for one in senders for _, each in one.statuses)
             named += sum(len(one.named) for one in senders)
-            sizes.append(resident(job.server))
+            sizes.append(resident(job.process.pid))
         told = metrics(f"{figures}")
         kept = ("usher_collector_events_total", "usher_collector_dead_letters_total")
         assert sum(value for name, value in told.items() if name.startswith(kept)) == logs.records
