@@ -121,21 +121,14 @@ def _collected(events: int, seconds: float) -> Iterator[Result]:
 def _api(day: Workload, *, seconds: float) -> Iterator[Result]:
     _tell(f"the membership API, {seconds:g} s of requests beside {EVENTS:,} events a second")
     cost = api_costs(day, CACHE / "api", seconds=seconds)
-    for beside, where, judged in (
-        (cost.apart, "in a process of its own", True),
-        (cost.together, "all in one process", False),
-    ):
-        name = f"api, {where}"
-        p99 = _p99(beside.answers)
-        yield Result(f"{name}: {RATE:,} answers a second, p99", p99, "ms", 10 if judged else None)
-        late = _p99(beside.writes)
-        yield Result(f"{name}: acknowledged to in the answers, p99", late, "ms", 250)
-    apart = _p99(cost.apart.answers) / _p99(cost.bare)
-    yield Result("api, in a process of its own: p99 to a bare route of Starlette", apart, "×")
+    answers = _p99(cost.answers)
+    yield Result(f"api: {RATE:,} answers a second, p99", answers, "ms", 10)
+    yield Result("api: the same, to a bare route of Starlette", answers / _p99(cost.bare), "×")
+    yield Result("api: acknowledged to in the answers, p99", _p99(cost.writes), "ms", 250)
     details = _p99(cost.details)
     yield Result(f"api: with details, {RATE // 10} a second, p99", details, "ms")
     yield Result("api: CPU time of an answer", cost.cpu, "µs")
-    yield Result("api: to a bare route of Starlette", cost.cpu / cost.bare_cpu, "×")
+    yield Result("api: the same, to a bare route of Starlette", cost.cpu / cost.bare_cpu, "×")
 
 
 def _recovery(day: Workload, *, quick: bool) -> Iterator[Result]:

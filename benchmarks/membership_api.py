@@ -2,10 +2,9 @@
 
 Batches of events come to the collector at `EVENTS` a second from a process of its own, and `hey`, a
 load generator of Debian's, asks who is in what at `RATE` requests a second.  Beside them, users are
-asked about whose batch has just been acknowledged, until they are members.  All of it once with a
-server beside the job (`usher run --only serve`) and once with all in one process.  What an answer
-costs is CPU time of a server alone, to that of a bare route of Starlette that answers with a
-constant.
+asked about whose batch has just been acknowledged, until they are members.  A bare route of
+Starlette that answers with a constant is asked beside the same.  What an answer costs is CPU time
+of a server alone, to that of the bare route.
 """
 
 from __future__ import annotations
@@ -56,19 +55,14 @@ _PATH = "/v1/audiences/users/u{:06d}"
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Milliseconds, one a request: answers, and from an acknowledged event to who has it."""
+class ApiCosts:
+    """Milliseconds, one a request; and CPU microseconds an answer.
+
+    `writes` are from an acknowledged event to the answer that has it.
+    """
 
     answers: list[float]
     writes: list[float]
-
-
-@dataclass(frozen=True)
-class ApiCosts:
-    """`bare` are milliseconds of the bare route beside the same job; CPU microseconds an answer."""
-
-    apart: Beside
-    together: Beside
     details: list[float]
     bare: list[float]
     cpu: float
@@ -100,40 +94,31 @@ def api_costs(recording: Workload, folder: Path, *, seconds: float) -> ApiCosts:
     )
     command = [str(USHER), "-C", str(folder), "keys", "create", "--scope", "audiences:read"]
     key = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
-    with (
-        _job(folder, "job", "--only", "evaluate,deliver"),
-        _job(folder, "serve", "--only", "serve"),
-    ):
-        url = _address(folder / "serve.log")
-        with _events(url, 2 * seconds):
-            apart = _beside(url, key, 0, seconds)
+    with _job(folder, "job"):
+        url = _address(folder / "job.log")
+        with _events(url, 3 * seconds):
+            answers, writes = _beside(url, key, seconds)
+            details = _asked(url, key, RATE / 10, seconds, "?include=details")
             with _bare() as (bare_url, _):
                 bare = _asked(bare_url, key, RATE, seconds)
-    with _job(folder, "all"):
-        url = _address(folder / "all.log")
-        with _events(url, 2 * seconds):
-            together = _beside(url, key, 500_000, seconds)
-            details = _asked(url, key, RATE / 10, seconds, "?include=details")
     with _job(folder, "alone", "--only", "serve") as server:
         cpu = _cpu_of(server, _address(folder / "alone.log"), key)
     with _bare() as (url, server):
         bare_cpu = _cpu_of(server, url, key)
-    return ApiCosts(apart, together, details, bare, cpu, bare_cpu)
+    return ApiCosts(answers, writes, details, bare, cpu, bare_cpu)
 
 
-def _beside(url: str, key: str, first: int, seconds: float) -> Beside:
-    """Ask at the rate; meanwhile users write and ask, from number `first` behind all others."""
+def _beside(url: str, key: str, seconds: float) -> tuple[list[float], list[float]]:
+    """Ask at the rate; meanwhile users write and ask, who come behind all others."""
     writes: list[float] = []
     ends = time.monotonic() + seconds
-    writing = threading.Thread(
-        target=lambda: writes.extend(_writes(url, key, USERS + 1 + first, ends))
-    )
+    writing = threading.Thread(target=lambda: writes.extend(_writes(url, key, USERS + 1, ends)))
     writing.start()
     answers = _asked(url, key, RATE, seconds)
     writing.join()
     if not writes:
         raise Failed("an event is not in the answers")
-    return Beside(answers, writes)
+    return answers, writes
 
 
 def _writes(url: str, key: str, user: int, ends: float) -> Iterator[float]:
