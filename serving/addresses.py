@@ -30,6 +30,20 @@ class Certificate:
     certificate: str
     private_key: str | None
 
+    def context(self) -> ssl.SSLContext:
+        """As servers use it.
+
+        Raises:
+            OSError, ValueError: the files cannot be used.
+        """
+        made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.load_into(made)
+        return made
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Let a context have it as the files are now; raises as `context` does."""
+        context.load_cert_chain(self.certificate, self.private_key)
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -131,17 +145,16 @@ def _certificate(loaded: LoadedProject) -> Certificate | None:
         if private_key is None:
             return None
         raise JobRefused("serving: a private_key belongs to a certificate; name both")
+    found = Certificate(certificate, private_key)
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            certificate, private_key
-        )
+        found.context()
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise JobRefused(
             f"serving: the certificate {certificate} and its private_key cannot be used: {reason}; "
             "both are PEM files, the key without a passphrase"
         ) from error
-    return Certificate(certificate, private_key)
+    return found
 
 
 def _parts(named: str) -> tuple[str, int]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import socket
+import ssl
+from http import HTTPStatus
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
@@ -13,12 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.cli.jobs import finished
+from tests.cli.jobs import eventually, finished
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, server
 
 
-def write_certificate(folder: Path) -> None:
+def write_certificate(folder: Path, number: int = 1) -> None:
     """Of this machine, by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
@@ -29,7 +33,7 @@ def write_certificate(folder: Path) -> None:
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(1)
+        .serial_number(number)
         .not_valid_before(today - datetime.timedelta(days=1))
         .not_valid_after(today + datetime.timedelta(days=1))
         .add_extension(here, critical=False)
@@ -59,6 +63,60 @@ def test_with_a_certificate(tmp_path: Path) -> None:
         with pytest.raises(requests.ConnectionError):
             ask(url.replace("https", "http"))
         assert one.metrics()["usher_ready"] in {0, 1}
+
+
+def number_of(host: str, port: int) -> int:
+    """Of the certificate that is shown."""
+    return x509.load_pem_x509_certificate(
+        ssl.get_server_certificate((host, port)).encode()
+    ).serial_number
+
+
+def is_alive(line: HTTPSConnection) -> bool:
+    line.request("GET", "/livez")
+    answer = line.getresponse()
+    answer.read()
+    return answer.status == HTTPStatus.OK
+
+
+def test_a_certificate_that_is_renewed_is_shown_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("serving.certificates._LOOK", 0.05)
+    files = {"certificate": "certificate.pem", "private_key": "key.pem"}
+    write_project(tmp_path, changed(serving={**ANYWHERE, **files}))
+    write_certificate(tmp_path, 1)
+    with server(loaded_from(tmp_path)) as one:
+        host, _, port = one.url.removeprefix("https://").rpartition(":")
+        context = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+        line = HTTPSConnection(host, int(port), timeout=30, context=context)
+        assert is_alive(line)
+        assert number_of(host, int(port)) == 1
+        # Of what does not belong together, nothing is taken.
+        (tmp_path / "other").mkdir()
+        write_certificate(tmp_path / "other", 2)
+        (tmp_path / "other" / "key.pem").replace(tmp_path / "key.pem")
+        eventually(lambda: "KEY_VALUES_MISMATCH; the old one stays" in capfd.readouterr().err)
+        assert number_of(host, int(port)) == 1
+        (tmp_path / "other" / "certificate.pem").replace(tmp_path / "certificate.pem")
+        eventually(lambda: number_of(host, int(port)) == 2)
+        assert is_alive(line)  # which was open
+        line.close()
+        assert ask(f"{one.url}/livez", verify=str(tmp_path / "certificate.pem")).ok
+
+
+def test_who_opens_a_connection_and_says_nothing_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.server._HANDSHAKE", 0.2)
+    files = {"certificate": "certificate.pem", "private_key": "key.pem"}
+    write_project(tmp_path, changed(serving={**ANYWHERE, **files}))
+    write_certificate(tmp_path)
+    with server(loaded_from(tmp_path)) as one:
+        host, _, port = one.url.removeprefix("https://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as line:
+            assert line.recv(1) == b""
+        assert ask(f"{one.url}/livez", verify=str(tmp_path / "certificate.pem")).ok
 
 
 def test_the_key_of_another_certificate_ends_it_at_its_start(tmp_path: Path) -> None:
