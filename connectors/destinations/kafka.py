@@ -3,6 +3,11 @@
 All messages of a user go to one partition, in the order in which they were sent; the producer is
 idempotent, so its retries neither repeat nor reorder them.  A message is accepted when the broker
 has reported so.
+
+One request is under way at a time.  A broker knows nothing of a producer that has not written to a
+partition yet, and takes whatever comes first.  If that is the second request, as the first one has
+to be repeated, it takes the first one for a repetition and reports it as written: the messages are
+lost.  That is rare, and was seen with topics that had just been made.
 """
 
 from __future__ import annotations
@@ -40,7 +45,11 @@ _PATIENCE = 10.0
 # Seconds that a call of the client may wait: between two, the process can be told to stop.
 _WAIT = 0.2
 
-_OWN = {"enable.idempotence": True, "acks": "all"}
+_OWN = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "max.in.flight.requests.per.connection": 1,
+}
 _DEFAULTS = {
     "client.id": "usher",
     "linger.ms": 5,

@@ -74,6 +74,7 @@ class Topic:
                 "bootstrap.servers": servers,
                 "message.max.bytes": 20_000_000,
                 "enable.idempotence": True,
+                "max.in.flight.requests.per.connection": 1,  # see connectors.destinations.kafka
                 "linger.ms": 0,
                 "reconnect.backoff.max.ms": 200,
             }
