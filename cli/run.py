@@ -25,7 +25,6 @@ from cli.failures import (
 from cli.follower import follow
 from cli.hosting import Hosting, hosting
 from cli.refreshing import Refreshing
-from cli.server import serve
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
@@ -135,7 +134,13 @@ def run(
     loaded = load_or_exit(root)
     if "evaluate" not in only:
         with environment_failures():
-            deliver(loaded) if "deliver" in only else serve(loaded)
+            if "deliver" in only:
+                deliver(loaded)
+            else:
+                # What answers is imported by the process that does it: it takes a fifth of a start.
+                from cli.server import serve
+
+                serve(loaded)
         return
     of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.

@@ -11,7 +11,6 @@ from audience_dsl.definitions import Settings
 from membership.database import Database
 from membership.errors import StoreError, StoreMissing
 from membership.ledger import Ledger
-from membership.postgres import PostgresDatabase
 from membership.reader import MembershipReader
 from membership.retention import Retention
 from membership.sqlite import SqliteDatabase
@@ -93,6 +92,9 @@ def _database(loaded: LoadedProject, *, writable: bool, verify: bool = True) -> 
     options = settings.options
     if settings.type == "postgres":
         schema = str(options.get("schema", _SCHEMA))
+        # Its client is imported where there is such a store, and not with every command.
+        from membership.postgres import PostgresDatabase
+
         return PostgresDatabase(str(options["url"]), schema, writable=writable)
     path = Path(str(options.get("path", _PATH)))
     return SqliteDatabase(loaded.root / path, writable=writable, verify=verify)

@@ -13,10 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import psycopg
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
-from psycopg.conninfo import make_conninfo
 from typing_extensions import override
 
 from audience_dsl.definitions import ModelSource, Settings
@@ -59,7 +57,7 @@ class Postgres(Remote):
         password, ca = option(settings, "password"), option(settings, "ca")
         milliseconds = limits.timeout // 1000
         super().__init__(f"{self.system} at {option(settings, 'host')}", password)
-        self._conninfo = make_conninfo(
+        self._conninfo = client("psycopg.conninfo", self.extra).make_conninfo(
             host=str(option(settings, "host")),
             port=str(option(settings, "port", self.default_port)),
             dbname=str(option(settings, "database")),
@@ -81,6 +79,7 @@ class Postgres(Remote):
         )
 
     def version(self) -> str:
+        psycopg = client("psycopg", self.extra)
         with psycopg.connect(self._conninfo) as connection:
             connection.execute("SELECT 1")
             return f"{self.system} {connection.info.parameter_status('server_version')}"
@@ -104,6 +103,7 @@ class Postgres(Remote):
         super().close()
 
     def _describe(self, source: ModelSource) -> list[Column]:
+        psycopg = client("psycopg", self.extra)
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             cursor = connection.execute(_DIALECT.select(source, rows=False).encode())
             types = connection.execute("SELECT oid, typname FROM pg_type").fetchall()
