@@ -125,6 +125,8 @@ def _api(day: Workload, *, seconds: float) -> Iterator[Result]:
     yield Result(f"api: {RATE:,} answers a second, p99", answers, "ms", 10)
     yield Result("api: the same, to a bare route of Starlette", answers / _p99(cost.bare), "×")
     yield Result("api: acknowledged to in the answers, p99", _p99(cost.writes), "ms", 250)
+    records = _p99(cost.records)
+    yield Result(f"api: {RATE:,} records with audiences a second, p99", records, "ms", 10)
     details = _p99(cost.details)
     yield Result(f"api: with details, {RATE // 10} a second, p99", details, "ms")
     yield Result("api: CPU time of an answer", cost.cpu, "µs")

@@ -52,6 +52,8 @@ _WARM_UP = 5.0
 _KEY = "a-write-key"
 _BARE = b'{"parent_model_id":"users","user_id":"u000001","audience_ids":["active"]}'
 _PATH = "/v1/audiences/users/u{:06d}"
+_MEMBER = _PATH.format(7)
+_RECORD = "/v1/collections/profiles/records/user_id/u000007?include=audiences"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class ApiCosts:
     answers: list[float]
     writes: list[float]
     details: list[float]
+    records: list[float]
     bare: list[float]
     cpu: float
     bare_cpu: float
@@ -86,26 +89,29 @@ def api_costs(recording: Workload, folder: Path, *, seconds: float) -> ApiCosts:
         sources={"web": {"type": "http", "format": "segment", "write_keys": [_KEY]}},
         destinations={"archive": {"type": "file", "path": "transitions.jsonl"}},
         syncs={"archived": {"audience": "active", "destination": "archive"}},
+        collections={"profiles": {"parent_model": "users"}},
         serving={
             "listen": "127.0.0.1:0",
             "admin": "127.0.0.1:0",
             "limits": {"per_key": 1_000_000, "per_address": 1_000_000},
         },
     )
-    command = [str(USHER), "-C", str(folder), "keys", "create", "--scope", "audiences:read"]
+    command = [str(USHER), "-C", str(folder), "keys", "create"]
+    command += ["--scope", "audiences:read", "--scope", "collections:read"]
     key = subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
     with _job(folder, "job"):
         url = _address(folder / "job.log")
-        with _events(url, 3 * seconds):
+        with _events(url, 4 * seconds):
             answers, writes = _beside(url, key, seconds)
-            details = _asked(url, key, RATE / 10, seconds, "?include=details")
+            details = _asked(url, key, RATE / 10, seconds, _MEMBER + "?include=details")
+            records = _asked(url, key, RATE, seconds, _RECORD)
             with _bare() as (bare_url, _):
                 bare = _asked(bare_url, key, RATE, seconds)
     with _job(folder, "alone", "--only", "serve") as server:
         cpu = _cpu_of(server, _address(folder / "alone.log"), key)
     with _bare() as (url, server):
         bare_cpu = _cpu_of(server, url, key)
-    return ApiCosts(answers, writes, details, bare, cpu, bare_cpu)
+    return ApiCosts(answers, writes, details, records, bare, cpu, bare_cpu)
 
 
 def _beside(url: str, key: str, seconds: float) -> tuple[list[float], list[float]]:
@@ -140,9 +146,9 @@ def _writes(url: str, key: str, user: int, ends: float) -> Iterator[float]:
             user += 1
 
 
-def _asked(url: str, key: str, rate: float, seconds: float, query: str = "") -> list[float]:
+def _asked(url: str, key: str, rate: float, seconds: float, path: str = _MEMBER) -> list[float]:
     command = ["hey", "-z", f"{seconds:.0f}s", "-c", str(_ASKERS), "-q", str(int(rate / _ASKERS))]
-    command += ["-o", "csv", "-H", f"Authorization: Bearer {key}", url + _PATH.format(7) + query]
+    command += ["-o", "csv", "-H", f"Authorization: Bearer {key}", url + path]
     answers = list(csv.DictReader(subprocess.check_output(command, text=True).splitlines()))
     if not answers or {one["status-code"] for one in answers} != {"200"}:
         raise Failed(f"{url} answers with errors, or not at all")
