@@ -10,8 +10,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # One more than there are cores: many tests wait for processes that they have started.
 WORKERS ?= 3
-# Those that take long use the processors half of their time.
-WAITERS ?= 4
 # What takes long: jobs that are killed or wait, brokers and servers.
 LONG := tests/faults tests/kafka tests/cluster tests/collected/test_job.py \
   tests/warehouse/test_contract.py tests/warehouse/test_clouds.py tests/cli/test_backfill.py \
@@ -52,7 +50,7 @@ test: $(READY) ## The tests (6 to 8 minutes on 2 cores)
 
 .PHONY: test-faults
 test-faults: $(READY) ## Jobs that are killed and harmed; real servers of Kafka, warehouses and destinations
-	@$(BIN)/pytest -n $(WAITERS) --dist worksteal -q $(LONG)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -q $(LONG)
 
 ##@ Developing
 
