@@ -1,21 +1,14 @@
-"""The HTTP server beside a job: the child (`cli.child`) that `cli.hosting` keeps running.
-
-Signals are the job's business; those that reach a whole group of processes are not heard here.
-"""
+"""The HTTP server beside a job: the child (`cli.child`) that `cli.hosting` keeps running."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import threading
-import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from socket import socket
 from typing import Any
 
-from cli.failures import ENVIRONMENT, FAILURES, sentence_of
+from cli.child_life import begin, end_after
 from cli.hosting import Asked, Began, Follow, News, Stop, Task, Told
 from cli.refreshing import Refreshing
 from cli.server import served
@@ -23,8 +16,6 @@ from dataflows.cluster import Answered, Refused
 from dataflows.progress import Progress
 from dataflows.questions import Questions
 from serving.addresses import Doors
-
-_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 
 class Line:
@@ -81,22 +72,8 @@ def _inherited(descriptor: int | None) -> socket | None:
 
 def main() -> None:
     """Usage: python -m cli.child hosted SOCKET STDERR …, descriptors that are inherited."""
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    # Sentences go where the job's go; what nobody has foreseen goes into a file.
-    sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
-    line = Line(Connection(int(sys.argv[1])))
-    try:
-        answer(line, line.receive())
-    except FAILURES as error:
-        line.tell(Refused(sentence_of(error)))
-        code = ENVIRONMENT
-    except BaseException:  # noqa: BLE001  into the file of last words; the job says what they are
-        os.write(2, traceback.format_exc().encode())
-        code = 1
-    else:
-        code = 0
-    os._exit(code)
+    line = Line(begin())
+    end_after(lambda: answer(line, line.receive()), lambda sentence: line.tell(Refused(sentence)))
 
 
 if __name__ == "__main__":

@@ -7,24 +7,22 @@ scarce.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
+from cli.child_life import leave_signals_to_job
 from cli.failures import FAILURES, sentence_of
 from cli.orders import Failed, Order
 from dataflows.following import wall_clock
 from warehouse.refresh import refresh
 
 _NICENESS = 10
-_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 
 def main() -> None:
     """Usage: python -m cli.child puller SOCKET …, descriptors that are inherited."""
-    for number in _IGNORED:  # they are the job's business
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_job()
     os.nice(_NICENESS)
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     order: Order = connection.recv()

@@ -1,27 +1,19 @@
-"""One process of a job of several: a child (`cli.child`) of the supervisor.
-
-Signals are the supervisor's business; those that reach a whole group of processes are not heard
-here.
-"""
+"""One process of a job of several: a child (`cli.child`) of the supervisor."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import threading
 import time
-import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from cli.failures import ENVIRONMENT, FAILURES, sentence_of
+from cli.child_life import begin, end_after
+from cli.failures import ENVIRONMENT
 from dataflows.cluster import Answered, Counted, News, Part, Refused, run_part
 from dataflows.progress import Progress
 from dataflows.questions import Relay
-
-_IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 # What the supervisor says beside questions: end in good order.
 STOP = "stop"
@@ -70,23 +62,13 @@ class Line:
 
 def main() -> None:
     """Usage: python -m cli.child worker SOCKET STDERR, both descriptors that are inherited."""
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    # Sentences go where the supervisor's go; what nobody has foreseen goes into a file.
-    sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
-    line = Line(Connection(int(sys.argv[1])))
-    try:
+    line = Line(begin())
+
+    def work() -> None:
         run_part(line.receive(), line.tell, line.progress, line.questions, line.stop)
         line.tell_progress()
-    except FAILURES as error:
-        line.tell(Refused(sentence_of(error)))
-        code = ENVIRONMENT
-    except BaseException:  # noqa: BLE001  into the file of last words; the supervisor says where
-        os.write(2, traceback.format_exc().encode())
-        code = 1
-    else:
-        code = 0
-    os._exit(code)
+
+    end_after(work, lambda sentence: line.tell(Refused(sentence)))
 
 
 if __name__ == "__main__":

@@ -38,11 +38,11 @@ def groups_of(hashes: Int64s) -> Int64s:
 
 
 def group_of(text: str) -> int:
-    """The key group of one user, in a tenth of the time that columns of one text take."""
+    """The key group of one user, in less time than it takes to make a column of one text."""
     data = text.encode()
     hashes = np.empty(1, dtype=np.int64)
     hash_all(np.frombuffer(data, dtype=np.uint8), np.array((0, len(data))), hashes)
-    return (int(hashes[0]) >> (64 - GROUP_BITS)) & (GROUPS - 1)
+    return int(groups_of(hashes)[0])
 
 
 @kernel

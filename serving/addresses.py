@@ -40,6 +40,11 @@ class Certificate:
         self.load_into(made)
         return made
 
+    @staticmethod
+    def flaw(error: OSError | ValueError) -> object:
+        """Why the files cannot be used."""
+        return getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let a context have it as the files are now; raises as `context` does."""
         context.load_cert_chain(self.certificate, self.private_key)
@@ -149,10 +154,9 @@ def _certificate(loaded: LoadedProject) -> Certificate | None:
     try:
         found.context()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise JobRefused(
-            f"serving: the certificate {certificate} and its private_key cannot be used: {reason}; "
-            "both are PEM files, the key without a passphrase"
+            f"serving: the certificate {certificate} and its private_key cannot be used: "
+            f"{found.flaw(error)}; both are PEM files, the key without a passphrase"
         ) from error
     return found
 

@@ -38,7 +38,7 @@ class Renewing:
             self._certificate.load_into(self.context)
         except (OSError, ValueError) as error:
             # Of two files, one comes first; the other one is seen the next time.
-            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+            reason = self._certificate.flaw(error)
             tell(f"http: the new certificate cannot be used: {reason}; the old one stays")
         else:
             tell("http: a new certificate is used from now on")

@@ -28,7 +28,7 @@ _X = TypeVar("_X")
 class Service:
     """To be closed when it is done with; its methods may be called from any thread.
 
-    `progress` is that of the job in this process, if there is one, and `questions` are for it.
+    `progress` is that of the job that it is beside, if there is one, and `questions` are for it.
     """
 
     def __init__(
