@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # One more than there are cores: many tests wait for processes that they have started.
 WORKERS ?= 3
 # What takes long: jobs that are killed or wait, brokers and servers.
@@ -68,12 +69,14 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Usher needs Python 3.11 or 3.12 with its venv module; none of these is one: $(PYTHONS)." >&2; \
 	  echo "Install it (Debian: apt-get install python3.11-venv; macOS: brew install python@3.11)," >&2; \
 	  echo "or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 3; fi; \
-	echo "Setting up $(VENV) with $$("$$python" --version); this takes a minute, once." >&2; \
+	echo "Setting up $(VENV) with $$("$$python" --version); this takes half a minute, once." >&2; \
 	"$$python" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --no-build-isolation --editable .
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) install --require-hashes -r $(VENV)/uv.lock
+	@# pip knows of mirrors and certificates that uv may not have been told of.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+	  -r requirements.lock || $(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: check
@@ -105,7 +108,6 @@ bench-quick: $(READY) ## The same on a tenth of the events; written nowhere
 
 .PHONY: lock
 lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock
-	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
 	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
