@@ -94,7 +94,7 @@ class Rig:
     def inputs(self, events: Sequence[oracle.Event]) -> Inputs | None:
         lines = b"".join(json.dumps(event.record).encode() + b"\n" for event in events)
         arrivals = np.array([event.arrival for event in events], dtype=np.int64)
-        data = np.frombuffer(lines, dtype=np.uint8)
+        data = np.frombuffer(bytearray(lines), dtype=np.uint8)
         chunk = Chunk("history", 0, 0, data, arrivals=arrivals)
         batch = self._reader.read(chunk, ArrivalPolicy.LIVE)
         assert not batch.dead_letters

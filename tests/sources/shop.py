@@ -86,7 +86,7 @@ def chunk_of(*records: object, file: str = "events.jsonl", line: int = 1) -> Chu
     """Records as lines; bytes are lines already."""
     lines = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in records]
     data = b"".join(one + b"\n" for one in lines)
-    return Chunk(file, 0, line, np.frombuffer(data, dtype=np.uint8))
+    return Chunk(file, 0, line, np.frombuffer(bytearray(data), dtype=np.uint8))
 
 
 def read(reader: EventReader, *records: object) -> Batch:
