@@ -33,7 +33,7 @@ def read_limit(parameters: dict[str, str], usual: int, most: int) -> int:
         Problem: it is no such number.
     """
     given = parameters.get("limit", str(usual))
-    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= most):
+    if not (_is_number(given) and 1 <= int(given) <= most):
         raise Problem(HTTPStatus.BAD_REQUEST, f"limit is a whole number from 1 to {most:,}")
     return int(given)
 
@@ -44,12 +44,16 @@ def read_cursor(given: str, name: str) -> int:
     Raises:
         Problem: it is none.
     """
-    if not (given.isascii() and given.isdecimal() and len(given) <= _DIGITS):
+    if not _is_number(given):
         raise Problem(HTTPStatus.BAD_REQUEST, f"{name} is a cursor that an answer has given")
     return int(given)
 
 
-_DIGITS = 18
+def _is_number(given: str) -> bool:
+    return given.isascii() and given.isdecimal() and len(given) <= _DIGITS
+
+
+_DIGITS = 18  # a store's numbers have as many
 
 
 def read_names(parameters: dict[str, str], name: str, known: Collection[str]) -> list[str]:

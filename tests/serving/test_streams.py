@@ -133,7 +133,18 @@ def test_the_journal_page_by_page(here: Server, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["after=x", "after=-1", "after=" + "9" * 19, "limit=0", "limit=1001", "x=1", "after="]
+    "query",
+    [
+        "after=x",
+        "after=-1",
+        "after=" + "9" * 19,
+        "limit=0",
+        "limit=1001",
+        "limit=000000001999999999",
+        "limit=000000001" + "0" * 5_000,
+        "x=1",
+        "after=",
+    ],
 )
 @pytest.mark.parametrize("path", ["/v1/transitions", "/v1/stream"])
 def test_what_cannot_be_read(here: Server, key: str, path: str, query: str) -> None:
