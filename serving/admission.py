@@ -129,18 +129,27 @@ class Admission:
         _pass(request, self._of_addresses, "address", self._address(request), 1)
 
     def count(self, request: Request, grant: Grant, cost: int) -> None:
-        """Let a request count as so many more.
+        """Let a request count as so many more, but never as more than may be asked at once.
 
         Raises:
             Problem: the key has asked too often.
         """
-        if cost:
-            _pass(request, self._of_keys, "key", grant.key.id, cost)
+        self._pass_key(request, grant, min(cost, self._of_keys.rate - 1))
+
+    def owe(self, request: Request, grant: Grant, cost: int) -> None:
+        """Let an answer count as so many requests more: for those, the next ones wait."""
+        if cost > 0:
+            left = self._of_keys.owe(grant.key.id, cost)
+            _tell(request, self._of_keys, "key", left.remaining)
 
     def _counted(self, request: Request, grant: Grant) -> Grant:
-        left = _pass(request, self._of_keys, "key", grant.key.id, 1)
-        _tell(request, self._of_keys, "key", left.remaining)
+        self._pass_key(request, grant, 1)
         return grant
+
+    def _pass_key(self, request: Request, grant: Grant, cost: int) -> None:
+        if cost:
+            left = _pass(request, self._of_keys, "key", grant.key.id, cost)
+            _tell(request, self._of_keys, "key", left.remaining)
 
     def _address(self, request: Request) -> str:
         """Whose it is: of an IPv6 network all addresses are one client's."""

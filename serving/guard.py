@@ -33,14 +33,14 @@ class Guard:
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        added: list[tuple[bytes, bytes]] = []
+        added: dict[bytes, bytes] = {}
         scope[_ADDED] = added
         began = time.perf_counter()
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 secure = _TLS if scope["scheme"] == "https" else ()
-                message["headers"] = [*message["headers"], *_HEADERS, *secure, *added]
+                message["headers"] = [*message["headers"], *_HEADERS, *secure, *added.items()]
                 seconds = time.perf_counter() - began
                 self._answered.add(_path(scope), message["status"], seconds)
             await send(message)
@@ -68,6 +68,9 @@ def fault(error: Exception) -> str:
 
 
 def add_header(request: Request, name: str, value: str) -> None:
-    """Let the answer have this one too, whether it will be a problem or not."""
-    added: list[tuple[bytes, bytes]] = request.scope[_ADDED]
-    added.append((name.encode(), value.encode()))
+    """Let the answer have this one too, whether it will be a problem or not.
+
+    Of the same name it has what is said last.
+    """
+    added: dict[bytes, bytes] = request.scope[_ADDED]
+    added[name.encode()] = value.encode()

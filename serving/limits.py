@@ -27,7 +27,7 @@ class Allowance(NamedTuple):
 
 
 class Limiter:
-    """`rate` a second for each client; its method may be called from any thread."""
+    """`rate` a second for each client; its methods may be called from any thread."""
 
     def __init__(self, rate: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.rate = rate
@@ -39,16 +39,24 @@ class Limiter:
 
     def take(self, client: str, cost: int = 1) -> Allowance:
         """Use up so much of a client's allowance, if it has as much."""
+        return self._take(client, cost, on_credit=False)
+
+    def owe(self, client: str, cost: int) -> Allowance:
+        """Use it up in any case: a client that does not have as much waits the longer."""
+        return self._take(client, cost, on_credit=True)
+
+    def _take(self, client: str, cost: int, *, on_credit: bool) -> Allowance:
         now = self._clock()
         with self._lock:
             before = max(self._whole_at.pop(client, now), now)
             after = before + min(cost, self.rate) * self._each
-            wait = after - now - _SECOND
-            whole_at = before if wait > 0 else after
+            wait = max(0, after - now - _SECOND)
+            whole_at = before if wait and not on_credit else after
             if len(self._whole_at) >= _MOST:
                 self._make_room(now)
             self._whole_at[client] = whole_at
-        return Allowance((_SECOND - (whole_at - now)) // self._each, max(0, wait) / _SECOND)
+        left = (_SECOND - (whole_at - now)) // self._each
+        return Allowance(max(0, left), wait / _SECOND)
 
     def _make_room(self, now: int) -> None:
         if now - self._tidied_at > _SECOND:

@@ -39,6 +39,16 @@ def test_a_second_s_worth_at_once_and_then_as_much_as_time_gives() -> None:
     assert limiter.take("c", 1_000).wait == 0  # more than there ever is counts as all there is
 
 
+def test_who_owes_waits_the_longer() -> None:
+    clock = Clock()
+    limiter = Limiter(10, clock)
+    assert limiter.take("a", 6).wait == 0
+    assert limiter.owe("a", 8).remaining == 0
+    assert limiter.take("a").wait == pytest.approx(0.5)
+    clock.now += 0.501
+    assert limiter.take("a").wait == 0
+
+
 @given(
     st.integers(1, 50),
     st.lists(st.tuples(st.floats(0, 0.5), st.integers(1, 5)), min_size=1, max_size=200),
@@ -83,8 +93,20 @@ def test_a_key_that_asks_too_often(tmp_path: Path) -> None:
         assert refused.headers["content-type"] == "application/problem+json"
         assert "3 times a second" in refused.json()["detail"]
         assert one.ask("/v1/audiences/users/u1", other).status_code == 200
-        many = {"user_ids": [f"u{number}" for number in range(1_000)]}
-        assert one.ask("/v1/audiences/users", other, "POST", json=many).status_code == 429
+
+
+def test_a_batch_counts_as_many_and_passes_a_small_limit(tmp_path: Path) -> None:
+    loaded = limited(tmp_path / "project", limits={"per_key": 20})
+    key = new_key(loaded, "audiences:read")
+    many = {"user_ids": [f"u{number}" for number in range(1_000)]}
+    with server(loaded) as one:
+        answer = one.ask("/v1/audiences/users", key, "POST", json=many)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["ratelimit"] != '"key";r=19;t=1'
+        assert answer.headers["ratelimit"].count("r=") == 1
+        answers = [one.ask("/v1/audiences/users", key, "POST", json=many) for _ in range(5)]
+        refused = next(each for each in answers if each.status_code == 429)
+        assert refused.headers["retry-after"] == "1"
 
 
 def test_an_address_that_asks_too_often(tmp_path: Path) -> None:
