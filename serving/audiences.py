@@ -14,7 +14,7 @@ from serving.admission import GIVEN_TOKEN
 from serving.answers import json_response
 from serving.bodies import decode_body, read_body
 from serving.memberships import Memberships
-from serving.parameters import known_names, read_names, read_parameters
+from serving.parameters import check_known, read_list, read_parameters
 from serving.scopes import Scope
 from serving.service import Service
 
@@ -48,7 +48,8 @@ class Audiences:
         grant = await self._service.admission.visited(request, Scope.AUDIENCES_READ)
         parent, plan = self._service.plan(request)
         parameters = read_parameters(request, "include", GIVEN_TOKEN)
-        included = read_names(parameters, "include", _INCLUDED)
+        included = read_list(parameters, "include")
+        check_known(included, "include", _INCLUDED)
         user_id = str(request.path_params["user_id"])
         grant.check_user(parent, user_id)
         told = self._memberships.detailed if included else self._memberships.shown
@@ -59,10 +60,11 @@ class Audiences:
         admission = self._service.admission
         grant = await admission.admitted(request, Scope.AUDIENCES_READ)
         parent, plan = self._service.plan(request)
-        read_parameters(request)
+        parameters = read_parameters(request, "include")
         body = await read_body(request, _BYTES_MOST)
         asked = decode_body(body, Asked, 'a JSON object such as {"user_ids": ["u1", "u2"]}')
-        included = known_names(asked.include, "include", _INCLUDED)
+        included = [*read_list(parameters, "include"), *asked.include]
+        check_known(included, "include", _INCLUDED)
         admission.count(request, grant, len(asked.user_ids) // _USERS_A_REQUEST)
         told = self._memberships.detailed if included else self._memberships.shown
         users = await told(grant, plan, asked.user_ids)

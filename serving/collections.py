@@ -1,16 +1,20 @@
 """`/v1/collections`: what the snapshot says of a user, looked up in microseconds.
 
 A record is handed on as the pull has written it; it is taken apart only for who wants a part of it
-or more than it.  Files are mapped into memory, so this needs no thread.
+or more than it.  Files are mapped into memory, so one needs no thread; many are looked up and put
+together in one, and an answer has no more than there is room for: an index may have half of all
+users under one value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,22 +26,28 @@ from serving.admission import Grant
 from serving.answers import json_response
 from serving.bodies import decode_body, read_body
 from serving.memberships import Memberships
-from serving.parameters import known_names, read_names, read_parameters
+from serving.parameters import check_known, read_list, read_parameters
 from serving.problems import Problem
 from serving.scopes import Scope
 from serving.service import Service
 from warehouse.errors import WarehouseError
-from warehouse.lookups import CollectionReader, Record
+from warehouse.lookups import CollectionReader, Find, Record
 
 _VALUES_MOST = 1_000
 _BYTES_MOST = 1 << 20
 
-# So many values of a batch count as one request.
-_VALUES_A_REQUEST = 50
+# So many values of a batch, or records of its answer, count as one request.
+_A_REQUEST = 50
+
+# What an answer may have.
+_RECORDS_MOST = 10_000
+_ANSWER_MOST = 16 << 20  # bytes of them
 
 # What `include=audiences` adds to a record; a column of that name is not shown then.
 _AUDIENCES = "audience_ids"
 _INCLUDED = ("audiences",)
+
+_X = TypeVar("_X")
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,6 +71,11 @@ class _Wanted(NamedTuple):
     fields: Sequence[str]
     audiences: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether records are wanted just as they are stored."""
+        return not self.fields and not self.audiences
+
 
 class Collections:
     def __init__(self, service: Service, memberships: Memberships) -> None:
@@ -79,36 +94,43 @@ class Collections:
         grant = await self._service.admission.admitted(request, Scope.COLLECTIONS_READ)
         opened = self._open(request)
         parameters = read_parameters(request, "fields", "include")
-        include = read_names(parameters, "include", _INCLUDED)
-        fields = parameters["fields"].split(",") if "fields" in parameters else []
-        wanted = _wanted(grant, fields, include)
+        wanted = _wanted(grant, read_list(parameters, "fields"), read_list(parameters, "include"))
         index, value = (str(request.path_params[name]) for name in ("index", "value"))
-        found = _found(opened, index, [value])[0]
-        if not found:
+        document = next(_finder(opened, index)(value), None)
+        if document is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"the collection has no record of that {index}")
-        if wanted == _WHOLE:
-            return Response(found[0], media_type="application/json")
-        ((record,),) = await self._shown(grant, opened, [found[:1]], wanted)
-        return json_response(record)
+        if wanted.is_whole:
+            return Response(document, media_type="application/json")
+        record = _decode(document)
+        (audiences,) = await self._audiences(grant, opened, wanted, [record])
+        return json_response(_shown(record, wanted, audiences))
 
     async def many(self, request: Request) -> Response:
         admission = self._service.admission
         grant = await admission.admitted(request, Scope.COLLECTIONS_READ)
         opened = self._open(request)
-        read_parameters(request)
+        parameters = read_parameters(request, "fields", "include")
         body = await read_body(request, _BYTES_MOST)
         asked = decode_body(body, Asked, 'a JSON object such as {"values": ["u1", "u2"]}')
-        include = known_names(asked.include, "include", _INCLUDED)
-        admission.count(request, grant, len(asked.values) // _VALUES_A_REQUEST)
+        wanted = _wanted(
+            grant,
+            [*read_list(parameters, "fields"), *asked.fields],
+            [*read_list(parameters, "include"), *asked.include],
+        )
+        admission.count(request, grant, len(asked.values) // _A_REQUEST)
         index = opened.model.primary_key if asked.index is None else asked.index
-        found = _found(opened, index, asked.values)
-        shown = await self._shown(grant, opened, found, _wanted(grant, asked.fields, include))
-        results = [
-            {"value": value, "records": records}
-            for value, records in zip(asked.values, shown, strict=True)
-        ]
-        key = opened.collection.key
-        return json_response({"collection": key, "index": index, "results": results})
+        found = await run_in_threadpool(_found, opened, index, asked.values)
+        count = sum(map(len, found))
+        admission.owe(request, grant, (count - len(asked.values)) // _A_REQUEST)
+        answer = partial(_answer, opened, index, asked.values)
+        if wanted.is_whole:
+            return await run_in_threadpool(answer, found, msgspec.Raw)
+        records = await run_in_threadpool(lambda: [list(map(_decode, some)) for some in found])
+        flat = [one for some in records for one in some]
+        audiences = iter(await self._audiences(grant, opened, wanted, flat))
+        return await run_in_threadpool(
+            answer, records, lambda one: _shown(one, wanted, next(audiences))
+        )
 
     def _open(self, request: Request) -> _Opened:
         """The collection that a request names, by the definitions of now."""
@@ -125,32 +147,19 @@ class Collections:
             self._opened[name] = _Opened(collection, model, reader)
         return self._opened[name]
 
-    async def _shown(
-        self, grant: Grant, opened: _Opened, found: Sequence[Sequence[bytes]], wanted: _Wanted
-    ) -> list[list[Record | msgspec.Raw]]:
-        """The records as they are wanted; of each value, in their order."""
-        if wanted == _WHOLE:
-            return [[msgspec.Raw(one) for one in records] for records in found]
-        records = [[_decode(one) for one in some] for some in found]
-        shown: list[list[Record | msgspec.Raw]] = [
-            [_chosen(one, wanted.fields) for one in some] for some in records
-        ]
-        if wanted.audiences:
-            flat = [one for some in records for one in some]
-            plan = self._service.plans[opened.model.key]
-            users = [_user_of(one, opened) for one in flat]
-            audiences = iter(await self._memberships.audiences(grant, plan, users))
-            shown = [
-                [{**_without_audiences(one), _AUDIENCES: next(audiences)} for one in some]
-                for some in shown
-            ]
-        return shown
-
-
-_WHOLE = _Wanted((), audiences=False)
+    async def _audiences(
+        self, grant: Grant, opened: _Opened, wanted: _Wanted, records: Sequence[Record]
+    ) -> Sequence[list[str] | None]:
+        """Of the user of each record; `None` where they are not wanted."""
+        if not wanted.audiences:
+            return [None] * len(records)
+        plan = self._service.plans[opened.model.key]
+        users = [_user_of(one, opened) for one in records]
+        return await self._memberships.audiences(grant, plan, users)
 
 
 def _wanted(grant: Grant, fields: Sequence[str], include: Sequence[str]) -> _Wanted:
+    check_known(include, "include", _INCLUDED)
     scopes = grant.key.scopes
     if include and not {Scope.AUDIENCES_READ, Scope.ADMIN} & set(scopes):
         raise Problem(
@@ -160,9 +169,9 @@ def _wanted(grant: Grant, fields: Sequence[str], include: Sequence[str]) -> _Wan
     return _Wanted(tuple(fields), bool(include))
 
 
-def _found(opened: _Opened, index: str, values: Sequence[str | int]) -> list[list[bytes]]:
+def _finder(opened: _Opened, index: str) -> Find:
     try:
-        return opened.reader.documents_of(index, values)
+        return opened.reader.finder(index)
     except KeyError:
         known = ", ".join((opened.model.primary_key, *opened.collection.indexes))
         raise Problem(
@@ -175,6 +184,32 @@ def _found(opened: _Opened, index: str, values: Sequence[str | int]) -> list[lis
             "it is there after the next pull",
             {"Retry-After": "60"},
         ) from error
+
+
+def _found(opened: _Opened, index: str, values: Sequence[str | int]) -> list[list[bytes]]:
+    """The records of each value, all of one version; a value that is repeated is looked up once.
+
+    Raises:
+        Problem: there is no such index, or they are more than an answer may have.
+    """
+    find = _finder(opened, index)
+    known: dict[str, list[bytes]] = {}
+    found, count, size = [], 0, 0
+    for value in map(str, values):
+        documents = []
+        for one in known.get(value, find(value)):
+            count, size = count + 1, size + len(one)
+            if count > _RECORDS_MOST or size > _ANSWER_MOST:
+                raise Problem(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"the answer would have more than {_RECORDS_MOST:,} records or "
+                    f"{_ANSWER_MOST >> 20} MB; ask for fewer values at a time, or by an index "
+                    "under which there are fewer records",
+                )
+            documents.append(one)
+        known[value] = documents
+        found.append(documents)
+    return found
 
 
 def _chosen(record: Record, fields: Sequence[str]) -> Record:
@@ -203,9 +238,25 @@ def _user_of(record: Record, opened: _Opened) -> str:
     return str(key)
 
 
-def _without_audiences(record: Record | msgspec.Raw) -> Record:
-    assert isinstance(record, dict)
-    return {name: value for name, value in record.items() if name != _AUDIENCES}
+def _shown(record: Record, wanted: _Wanted, audiences: list[str] | None) -> Record:
+    shown = _chosen(record, wanted.fields)
+    if audiences is None:
+        return shown
+    return {**{name: shown[name] for name in shown if name != _AUDIENCES}, _AUDIENCES: audiences}
+
+
+def _answer(
+    opened: _Opened,
+    index: str,
+    values: Sequence[str | int],
+    found: Sequence[Sequence[_X]],
+    show: Callable[[_X], object],
+) -> Response:
+    results = [
+        {"value": value, "records": [show(one) for one in some]}
+        for value, some in zip(values, found, strict=True)
+    ]
+    return json_response({"collection": opened.collection.key, "index": index, "results": results})
 
 
 _decode = msgspec.json.Decoder(Record).decode

@@ -33,6 +33,7 @@ _SELECTION = [
 ]
 _LIMIT = parameter("limit", {**WHOLE, "minimum": 1, "maximum": 1000, "default": 100})
 _TOO_LONG = {"413": problem("The body is too long.")}
+_TOO_MUCH = {"413": problem("The body is too long, or the answer would be.")}
 _READ, _LOOK_UP = "audiences:read", "collections:read"
 
 
@@ -43,6 +44,7 @@ def paths() -> Json:
 def _audiences() -> Json:
     path = "/v1/audiences/{parent_model}"
     details = {"type": "string", "enum": ["details"]}
+    include = parameter("include", details, "Also since when, and until when.")
     return {
         f"{path}/{{user_id}}": {
             "parameters": [PARENT, _USER],
@@ -50,10 +52,7 @@ def _audiences() -> Json:
                 "The audiences that a user is in.",
                 ref("User"),
                 scopes=_READ,
-                query=[
-                    parameter("include", details, "Also since when, and until when."),
-                    _TOKEN,
-                ],
+                query=[include, _TOKEN],
             ),
         },
         path: {
@@ -63,6 +62,7 @@ def _audiences() -> Json:
                     "The same of many, in their order.",
                     record(parent_model_id=TEXT, users=array(ref("User"))),
                     scopes=_READ,
+                    query=[include],
                     more=_TOO_LONG,
                 ),
                 "requestBody": body(
@@ -146,6 +146,10 @@ def _collections() -> Json:
     any_record: Json = {"type": "object"}
     value = {"type": ["string", "integer"]}
     audiences = {"type": "string", "enum": ["audiences"]}
+    wanted = [
+        parameter("fields", TEXT, "Names of columns, with commas between them."),
+        parameter("include", audiences),
+    ]
     return {
         f"{path}/{{index}}/{{value}}": {
             "parameters": [
@@ -157,10 +161,7 @@ def _collections() -> Json:
                 "The first record with that value.",
                 any_record,
                 scopes=_LOOK_UP,
-                query=[
-                    parameter("fields", TEXT, "Names of columns, with commas between them."),
-                    parameter("include", audiences),
-                ],
+                query=wanted,
             ),
         },
         path: {
@@ -174,7 +175,8 @@ def _collections() -> Json:
                         results=array(record(value=value, records=array(any_record))),
                     ),
                     scopes=_LOOK_UP,
-                    more=_TOO_LONG,
+                    query=wanted,
+                    more=_TOO_MUCH,
                 ),
                 "requestBody": body(
                     {

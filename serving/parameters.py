@@ -56,21 +56,12 @@ def _is_number(given: str) -> bool:
 _DIGITS = 18  # a store's numbers have as many
 
 
-def read_names(parameters: dict[str, str], name: str, known: Collection[str]) -> list[str]:
-    """Some of the known names, with commas between them; none if the parameter is not given.
-
-    Raises:
-        Problem: there is another.
-    """
-    return known_names(parameters[name].split(",") if name in parameters else [], name, known)
+def read_list(parameters: dict[str, str], name: str) -> list[str]:
+    """What has commas between; nothing if the parameter is not given."""
+    return parameters[name].split(",") if name in parameters else []
 
 
-def known_names(given: Sequence[str], name: str, known: Collection[str]) -> list[str]:
-    """The same of a list.
-
-    Raises:
-        Problem: there is another.
-    """
+def check_known(given: Sequence[str], name: str, known: Collection[str]) -> None:
+    """Raises Problem: there is another than the known ones."""
     if set(given) - set(known):
         raise Problem(HTTPStatus.BAD_REQUEST, f"{name} takes {', '.join(sorted(known))}")
-    return list(given)

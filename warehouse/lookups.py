@@ -1,14 +1,15 @@
 """Looking up rows of a collection in the snapshot in force.
 
 A reader follows the pull: before each question it looks whether another version has taken force,
-which costs a microsecond, and maps that one's files.  It may run in any process.
+which costs a microsecond, and maps that one's files.  It may run in any process, and be asked from
+any thread.
 """
 
 from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from warehouse.snapshot import MANIFEST, Manifest, collection_digest
 from warehouse.versions import Versions, default_store
 
 Record = dict[str, Any]
+Find = Callable[[str | int], Iterator[bytes]]
 
 # A version that is removed while it is opened was not in force any more.
 _ATTEMPTS = 5
@@ -46,8 +48,7 @@ class CollectionReader:
             name: place for place, name in enumerate((model.primary_key, *collection.indexes))
         }
         self._versions = Versions(store or default_store(root), model.key)
-        self._seen: object = None
-        self._files: CollectionFiles | None = None
+        self._held: tuple[object, CollectionFiles] | None = None
 
     @property
     def version(self) -> str:
@@ -56,28 +57,27 @@ class CollectionReader:
 
     def get(self, index: str, value: str | int) -> list[Record]:
         """The records with that value, in the order of the warehouse's rows."""
-        return [_decode(one) for one in self.documents(index, value)]
+        return self.get_many(index, [value])[0]
 
     def get_many(self, index: str, values: Sequence[str | int]) -> list[list[Record]]:
         """The same for each value, all of one version."""
-        return [[_decode(one) for one in some] for some in self.documents_of(index, values)]
+        find = self.finder(index)
+        return [[_decode(one) for one in find(value)] for value in values]
 
-    def documents(self, index: str, value: str | int) -> list[bytes]:
-        """The records as they are stored, each a JSON object."""
-        return self._current().find(self._numbers[index], _bytes(value))
+    def finder(self, index: str) -> Find:
+        """What finds the records of one version as they are stored, each a JSON object.
 
-    def documents_of(self, index: str, values: Sequence[str | int]) -> list[list[bytes]]:
-        """The same for each value, all of one version."""
+        A record is read when it is asked for: an index may have many for one value.
+        """
         number = self._numbers[index]
         files = self._current()
-        return [files.find(number, _bytes(value)) for value in values]
+        return lambda value: files.find(number, _bytes(value))
 
     def _current(self) -> CollectionFiles:
         seen = self._versions.stamp()
-        if self._files is None or seen != self._seen:
-            self._files = self._open()
-            self._seen = seen
-        return self._files
+        if self._held is None or self._held[0] != seen:
+            self._held = seen, self._open()
+        return self._held[1]
 
     def _open(self) -> CollectionFiles:
         for _ in range(_ATTEMPTS):
@@ -126,8 +126,8 @@ class CollectionFiles:
         except (ValueError, msgspec.MsgspecError) as error:
             raise WarehouseError(f"snapshot {folder} is damaged ({error}); pull it anew") from error
 
-    def find(self, index: int, value: bytes) -> list[bytes]:
-        return [self._rows[row] for row in self._indexes[index].rows(value)]
+    def find(self, index: int, value: bytes) -> Iterator[bytes]:
+        return (self._rows[row] for row in self._indexes[index].rows(value))
 
 
 class _Texts:
@@ -152,13 +152,11 @@ class _Index:
         self._values = _Texts(path_of(folder, name, "values"), path_of(folder, name, "bounds.npy"))
         self._rows = _numbers(path_of(folder, name, "rows.npy"))
 
-    def rows(self, value: bytes) -> list[int]:
-        found = []
+    def rows(self, value: bytes) -> Iterator[int]:
         place = bisect_left(self._values, value)
         while place < len(self._values) and self._values[place] == value:
-            found.append(self._rows[place])
+            yield self._rows[place]
             place += 1
-        return found
 
 
 def _numbers(path: Path) -> memoryview:

@@ -43,8 +43,8 @@ class Profiles:
         """All the columns; they are `None` where the warehouse does not know the user."""
         if self._files is None:
             return self._nobody
-        found = self._files.find(_KEY, user_id.encode(errors="surrogatepass"))
-        return _decoded(found[0]) if found else self._nobody
+        found = next(self._files.find(_KEY, user_id.encode(errors="surrogatepass")), None)
+        return self._nobody if found is None else _decoded(found)
 
 
 class ProfileVersions:

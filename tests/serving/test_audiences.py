@@ -88,6 +88,15 @@ def test_a_key_with_a_list_sees_only_those_audiences(here: Server) -> None:
     assert [one["audience_id"] for one in found["audiences"]] == ["quiet"]
 
 
+def test_details_of_many_may_be_asked_for_behind_the_path(here: Server, key: str) -> None:
+    path, users = "/v1/audiences/users", {"user_ids": ["u1", "u2"]}
+    behind = here.ask(f"{path}?include=details", key, "POST", json=users)
+    assert behind.status_code == 200, behind.text
+    within = here.ask(path, key, "POST", json={**users, "include": ["details"]})
+    assert behind.json() == within.json()
+    assert "audiences" in behind.json()["users"][0]
+
+
 def test_details_where_nobody_evaluates(here: Server, key: str) -> None:
     found = here.ask("/v1/audiences/users/u1?include=details", key).json()
     assert found["audience_ids"] == ["keen", "quiet"]
@@ -126,6 +135,7 @@ def test_details_where_nobody_evaluates(here: Server, key: str) -> None:
         ("POST", "/v1/audiences/users", 400, {"json": {}}),
         ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": [], "more": 1}}),
         ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": [], "include": ["x"]}}),
+        ("POST", "/v1/audiences/users?include=x", 400, {"json": {"user_ids": []}}),
         ("POST", "/v1/audiences/users", 400, {"data": b'{"user_ids": ["\\ud800"]}'}),
         ("POST", "/v1/audiences/users", 400, {"data": b'{"user_ids": ["\xff"]}'}),
         ("POST", "/v1/audiences/users", 413, {"data": b" " * 1_100_000}),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from dataflows.following import wall_clock
 from serving.scopes import Scope
@@ -104,6 +105,49 @@ def test_many_at_once(here: Server, key: str) -> None:
     ]
 
 
+def test_what_is_wanted_may_be_behind_the_path(here: Server, key: str) -> None:
+    def records(query: str, **body: Any) -> list[dict[str, Any]]:
+        answer = here.ask(f"{PROFILES}{query}", key, "POST", json={"values": ["u1"], **body})
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["results"][0]["records"])
+
+    audiences = {"audience_ids": ["keen", "quiet"]}
+    assert records("?include=audiences") == [{**ADA, **audiences}]
+    assert records("?fields=ltv,shop") == [{"ltv": 20, "shop": 7}]
+    assert records("?fields=ltv", fields=["shop"]) == [{"ltv": 20, "shop": 7}]
+    assert records("?include=audiences", fields=["ltv"], include=["audiences"]) == [
+        {"ltv": 20, **audiences}
+    ]
+
+
+def test_an_answer_has_no_more_records_than_there_is_room_for(tmp_path: Path) -> None:
+    """5,000 users of one shop, 5,001 of another."""
+    users = "\n".join(f"u{number},1,{number}@x,{number // 5_000}" for number in range(10_001))
+    sections = {**SECTIONS, "serving": {**ANYWHERE, "limits": {"per_key": 150}}}
+    header = USERS.partition("\n")[0]
+    loaded = loaded_from(
+        write_project(tmp_path / "project", changed(**sections), f"{header}\n{users}")
+    )
+    pulled(loaded, wall_clock())
+    with server(loaded) as one:
+
+        def asked(*values: int, **body: Any) -> requests.Response:
+            key = new_key(loaded, "collections:read", "audiences:read")
+            return one.ask(PROFILES, key, "POST", json={"index": "shop", "values": values, **body})
+
+        both = asked(0, 1, fields=["shop"], include=["audiences"])
+        assert [len(each["records"]) for each in both.json()["results"]] == [5_000, 5_000]
+        assert both.json()["results"][1]["records"][0] == {"shop": 1, "audience_ids": []}
+        # It counts as 200 requests more.
+        assert int(both.headers["ratelimit"].split("r=")[1].split(";")[0]) < 100
+        for values in ((0, 1, 2), (0,) * 3):
+            answer = asked(*values)
+            assert answer.status_code == 413
+            assert "more than 10,000 records" in answer.json()["detail"]
+        first = one.ask(f"{PROFILES}/shop/0", new_key(loaded, "collections:read"))
+        assert (first.json()["user_id"], len(first.content) < 100) == ("u0", True)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "body"),
     [
@@ -122,6 +166,8 @@ def test_many_at_once(here: Server, key: str) -> None:
         ("POST", PROFILES, 400, {"values": [True]}),
         ("POST", PROFILES, 400, {"values": ["u1"], "fields": ["nothing"]}),
         ("POST", PROFILES, 400, {"values": ["u1"], "include": ["nothing"]}),
+        ("POST", f"{PROFILES}?include=nothing", 400, {"values": ["u1"]}),
+        ("POST", f"{PROFILES}?fields=nothing", 400, {"values": ["u1"]}),
         ("POST", PROFILES, 400, []),
     ],
 )

@@ -77,7 +77,7 @@ def test_by_the_key_and_by_an_index(tmp_path: Path) -> None:
 
 def test_documents_are_json(tmp_path: Path) -> None:
     pulled(tmp_path, [row("ada", 'q"\n\0ü', 1, 2.5)])
-    (document,) = reader(tmp_path).documents("user_id", "ada")
+    (document,) = reader(tmp_path).finder("user_id")("ada")
     assert document == '{"user_id":"ada","email":"q\\"\\n\\u0000ü","shop":1,"ltv":2.5}'.encode()
 
 
