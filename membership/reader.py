@@ -177,9 +177,16 @@ class MembershipReader:
         ((position,),) = self._database.query("SELECT position FROM journal_end")
         return int(position)
 
+    def bounds(self) -> tuple[int, int]:
+        """The positions of the oldest transition kept and of the last one recorded."""
+        ((oldest, end),) = self._database.query(
+            "SELECT (SELECT min(position) FROM journal), position FROM journal_end"
+        )
+        return (end + 1 if oldest is None else oldest), end
+
     def position_before(self, last: int) -> int:
         """The position that so many of the transitions still kept follow, or all there are."""
-        oldest, end = self._bounds()
+        oldest, end = self.bounds()
         return max(oldest - 1, end - last)
 
     def transitions(
@@ -201,7 +208,7 @@ class MembershipReader:
         Raises:
             PositionPruned: transitions after that position are no longer kept.
         """
-        oldest, end = self._bounds()
+        oldest, end = self.bounds()
         start = position = oldest - 1 if after is None else after
         conditions, values = self._conditions(audience, user_id)
         if within is not None:
@@ -219,7 +226,7 @@ class MembershipReader:
         if len(found) == limit:
             position = found[-1][0]
         # Asked only now, since the journal may have been pruned while we read.
-        oldest, _ = self._bounds()
+        oldest, _ = self.bounds()
         if start < oldest - 1:
             if after is None:  # whatever is the oldest now will do
                 return self.transitions(
@@ -238,13 +245,6 @@ class MembershipReader:
 
     def close(self) -> None:
         self._database.close()
-
-    def _bounds(self) -> tuple[int, int]:
-        """The positions of the oldest transition kept and of the last one recorded."""
-        ((oldest, end),) = self._database.query(
-            "SELECT (SELECT min(position) FROM journal), position FROM journal_end"
-        )
-        return (end + 1 if oldest is None else oldest), end
 
     def _conditions(self, audience: str | None, user_id: str | None) -> tuple[str, list[object]]:
         conditions = ""

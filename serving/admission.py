@@ -1,7 +1,7 @@
 """Who asks, how often, and for whom: what every question of the APIs has to pass.
 
 The address comes first, so that wrong keys cost little; then the key, or a token that was made
-with one; then how often that key has asked.
+with one; then how often that key, or the token's user, has asked.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from serving.visitors import Visitor, Visitors
 
 _RATE = 2_000
 
+# Of one user's tokens: a page asks a few times when it begins.
+_RATE_OF_VISITORS = 20
+
 # Behind the ? of what a browser asks that can send no headers.
 GIVEN_TOKEN = "token"  # noqa: S105  its name
 
@@ -38,6 +41,12 @@ class Grant(NamedTuple):
 
     key: ApiKey
     visitor: Visitor | None = None
+
+    @property
+    def asker(self) -> str:
+        """Who is counted: a key, or each user that it has made tokens of."""
+        one = self.visitor
+        return self.key.id if one is None else f"{one.key} {one.parent_model} {one.user_id}"
 
     def allows(self, audience: str) -> bool:
         return self.key.audiences is None or audience in self.key.audiences
@@ -56,6 +65,7 @@ class Admission:
         limits = cast(Mapping[str, int], options.get("limits", {}))
         self._keyring = keyring
         self._of_keys = Limiter(limits.get("per_key", _RATE))
+        self._of_visitors = Limiter(_RATE_OF_VISITORS)
         self._of_addresses = Limiter(limits.get("per_address", _RATE))
         self._behind_proxy = bool(options.get("behind_proxy"))
         self.origins = Origins(cast(list[str], options.get("allow_origins", [])))
@@ -132,24 +142,27 @@ class Admission:
         """Let a request count as so many more, but never as more than may be asked at once.
 
         Raises:
-            Problem: the key has asked too often.
+            Problem: its asker has asked too often.
         """
-        self._pass_key(request, grant, min(cost, self._of_keys.rate - 1))
+        limiter, whose = self._limiter(grant)
+        if cost:
+            left = _pass(request, limiter, whose, grant.asker, min(cost, limiter.rate - 1))
+            _tell(request, limiter, whose, left.remaining)
 
     def owe(self, request: Request, grant: Grant, cost: int) -> None:
         """Let an answer count as so many requests more: for those, the next ones wait."""
+        limiter, whose = self._limiter(grant)
         if cost > 0:
-            left = self._of_keys.owe(grant.key.id, cost)
-            _tell(request, self._of_keys, "key", left.remaining)
+            _tell(request, limiter, whose, limiter.owe(grant.asker, cost).remaining)
 
     def _counted(self, request: Request, grant: Grant) -> Grant:
-        self._pass_key(request, grant, 1)
+        limiter, whose = self._limiter(grant)
+        _tell(request, limiter, whose, _pass(request, limiter, whose, grant.asker, 1).remaining)
         return grant
 
-    def _pass_key(self, request: Request, grant: Grant, cost: int) -> None:
-        if cost:
-            left = _pass(request, self._of_keys, "key", grant.key.id, cost)
-            _tell(request, self._of_keys, "key", left.remaining)
+    def _limiter(self, grant: Grant) -> tuple[Limiter, str]:
+        """And of whom it is: what visitors do is not to keep their key from asking."""
+        return (self._of_keys, "key") if grant.visitor is None else (self._of_visitors, "visitor")
 
     def _address(self, request: Request) -> str:
         """Whose it is: of an IPv6 network all addresses are one client's."""

@@ -55,6 +55,11 @@ class Selection:
             and self.grant.allows(record.audience)
         )
 
+    def looks_through(self, start: int, end: int) -> int:
+        """How many of the positions in between a page is searched for at most, beside its own."""
+        is_search = self.audience is not None or self.user_id is not None
+        return max(0, min(end - start, _WITHIN)) if is_search else 0
+
     async def read(self, service: Service, after: int | None, limit: int) -> JournalPage:
         """The next ones after a position, or none yet, but the position has gone on.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import cast
@@ -20,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from membership.errors import PositionPruned, StoreError
+from serving.admission import Grant
 from serving.broadcast import Broadcast, Follower
 from serving.connections import ABORT
 from serving.parameters import read_cursor, read_parameters
@@ -38,6 +40,10 @@ _PATIENCE = 20.0
 _RETRY = 2_000
 
 _STREAMS = 1_000
+
+# Of one visitor: as many tabs as somebody may have.
+_OF_VISITOR = 10
+
 _TYPE = "text/event-stream"
 
 
@@ -46,7 +52,7 @@ class Streams:
         self._service = service
         self._broadcast = Broadcast(service)
         limits = cast(Mapping[str, int], service.loaded.project.serving.get("limits", {}))
-        self._most = limits.get("streams", _STREAMS)
+        self._places = _Places(limits.get("streams", _STREAMS))
         self.routes = [Route("/v1/stream", self.stream, methods=["GET"])]
         service.at_end(self._broadcast.end)
 
@@ -58,23 +64,61 @@ class Streams:
         position = None if after is None else read_cursor(after, "Last-Event-ID or after")
         if request.method == "HEAD":
             return Response(media_type=_TYPE)
-        if len(self._broadcast.followers) >= self._most:
+        self._places.take(grant)
+        try:
+            follower = await self._broadcast.follow(selection, position)
+        except BaseException:
+            self._places.give_back(grant)
+            raise
+        return _Events(self._service, follower, self._places)
+
+
+class _Places:
+    """So many for all, of which a visitor has few.  Who cannot have one comes back."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._of_visitors: Counter[str] = Counter()
+
+    def take(self, grant: Grant) -> None:
+        """Raises Problem: there is none."""
+        if self._taken >= self._most:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"{self._most:,} streams are open, and there may be no more of them",
-                {"Retry-After": "5"},
+                _LATER,
             )
-        return _Events(self._service, await self._broadcast.follow(selection, position))
+        if grant.visitor is not None:
+            if self._of_visitors[grant.asker] >= _OF_VISITOR:
+                raise Problem(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    f"of this user {_OF_VISITOR} streams are open; close one of them",
+                    _LATER,
+                )
+            self._of_visitors[grant.asker] += 1
+        self._taken += 1
+
+    def give_back(self, grant: Grant) -> None:
+        self._taken -= 1
+        if grant.visitor is not None:
+            self._of_visitors[grant.asker] -= 1
+            if not self._of_visitors[grant.asker]:
+                del self._of_visitors[grant.asker]
+
+
+_LATER = {"Retry-After": "5"}
 
 
 class _Events(Response):
     media_type = _TYPE
 
-    def __init__(self, service: Service, follower: Follower) -> None:
+    def __init__(self, service: Service, follower: Follower, places: _Places) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._service = service
         self._follower = follower
+        self._places = places
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +133,7 @@ class _Events(Response):
         finally:
             gone.cancel()
             self._follower.leave()
+            self._places.give_back(self._follower.selection.grant)
 
     async def _tell(self, send: Send, gone: asyncio.Task[None]) -> None:
         follower = self._follower

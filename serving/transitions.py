@@ -20,6 +20,9 @@ from serving.service import Service
 
 _LIMIT, _LIMIT_MOST = 100, 1_000
 
+# So many positions that are searched count as one request.
+_A_REQUEST = 5_000
+
 
 class Transitions:
     def __init__(self, service: Service) -> None:
@@ -27,11 +30,15 @@ class Transitions:
         self.routes = [Route("/v1/transitions", self.page, methods=["GET"])]
 
     async def page(self, request: Request) -> Response:
-        grant = await self._service.admission.visited(request, Scope.AUDIENCES_READ)
+        admission, journal = self._service.admission, self._service.journal
+        grant = await admission.visited(request, Scope.AUDIENCES_READ)
         parameters = read_parameters(request, "after", "limit", *PARAMETERS)
         limit = read_limit(parameters, _LIMIT, _LIMIT_MOST)
         after = read_cursor(parameters["after"], "after") if "after" in parameters else None
         selection = Selection.of(grant, parameters)
+        oldest, end = await run_in_threadpool(journal.read, MembershipReader.bounds)
+        start = oldest - 1 if after is None else after
+        admission.count(request, grant, selection.looks_through(start, end) // _A_REQUEST)
         try:
             page = await selection.read(self._service, after, limit)
         except PositionPruned as pruned:
@@ -40,7 +47,6 @@ class Transitions:
                 "what follows that position is no longer kept; read the members anew and go on "
                 f"from after={pruned.first - 1}",
             ) from pruned
-        end = await run_in_threadpool(self._service.journal.read, MembershipReader.end)
         return json_response(
             {
                 "transitions": [one.record for one in page.entries],

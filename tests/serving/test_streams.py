@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from dataflows.following import wall_clock
 from membership.reader import MembershipReader
 from membership.retention import Retention
 from project.stores import open_reader, open_store
-from serving import streams
+from serving import streams, transitions
 from serving.tokens import read_token
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
@@ -292,6 +292,41 @@ def test_no_more_streams_than_there_may_be(tmp_path: Path) -> None:
             assert refused.headers["retry-after"] == "5"
         assert here.ask("/v1/stream", key, "HEAD").status_code == 200
         eventually(lambda: opens(here, key))
+
+
+def test_a_visitor_has_few_streams(here: Server, key: str) -> None:
+    def token(user_id: str) -> str:
+        body = {"parent_model": "users", "user_id": user_id}
+        return str(here.ask("/v1/tokens", key, "POST", json=body).json()["token"])
+
+    with ExitStack() as open_ones:
+        for _ in range(10):
+            assert open_ones.enter_context(stream(here, token("u1"))).status == 200
+        refused = here.ask("/v1/stream", token("u1"))
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+        assert "of this user 10 streams are open" in refused.json()["detail"]
+        assert opens(here, token("u2"))
+        assert opens(here, key)
+    eventually(lambda: opens(here, token("u1")))
+
+
+def test_a_search_of_the_journal_counts_as_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transitions, "_A_REQUEST", 1)
+    write_project(tmp_path / "project", changed(serving={**ANYWHERE, "limits": {"per_key": 5}}))
+    loaded = loaded_from(tmp_path / "project")
+    record(loaded, *THREE)
+    with server(loaded) as here:
+
+        def left(query: str) -> str:
+            asked = here.ask(f"/v1/transitions{query}", new_key(loaded, "audiences:read"))
+            assert asked.status_code == 200, asked.text
+            return asked.headers["ratelimit"]
+
+        assert left("?limit=2") == '"key";r=4;t=1'
+        assert left("?audience=keen&after=1") == '"key";r=2;t=1'
+        assert left("?user_id=nobody") == '"key";r=1;t=1'
 
 
 def test_a_thousand_pages_behind(here: Server, key: str) -> None:

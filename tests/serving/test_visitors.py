@@ -71,6 +71,19 @@ def test_it_expires(here: Server) -> None:
     eventually(lambda: here.ask("/v1/audiences/users/u1", given_token).status_code == 401)
 
 
+def test_who_asks_too_often_keeps_nobody_else_from_asking(here: Server) -> None:
+    key = new_key(here.loaded, "audiences:read")
+    busy, quiet = token(here, key), token(here, key, user_id="u2")
+    answers = [here.ask("/v1/audiences/users/u1", busy) for _ in range(60)]
+    assert answers[0].headers["ratelimit"] == '"visitor";r=19;t=1'
+    refused = next(each for each in answers if each.status_code == 429)
+    assert "this visitor may ask 20 times a second" in refused.json()["detail"]
+    assert here.ask("/v1/audiences/users/u1", token(here, key)).status_code == 429
+    assert here.ask("/v1/audiences/users/u2", quiet).headers["ratelimit"] == '"visitor";r=19;t=1'
+    of_key = here.ask("/v1/audiences/users/u1", key).headers["ratelimit"]
+    assert int(of_key.split("r=")[1].split(";")[0]) >= 1_990
+
+
 def test_what_is_no_token(here: Server) -> None:
     given_token = token(here, new_key(here.loaded, "audiences:read"))
     path = "/v1/audiences/users/u1"
