@@ -110,7 +110,7 @@ class Broadcast:
             self._rouse_all()
         ask = partial(MembershipReader.transitions, after=self._end)
         try:
-            found = (await run_in_threadpool(self._service.journal.read, ask)).entries
+            found = (await run_in_threadpool(self._service.newest.read, ask)).entries
         except PositionPruned:  # so much was added meanwhile
             self._pages.clear()
             self._end = 0
@@ -132,7 +132,7 @@ class Broadcast:
                 follower.roused.set()
 
     async def _read_end(self) -> int:
-        return await run_in_threadpool(self._service.journal.read, MembershipReader.end)
+        return await run_in_threadpool(self._service.newest.read, MembershipReader.end)
 
 
 class Follower:

@@ -123,10 +123,9 @@ class Memberships:
             questions.withdraw(number)
 
     async def _read(self, users: int, ask: Callable[[MembershipReader], _X]) -> _X:
-        store = self._service.memberships
         if users <= _AT_ONCE and is_local(self._service.loaded):
-            return store.read(ask)
-        return await run_in_threadpool(store.read, ask)
+            return self._service.at_once.read(ask)
+        return await run_in_threadpool(self._service.memberships.read, ask)
 
     def _freshness(self, plan: ParentPlan) -> tuple[dict[str, Any], Mapping[str, str]]:
         found = freshness_of(self._service.loaded.root, plan, wall_clock())

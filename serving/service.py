@@ -29,6 +29,8 @@ class Service:
     """To be closed when it is done with; its methods may be called from any thread.
 
     `progress` is that of the job that it is beside, if there is one, and `questions` are for it.
+    Who is in what is read from `memberships` in threads, on the event loop from `at_once`, which
+    nobody else may hold; the journal from `journal`, and what is new of it from `newest`.
     """
 
     def __init__(
@@ -44,13 +46,12 @@ class Service:
         self.questions = questions
         self.answered = Answered()
         self._ends: list[Callable[[], None]] = []
-        # Each has its connection: what takes long holds up nothing that is quick.
-        self.store, self.memberships, self.journal = (
-            Store(lambda: open_reader(self.loaded)) for _ in range(3)
-        )
-        self._keys = Store(lambda: open_reader(self.loaded))
+        # Each has its connection, which one question has at a time: what takes long holds up
+        # nothing that is quick.
+        self._stores = [Store(lambda: open_reader(self.loaded)) for _ in range(6)]
+        self.store, self.memberships, self.at_once, self.journal, self.newest, keys = self._stores
         self.admission = Admission(
-            loaded.project.serving, loaded.root, Keyring(lambda: self._keys.read(_keys))
+            loaded.project.serving, loaded.root, Keyring(lambda: keys.read(_keys))
         )
 
     def follow(self, loaded: LoadedProject) -> None:
@@ -93,7 +94,7 @@ class Service:
             one()
 
     def close(self) -> None:
-        for store in (self.store, self.memberships, self.journal, self._keys):
+        for store in self._stores:
             store.close()
 
 

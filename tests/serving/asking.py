@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from cli.refreshing import Refreshing
 from dataflows.following import wall_clock
 from dataflows.progress import Progress
 from membership.keys import ApiKey
+from membership.reader import MembershipReader
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from project.stores import open_store
@@ -23,6 +25,7 @@ from serving.collecting.collector import Collector
 from serving.collecting.room import Room
 from serving.server import serving
 from serving.service import Service
+from serving.stores import Store
 from serving.tokens import new_token
 from tests.cli.projects import changed, write_project
 from warehouse.history import Trigger
@@ -119,3 +122,22 @@ def server(
         ),
     ):
         yield Server(loaded, doors.public_url, doors.admin_url, service, progress, collector)
+
+
+@contextmanager
+def held_up(store: Store) -> Iterator[None]:
+    """As long as this lasts, somebody asks the store for very much."""
+    is_asked, is_enough = threading.Event(), threading.Event()
+
+    def ask_much(_reader: MembershipReader) -> None:
+        is_asked.set()
+        is_enough.wait(_SECONDS)
+
+    asker = threading.Thread(target=store.read, args=[ask_much])
+    asker.start()
+    try:
+        assert is_asked.wait(_SECONDS)
+        yield
+    finally:
+        is_enough.set()
+        asker.join()

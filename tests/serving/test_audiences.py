@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import pytest
 
 from dataflows.following import wall_clock
 from serving.scopes import Scope
-from tests.serving.asking import Server, new_key, project, pulled, server
+from tests.serving.asking import Server, held_up, new_key, project, pulled, server
 from tests.serving.recorded import Turn, record
 
 ODD_IDS = ["a/b", "/", "a b", "ü✓", "50%", "a?b=c", "line\nbreak\n", "x" * 300, "nul\0", "..%2f"]
@@ -86,6 +87,14 @@ def test_a_key_with_a_list_sees_only_those_audiences(here: Server) -> None:
     body = {"user_ids": ["u1"], "include": ["details"]}
     (found,) = here.ask("/v1/audiences/users", key, "POST", json=body).json()["users"]
     assert [one["audience_id"] for one in found["audiences"]] == ["quiet"]
+
+
+def test_a_batch_holds_up_nobody_else(here: Server, key: str) -> None:
+    with held_up(here.service.memberships):
+        began = time.monotonic()
+        assert audiences(here, key, "u1") == ["keen", "quiet"]
+        assert here.ask("/livez").status_code == 200
+        assert time.monotonic() - began < 10
 
 
 def test_details_of_many_may_be_asked_for_behind_the_path(here: Server, key: str) -> None:

@@ -21,7 +21,7 @@ from serving import streams, transitions
 from serving.tokens import read_token
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
-from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, project, server
+from tests.serving.asking import ANYWHERE, Server, held_up, loaded_from, new_key, project, server
 from tests.serving.recorded import Turn, record
 
 THREE = (Turn("u1", "keen"), Turn("u2", "quiet"), Turn("u1", "quiet"))
@@ -327,6 +327,12 @@ def test_a_search_of_the_journal_counts_as_many(
         assert left("?limit=2") == '"key";r=4;t=1'
         assert left("?audience=keen&after=1") == '"key";r=2;t=1'
         assert left("?user_id=nobody") == '"key";r=1;t=1'
+
+
+def test_who_reads_long_holds_up_no_stream(here: Server, key: str) -> None:
+    with stream(here, key) as one, held_up(here.service.journal):
+        record(here.loaded, Turn("u6", "keen"))
+        assert one.told(1) == [("u6", "keen", "entered")]
 
 
 def test_a_thousand_pages_behind(here: Server, key: str) -> None:
