@@ -13,7 +13,7 @@ from engine.texts import Texts
 from membership.audiences import AudienceNumbers
 from membership.database import Database, Row, handed_over
 from membership.delivery_log import DeliveryLog
-from membership.errors import PositionPruned
+from membership.errors import PositionAhead, PositionPruned
 from membership.facts import (
     AudienceName,
     JournalEntry,
@@ -207,9 +207,12 @@ class MembershipReader:
 
         Raises:
             PositionPruned: transitions after that position are no longer kept.
+            PositionAhead: the journal has not come to that position.
         """
         oldest, end = self.bounds()
         start = position = oldest - 1 if after is None else after
+        if start > end:
+            raise PositionAhead(start, end)
         conditions, values = self._conditions(audience, user_id)
         if within is not None:
             end = min(end, start + within)

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from membership.errors import PositionPruned, StoreError
+from membership.errors import PositionUnusable, StoreError
 from membership.facts import JournalEntry
 from membership.reader import PAGE, MembershipReader
 from serving.selections import Selection
@@ -71,11 +71,11 @@ class Broadcast:
         """What a follower is to be told next; its position moves on.
 
         Raises:
-            PositionPruned: it is no longer kept.
+            PositionUnusable: the journal does not have it.
             StoreError: the journal cannot be read.
         """
         pages, position = self._pages, follower.position
-        if not pages or position < pages[0].first - 1:
+        if not pages or not pages[0].first - 1 <= position <= self._end:
             if position == self._end and self._task is not None:
                 return []
             page = await follower.selection.read(self._service, position, PAGE)
@@ -111,7 +111,7 @@ class Broadcast:
         ask = partial(MembershipReader.transitions, after=self._end)
         try:
             found = (await run_in_threadpool(self._service.newest.read, ask)).entries
-        except PositionPruned:  # so much was added meanwhile
+        except PositionUnusable:  # so much was added meanwhile, or it is another journal
             self._pages.clear()
             self._end = 0
             return False

@@ -131,7 +131,7 @@ def _journal() -> Json:
                 ),
                 scopes=_READ,
                 query=[after, _LIMIT, *_SELECTION],
-                more={"410": problem("What follows the cursor is no longer kept.")},
+                more={"410": problem("The journal does not have what follows the cursor.")},
             )
         },
         "/v1/stream": {"get": events},

@@ -64,7 +64,7 @@ class Selection:
         """The next ones after a position, or none yet, but the position has gone on.
 
         Raises:
-            PositionPruned: they are no longer kept.
+            PositionUnusable: the journal does not have them.
             StoreError: the journal cannot be read.
         """
         ask = partial(

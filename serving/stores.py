@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from membership.errors import PositionPruned, StoreError
+from membership.errors import PositionUnusable, StoreError
 from membership.reader import MembershipReader
 
 _X = TypeVar("_X")
@@ -31,7 +31,7 @@ class Store:
                 self._reader = self._open()
             try:
                 return ask(self._reader)
-            except PositionPruned:
+            except PositionUnusable:
                 raise
             except StoreError:
                 self._reader.close()

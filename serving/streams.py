@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from membership.errors import PositionPruned, StoreError
+from membership.errors import PositionUnusable, StoreError
 from serving.admission import Grant
 from serving.broadcast import Broadcast, Follower
 from serving.connections import ABORT
@@ -144,9 +144,9 @@ class _Events(Response):
             position = follower.position
             try:
                 frames = await follower.next_frames()
-            except PositionPruned as pruned:
-                frames = [_gap(pruned)]
-                follower.position = pruned.first - 1
+            except PositionUnusable as lost:
+                frames = [_gap(lost)]
+                follower.position = lost.first - 1
             except StoreError:
                 return  # whoever comes back is told
             if frames:
@@ -170,9 +170,9 @@ class _Events(Response):
         return True
 
 
-def _gap(pruned: PositionPruned) -> bytes:
-    """What came in between is no longer kept: who wants to know has to ask for members anew."""
-    return b'event: gap\nid: %d\ndata: {"oldest":"%d"}\n\n' % (pruned.first - 1, pruned.first)
+def _gap(lost: PositionUnusable) -> bytes:
+    """What came in between cannot be told: who wants to know has to ask for members anew."""
+    return b'event: gap\nid: %d\ndata: {"oldest":"%d"}\n\n' % (lost.first - 1, lost.first)
 
 
 async def _roused(follower: Follower, seconds: float) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from membership.errors import PositionPruned
+from membership.errors import PositionUnusable
 from membership.reader import MembershipReader
 from serving.answers import json_response
 from serving.parameters import read_cursor, read_limit, read_parameters
@@ -41,12 +41,12 @@ class Transitions:
         admission.count(request, grant, selection.looks_through(start, end) // _A_REQUEST)
         try:
             page = await selection.read(self._service, after, limit)
-        except PositionPruned as pruned:
+        except PositionUnusable as lost:
             raise Problem(
                 HTTPStatus.GONE,
-                "what follows that position is no longer kept; read the members anew and go on "
-                f"from after={pruned.first - 1}",
-            ) from pruned
+                "the journal does not have what follows that position, or not any more; read the "
+                f"members anew and go on from after={lost.first - 1}",
+            ) from lost
         return json_response(
             {
                 "transitions": [one.record for one in page.entries],

@@ -7,7 +7,7 @@ import pytest
 
 from engine.hashing import groups_of, stable_hashes
 from engine.texts import Texts
-from membership.errors import PositionPruned
+from membership.errors import PositionAhead, PositionPruned
 from membership.retention import Retention
 from tests.membership.places import Place
 from tests.membership.stories import NOW, SECOND, journal, proposals, told
@@ -168,6 +168,15 @@ def test_a_reader_that_was_left_behind_is_told(place: Place) -> None:
         reader.transitions(1)
     assert told(reader.transitions(2).entries) == "ann+3#3"
     assert reader.position_before(10) == 2
+
+
+def test_a_reader_with_a_position_of_another_journal_is_told(place: Place) -> None:
+    store = place.owner()
+    store.record([proposals("ann+1 ann-2")], NOW)
+    reader = place.reader()
+    assert told(reader.transitions(2).entries) == ""
+    with pytest.raises(PositionAhead, match="ends at position 2, before position 3: the store was"):
+        reader.transitions(3)
 
 
 def test_much_is_pruned_in_small_parts(place: Place) -> None:

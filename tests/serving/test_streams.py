@@ -171,6 +171,22 @@ def test_what_is_no_longer_kept(here: Server, key: str) -> None:
         assert next(events)[1]["audience"] == "quiet"
 
 
+def test_a_position_of_another_journal(here: Server, key: str) -> None:
+    """Somebody has come further than a journal that was restored, or begun anew."""
+    answer = here.ask("/v1/transitions?after=900", key)
+    assert answer.status_code == 410
+    assert "go on from after=3" in answer.json()["detail"]
+    assert names(page(here, key, after=3)) == []
+    with stream(here, key) as others, stream(here, key, "900", user_id="u1") as one:
+        assert next(one.events) == ("gap", {"oldest": "4"})
+        record(here.loaded, Turn("u1", "keen", 2))
+        assert one.told(1) == others.told(1) == [("u1", "keen", "exited")]
+        assert one.last_id == "4"
+        with stream(here, key, "900") as late:
+            assert next(late.events) == ("gap", {"oldest": "5"})
+            assert late.last_id == "4"
+
+
 def test_a_stream_tells_what_is_recorded_from_now_on(here: Server, key: str) -> None:
     with stream(here, key) as one:
         assert one.status == 200
