@@ -41,13 +41,14 @@ class Warehouse:
         ]
 
     def freshness(self, request: Request) -> Response:
-        self._service.admission.admit(request, *_READ)
+        grant = self._service.admission.admit(request, *_READ)
         parent, plan = self._service.plan(request)
         read_parameters(request)
         found = freshness_of(self._service.loaded.root, plan, wall_clock())
         audiences = [
             {"audience": audience, "state": state}
             for audience, state in states_of(plan, found).items()
+            if grant.allows(audience)
         ]
         facts = {
             **freshness_facts(parent, found),

@@ -87,6 +87,8 @@ def test_a_key_with_a_list_sees_only_those_audiences(here: Server) -> None:
     body = {"user_ids": ["u1"], "include": ["details"]}
     (found,) = here.ask("/v1/audiences/users", key, "POST", json=body).json()["users"]
     assert [one["audience_id"] for one in found["audiences"]] == ["quiet"]
+    freshness = here.ask("/v1/warehouse/users", key).json()
+    assert [one["audience"] for one in freshness["audiences"]] == ["quiet"]
 
 
 def test_a_batch_holds_up_nobody_else(here: Server, key: str) -> None:
