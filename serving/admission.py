@@ -117,14 +117,17 @@ class Admission:
             found = await run_in_threadpool(self._keyring.find, token)
         return self._counted(request, Grant(self._keyring.check(found, scopes)))
 
-    async def renewed(self, grant: Grant, *scopes: Scope) -> Grant:
-        """The same grant as it is by now, for what goes on for long.
+    async def still_holds(self, grant: Grant, *scopes: Scope) -> bool:
+        """Whether a grant allows by now what it has allowed, for what goes on for long.
 
         Raises:
-            Problem: it has ended, or allows this no more.
             StoreError: the keys cannot be read.
         """
-        return Grant(await self._current(grant.key.id, grant.visitor, scopes), grant.visitor)
+        try:
+            await self._current(grant.key.id, grant.visitor, scopes)
+        except Problem:
+            return False
+        return True
 
     async def _current(self, id: str, visitor: Visitor | None, scopes: Sequence[Scope]) -> ApiKey:
         if visitor is not None and wall_clock() >= visitor.expires_at:

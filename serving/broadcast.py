@@ -143,10 +143,15 @@ class Follower:
         self.position = position
         self.roused = asyncio.Event()
         self._broadcast = broadcast
+        self._has_ended = False
 
     @property
     def has_ended(self) -> bool:
-        return self._broadcast.has_ended
+        return self._has_ended or self._broadcast.has_ended
+
+    def end(self) -> None:
+        self._has_ended = True
+        self.roused.set()
 
     async def next_frames(self) -> list[bytes]:
         """See `Broadcast.next_frames`."""

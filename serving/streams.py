@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -30,8 +31,11 @@ from serving.scopes import Scope as KeyScope
 from serving.selections import PARAMETERS, Selection
 from serving.service import Service
 
-# Seconds between two signs of life, each of which asks whether the key still allows it.
+# Seconds between two signs of life.
 _BEAT = 15.0
+
+# Seconds between two looks whether streams are still allowed; what is known of keys is as old.
+_LOOK = 0.5
 
 # Seconds that a reader may take for what it was sent before.
 _PATIENCE = 20.0
@@ -53,6 +57,7 @@ class Streams:
         self._broadcast = Broadcast(service)
         limits = cast(Mapping[str, int], service.loaded.project.serving.get("limits", {}))
         self._places = _Places(limits.get("streams", _STREAMS))
+        self._looking: asyncio.Task[None] | None = None
         self.routes = [Route("/v1/stream", self.stream, methods=["GET"])]
         service.at_end(self._broadcast.end)
 
@@ -70,7 +75,22 @@ class Streams:
         except BaseException:
             self._places.give_back(grant)
             raise
-        return _Events(self._service, follower, self._places)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        return _Events(follower, self._places)
+
+    async def _look(self) -> None:
+        """As long as there are streams, end those that are no longer allowed."""
+        admission, followers = self._service.admission, self._broadcast.followers
+        while followers:
+            with suppress(StoreError):  # then nothing is told, either
+                for one in list(followers):
+                    if not await admission.still_holds(
+                        one.selection.grant, KeyScope.AUDIENCES_READ
+                    ):
+                        one.end()
+            await asyncio.sleep(_LOOK)
+        self._looking = None
 
 
 class _Places:
@@ -113,10 +133,9 @@ _LATER = {"Retry-After": "5"}
 class _Events(Response):
     media_type = _TYPE
 
-    def __init__(self, service: Service, follower: Follower, places: _Places) -> None:
+    def __init__(self, follower: Follower, places: _Places) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._service = service
         self._follower = follower
         self._places = places
 
@@ -154,20 +173,9 @@ class _Events(Response):
             now = time.monotonic()
             if now >= due:
                 due = now + _BEAT
-                if not await self._may_go_on():
-                    return
                 await _send(send, b"id: %d\n\n" % follower.position)
             if follower.position == position:
                 await _roused(follower, due - now)
-
-    async def _may_go_on(self) -> bool:
-        try:
-            await self._service.admission.renewed(
-                self._follower.selection.grant, KeyScope.AUDIENCES_READ
-            )
-        except (Problem, StoreError):
-            return False
-        return True
 
 
 def _gap(lost: PositionUnusable) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
@@ -246,16 +247,30 @@ def test_signs_of_life_carry_the_position(
         assert next(each for each in ids if each == "id: 4")
 
 
-def test_a_stream_ends_with_its_key(
-    here: Server, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "_BEAT", 0.05)
-    with stream(here, key) as one:
-        token = read_token(key)
-        assert token is not None
+def test_a_stream_ends_with_its_key(here: Server, key: str) -> None:
+    """Long before its next sign of life, and nobody else's does."""
+    other = new_key(here.loaded, "audiences:read")
+    body = {"parent_model": "users", "user_id": "u1"}
+    token = here.ask("/v1/tokens", key, "POST", json=body).json()["token"]
+    with stream(here, key) as of_key, stream(here, token) as of_visitor, stream(here, other) as one:
+        found = read_token(key)
+        assert found is not None
         with closing(open_store(here.loaded)) as store:
-            store.keys.revoke(token.id, wall_clock())
+            store.keys.revoke(found.id, wall_clock())
+        began = time.monotonic()
+        assert list(of_key.events) == list(of_visitor.events) == []
+        assert time.monotonic() - began < 5
+        record(here.loaded, Turn("u3", "keen"))
+        assert one.told(1) == [("u3", "keen", "entered")]
+
+
+def test_a_stream_ends_with_its_token(here: Server, key: str) -> None:
+    body = {"parent_model": "users", "user_id": "u1", "expires_in": 1}
+    token = here.ask("/v1/tokens", key, "POST", json=body).json()["token"]
+    with stream(here, token) as one:
+        began = time.monotonic()
         assert list(one.events) == []
+        assert time.monotonic() - began < 6
 
 
 def test_streams_end_with_the_server(tmp_path: Path) -> None:
