@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from http import HTTPStatus
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,7 +16,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from membership.errors import StoreError
 from serving.answered import Answered
-from serving.answers import json_response
 from serving.audiences import Audiences
 from serving.collecting.collector import Collector
 from serving.collecting.paths import place_of
@@ -74,7 +75,12 @@ def admin_application(service: Service, collector: Collector) -> ASGIApp:
 
 
 async def _openapi(_request: Request) -> Response:
-    return json_response(document())
+    return Response(_document(), media_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    return msgspec.json.encode(document())
 
 
 def _application(routes: Sequence[BaseRoute], answered: Answered) -> ASGIApp:

@@ -28,9 +28,9 @@ _INCLUDED = ("details",)
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a question about many."""
+    """The body of a question about many; an integer is its text, as in events and in warehouses."""
 
-    user_ids: Annotated[list[str], msgspec.Meta(max_length=USERS_MOST)]
+    user_ids: Annotated[list[str | int], msgspec.Meta(max_length=USERS_MOST)]
     include: list[str] = []
 
 
@@ -67,5 +67,5 @@ class Audiences:
         check_known(included, "include", _INCLUDED)
         admission.count(request, grant, len(asked.user_ids) // _USERS_A_REQUEST)
         told = self._memberships.detailed if included else self._memberships.shown
-        users = await told(grant, plan, asked.user_ids)
+        users = await told(grant, plan, list(map(str, asked.user_ids)))
         return json_response({"parent_model_id": parent, "users": users})

@@ -69,7 +69,7 @@ def _audiences() -> Json:
                     {
                         "type": "object",
                         "properties": {
-                            "user_ids": array(TEXT, maxItems=1000),
+                            "user_ids": array({"type": ["string", "integer"]}, maxItems=1000),
                             "include": array(details),
                         },
                         "required": ["user_ids"],

@@ -32,6 +32,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         Turn("u1", "removed"),
         Turn("u1", "keen", parent_model="others"),
         *(Turn(user_id, "keen") for user_id in ODD_IDS),
+        Turn("17", "keen"),
     )
     with server(loaded) as one:
         yield one
@@ -73,6 +74,12 @@ def test_many_at_once(here: Server, key: str) -> None:
         ["keen"],
         *(["keen"] for _ in ODD_IDS),
     ]
+    answer = here.ask("/v1/audiences/users", key, "POST", json={"user_ids": [17, "17", 10**30]})
+    assert [(one["user_id"], one["audience_ids"]) for one in answer.json()["users"]] == [
+        ("17", ["keen"]),
+        ("17", ["keen"]),
+        (str(10**30), []),
+    ]
     thousand = [f"u{number}" for number in range(1_000)]
     answer = here.ask("/v1/audiences/users", key, "POST", json={"user_ids": thousand})
     assert [one["user_id"] for one in answer.json()["users"]] == thousand
@@ -112,7 +119,7 @@ def test_details_where_nobody_evaluates(here: Server, key: str) -> None:
     found = here.ask("/v1/audiences/users/u1?include=details", key).json()
     assert found["audience_ids"] == ["keen", "quiet"]
     assert found["as_of"] is None
-    assert int(found["cursor"]) == 7 + len(ODD_IDS)
+    assert int(found["cursor"]) == 8 + len(ODD_IDS)
     assert found["snapshot"]["rows"] == 2
     assert found["next_pull"] > found["snapshot"]["taken_at"]
     plan = here.loaded.project.plans["users"].plan
@@ -141,7 +148,8 @@ def test_details_where_nobody_evaluates(here: Server, key: str) -> None:
         ("GET", "/v1/audiences/users/u1?includ=details", 400, {}),
         ("POST", "/v1/audiences/nobody", 404, {"json": {"user_ids": ["u1"]}}),
         ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": ["u1"] * 1_001}}),
-        ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": [1]}}),
+        ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": [1.5]}}),
+        ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": [True]}}),
         ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": "u1"}}),
         ("POST", "/v1/audiences/users", 400, {"json": {}}),
         ("POST", "/v1/audiences/users", 400, {"json": {"user_ids": [], "more": 1}}),
