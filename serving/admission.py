@@ -199,10 +199,11 @@ def _pass(request: Request, limiter: Limiter, whose: str, client: str, cost: int
     left = limiter.take(client, cost)
     if left.wait:
         _tell(request, limiter, whose, left.remaining)
+        seconds = math.ceil(left.wait)
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"this {whose} may ask {limiter.rate:,} times a second; come back in a second",
-            {"Retry-After": str(math.ceil(left.wait))},
+            f"this {whose} may ask {limiter.rate:,} times a second; come back in {seconds} s",
+            {"Retry-After": str(seconds)},
         )
     return left
 

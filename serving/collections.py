@@ -119,9 +119,16 @@ class Collections:
         )
         admission.count(request, grant, len(asked.values) // _A_REQUEST)
         index = opened.model.primary_key if asked.index is None else asked.index
-        found = await run_in_threadpool(_found, opened, index, asked.values)
+        found, is_all = await run_in_threadpool(_found, opened, index, asked.values)
         count = sum(map(len, found))
         admission.owe(request, grant, (count - len(asked.values)) // _A_REQUEST)
+        if not is_all:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the answer would have more than {_RECORDS_MOST:,} records or "
+                f"{_ANSWER_MOST >> 20} MB; ask for fewer values at a time, or by an index under "
+                "which there are fewer records",
+            )
         answer = partial(_answer, opened, index, asked.values)
         if wanted.is_whole:
             return await run_in_threadpool(answer, found, msgspec.Raw)
@@ -186,30 +193,26 @@ def _finder(opened: _Opened, index: str) -> Find:
         ) from error
 
 
-def _found(opened: _Opened, index: str, values: Sequence[str | int]) -> list[list[bytes]]:
-    """The records of each value, all of one version; a value that is repeated is looked up once.
+def _found(
+    opened: _Opened, index: str, values: Sequence[str | int]
+) -> tuple[list[list[bytes]], bool]:
+    """The records of each value, all of one version, and whether an answer has room for all.
 
-    Raises:
-        Problem: there is no such index, or they are more than an answer may have.
+    A value that is repeated is looked up once.
     """
     find = _finder(opened, index)
     known: dict[str, list[bytes]] = {}
     found, count, size = [], 0, 0
     for value in map(str, values):
-        documents = []
+        documents: list[bytes] = []
+        found.append(documents)
         for one in known.get(value, find(value)):
             count, size = count + 1, size + len(one)
             if count > _RECORDS_MOST or size > _ANSWER_MOST:
-                raise Problem(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"the answer would have more than {_RECORDS_MOST:,} records or "
-                    f"{_ANSWER_MOST >> 20} MB; ask for fewer values at a time, or by an index "
-                    "under which there are fewer records",
-                )
+                return found, False
             documents.append(one)
         known[value] = documents
-        found.append(documents)
-    return found
+    return found, True
 
 
 def _chosen(record: Record, fields: Sequence[str]) -> Record:
