@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,7 +17,12 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from connectors.collected.errors import NotTaken, Overfull
-from connectors.sources.requests.request import Request, write_key_of
+from connectors.sources.requests.request import (
+    MOST_EVENTS,
+    Request,
+    TooManyEvents,
+    write_key_of,
+)
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
 from project.folder import LoadedProject
@@ -40,6 +46,7 @@ from serving.collecting.paths import METHODS, Kind, Place
 from serving.collecting.portions import (
     Portion,
     UnknownSender,
+    check_sender,
     portions_of_calls,
     portions_of_payloads,
 )
@@ -53,12 +60,14 @@ _UNKNOWN_KEY: Final = refusal(
 _UNKNOWN_APP: Final = refusal(
     400, "unknown_sender", "no source of this server has the app id that was sent"
 )
+_TOO_MANY: Final = refusal(
+    400, "too_long", f"a request has more than {MOST_EVENTS:,} events; send fewer in each"
+)
 _NOT_WRITTEN: Final = later(503, "not_written", "events cannot be kept now; send them again", 1)
 _FAULT: Final = later(500, "fault", "a fault of ours; what is known of it is in the log", 10)
 
-# Bodies of more bytes are read beside the loop, so that others need not wait: what is compressed
-# may become a hundred times as long.
-_LONG, _LONG_GZIP = 32 << 10, 1 << 10
+# Bodies of more bytes or objects are read beside the loop, so that others need not wait.
+_LONG, _MANY = 32 << 10, 500
 
 # Seconds after a write that has failed for which the server is not ready.  Then it is asked again.
 _UNWELL = 5.0
@@ -132,17 +141,27 @@ class Collector:
         if kind is Kind.SETTINGS or kind is Kind.SOURCE_CONFIG:
             return self._greeting(place, scope, headers)
         with self._room.place() as held:
-            body = await held.read_body(receive) if method == "POST" else b""
             network_user = network_user_of(headers) if kind is Kind.PAYLOADS else ""
-            request = self._request(scope, headers, body, network_user)
-            answer = await self._collected(kind, request)
+            request = self._request(scope, headers, network_user)
+            try:
+                if kind is not Kind.PAYLOADS:
+                    check_sender(request, self._streams)
+                if method == "POST":
+                    body = await held.read_body(receive)
+                    request = replace(request, body=body, received_at=wall_clock())
+                answer = await self._collected(kind, request)
+            except UnknownSender:
+                self.figures.count_request(Outcome.UNKNOWN_SENDER)
+                return _UNKNOWN_APP if kind is Kind.PAYLOADS else _UNKNOWN_KEY
+            except TooManyEvents:
+                raise Refused(_TOO_MANY) from None
             if network_user and answer.status == HTTPStatus.OK:
                 more = cookie(network_user, self._scheme(scope))
                 answer = answer._replace(headers=answer.headers + more)
             return answer
 
     def _greeting(self, place: Place, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
-        key = place.key or write_key_of(self._request(scope, headers, b""), None) or ""
+        key = place.key or write_key_of(self._request(scope, headers), None) or ""
         stream = self._streams.of_key(key)
         if stream is None:
             self.figures.count_request(Outcome.UNKNOWN_SENDER)
@@ -154,16 +173,11 @@ class Collector:
     async def _collected(self, kind: Kind, request: Request) -> Answer:
         is_payloads = kind is Kind.PAYLOADS
         read = portions_of_payloads if is_payloads else portions_of_calls
-        most = _LONG_GZIP if request.body.startswith(_GZIP) else _LONG
-        try:
-            if len(request.body) > most:
-                loop = asyncio.get_running_loop()
-                portions = await loop.run_in_executor(self._beside, read, request, self._streams)
-            else:
-                portions = read(request, self._streams)
-        except UnknownSender:
-            self.figures.count_request(Outcome.UNKNOWN_SENDER)
-            return _UNKNOWN_APP if is_payloads else _UNKNOWN_KEY
+        if _takes_long(request.body):
+            loop = asyncio.get_running_loop()
+            portions = await loop.run_in_executor(self._beside, read, request, self._streams)
+        else:
+            portions = read(request, self._streams)
         source = portions[0].stream.key if portions else ""
         outcome, refused = await self._kept(portions)
         self.figures.count_request(outcome, source)
@@ -200,8 +214,9 @@ class Collector:
         return Outcome.TAKEN, None
 
     def _request(
-        self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes, network_user: str = ""
+        self, scope: Scope, headers: Mapping[bytes, bytes], network_user: str = ""
     ) -> Request:
+        """All of one but its body."""
         query = scope["query_string"].decode("latin-1")
         is_behind_proxy = self._is_behind_proxy
         return Request(
@@ -209,7 +224,7 @@ class Collector:
             path=scope["path"].rstrip("/"),
             query=parse_qsl(query, keep_blank_values=True, errors="replace"),
             headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
-            body=body,
+            body=b"",
             received_at=wall_clock(),
             visitor_address=address_of(scope, headers, is_behind_proxy=is_behind_proxy)
             if is_browser(headers)
@@ -226,6 +241,11 @@ class Collector:
         if why != self._said:
             self._said = why
             tell(why)
+
+
+def _takes_long(body: bytes) -> bool:
+    """Whether it may take long to read; what is compressed may be anything."""
+    return len(body) > _LONG or body.startswith(_GZIP) or body.count(b"{") > _MANY
 
 
 def _is_behind_proxy(loaded: LoadedProject) -> bool:

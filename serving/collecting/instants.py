@@ -33,8 +33,10 @@ class FirstInstants:
     """Of the latest events of one source; used from several threads."""
 
     def __init__(self, form: str) -> None:
-        self._id, self._time = FORMATS[form].message_id, FORMATS[form].timestamp
-        self._original = _ORIGINALS.get(form, _ORIGINAL)
+        told = FORMATS[form]
+        original = _ORIGINALS.get(form, _ORIGINAL)
+        self._known_by = (told.message_id, original, *told.identities)
+        self._time = told.timestamp
         # An ordinary dict that is full takes the longer to find its first, the more have gone.
         self._known: OrderedDict[int, object] = OrderedDict()
         self._lock = threading.Lock()
@@ -60,7 +62,7 @@ class FirstInstants:
                         self._first(msgspec.json.decode(chunk.line(place)))
 
     def _first(self, event: Mapping[str, object]) -> object:
-        key = hash((str(event.get(self._id)), str(event.get(self._original))))
+        key = hash(tuple(str(event.get(name)) for name in self._known_by))
         first = self._known.setdefault(key, event.get(self._time))
         if len(self._known) > _MOST:
             self._known.popitem(last=False)

@@ -13,12 +13,10 @@ import msgspec
 
 from connectors.collected.records import Event, Letter
 from connectors.sources.chunks import excerpt
-from connectors.sources.requests.reading import read_request
+from connectors.sources.requests.calls import open_calls, read_calls
+from connectors.sources.requests.payloads import read_payloads
 from connectors.sources.requests.request import Rejected, Request, write_key_of
 from serving.collecting.streams import Stream, Streams
-
-# What a request is read as before it is known whose it is; RudderStack's differ in their times.
-_USUAL = "segment"
 
 
 @dataclass(slots=True)
@@ -34,24 +32,36 @@ class UnknownSender(Exception):
     """Nobody collects for whoever has sent this."""
 
 
+def check_sender(request: Request, streams: Streams) -> None:
+    """Before a body of calls is read: the write key may stand before it.
+
+    Raises:
+        UnknownSender: it does, and no source has it.
+    """
+    told = write_key_of(request, None)
+    if told is not None and streams.of_key(told) is None:
+        raise UnknownSender
+
+
 def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
     """All of it is for one source.
 
     Raises:
         UnknownSender: no source has its write key.
+        TooManyEvents: a batch has more than it may.
     """
-    stream = streams.of_key(write_key_of(request, None))
-    form = _USUAL if stream is None else stream.form
-    received = read_request(request, form)
-    if stream is None:  # the body may tell
-        stream = streams.of_key(received.write_key)
-        if stream is None:
-            raise UnknownSender
-        if stream.form != form:
-            received = read_request(request, stream.form)
-    for event in received.events:
-        stream.instants.settle(event)
-    return [Portion(stream, list(received.events), _letters(received.rejected))]
+    content, rejected = open_calls(request)
+    stream = streams.of_key(write_key_of(request, content))
+    if stream is None:
+        raise UnknownSender
+    portion = Portion(stream, letters=_letters(rejected))
+    if content is not None:
+        received = read_calls(request, content, stream.form)
+        for event in received.events:
+            stream.instants.settle(event)
+        portion.events.extend(received.events)
+        portion.letters.extend(_letters(received.rejected))
+    return [portion]
 
 
 def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
@@ -62,8 +72,9 @@ def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
 
     Raises:
         UnknownSender: no source has any of its app ids.
+        TooManyEvents: it has more than it may.
     """
-    received = read_request(request, "snowplow")
+    received = read_payloads(request)
     letters = _letters(received.rejected)
     portions: dict[str, Portion] = {}
     for event in received.events:

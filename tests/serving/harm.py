@@ -181,6 +181,24 @@ def _many(_chance: random.Random, body: bytes) -> bytes:
     return body.replace(b"[{", b"[" + b"{}," * 3_000 + b"{", 1)
 
 
+def _shared(chance: random.Random, _body: bytes) -> bytes:
+    """Few bytes that every event of a batch would have."""
+    context = chance.choice(
+        (
+            {"a": [0] * 16_000},
+            {str(number): 0 for number in range(5_000)},
+            {"a": "x" * 6_000},
+            {str(number): 0 for number in range(200_000)},
+        )
+    )
+    item = chance.choice(({}, {"context": {"b": 1}}, {"context": 5}))
+    return json.dumps({"context": context, "batch": [item] * 10_000}).encode()
+
+
+def _members(_chance: random.Random, _body: bytes) -> bytes:
+    return gzip.compress(b"", 1, mtime=0) * 200_000
+
+
 def _bomb(chance: random.Random, _body: bytes) -> bytes:
     size = chance.choice((1 << 16, 1 << 20, 1 << 24))
     return gzip.compress(chance.choice((b" ", b"[", b'{"a":', b"0")) * size, 1, mtime=0)
@@ -234,4 +252,4 @@ _HARMS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
     *(_flip, _flip, _cut, _stuff, _stuff, _stuff, _replace, _replace, _replace),
     *(_repeat, _encode, _base64),
 )
-_HEAVY = (_many, _bomb)
+_HEAVY = (_many, _shared, _members, _bomb)

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -252,7 +253,8 @@ HOSTILE = {
     "a bomb in parts": gzip.compress(b" " * 3_000_000, mtime=0) * 9,
     "deep": nested(100_000),
     "deep enough": nested(900),
-    "many events": b'{"batch":[' + b"1," * 2_000_000 + b"1]}",
+    "a body in pieces": gzip.compress(b"", mtime=0) * 200_000,
+    "what cannot be for all": b'{"context":{"a":"%b"},"batch":[{},{}]}' % (b"x" * 70_000),
     "a long event": json.dumps({"batch": [track(a="x" * 70_000)]}).encode(),
     "nul": b'{"batch":["\x00"]}',
     "binary": bytes(range(256)) * 100,
@@ -272,6 +274,59 @@ def test_what_cannot_be_read_is_kept_with_its_reason(here: Server, name: str, pa
     after = kept(here.loaded.root, source)
     assert 1 <= len(after.reasons) - len(before.reasons) <= MOST_EVENTS + 1
     assert after.events == before.events
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/com.acme/track"])
+def test_more_events_than_a_batch_may_have_are_refused_all(here: Server, path: str) -> None:
+    source = "snowplow" if path.startswith("/com") else "web"
+    before = kept(here.loaded.root, source)
+    items = [{"e": "pv", "aid": "shop"}] * (MOST_EVENTS + 1)
+    answer = post(here, {"batch": items, "data": items}, path)
+    assert (answer.status_code, answer.json()["code"]) == (400, "too_long")
+    assert "10,000 events" in answer.json()["message"]
+    assert kept(here.loaded.root, source) == before
+
+
+def test_short_bodies_that_would_be_long_hold_up_nobody(here: Server) -> None:
+    """The steps that they may take are counted in `tests/sources/test_requests.py`."""
+    context = {"a": [0] * 16_000}
+    body = {"writeKey": "nobody", "context": context, "batch": [{}] * MOST_EVENTS}
+    packed = gzip.compress(json.dumps(body).encode(), mtime=0)
+    began = time.monotonic()
+    assert post(here, packed, headers={}).status_code == 400
+    assert post(here, packed).status_code == 200
+    assert time.monotonic() - began < 10
+
+
+def test_an_unknown_sender_is_refused_before_its_body_is_read(here: Server) -> None:
+    told = basic("nobody")["Authorization"].encode()
+    with connected(here) as line:
+        line.sendall(HEAD % (told, 1_000_000) + b"{")
+        assert line.recv(1000).startswith(b"HTTP/1.1 400 ")
+        # The rest may come, and the connection goes on.
+        line.sendall(b" " * 999_999)
+        line.sendall(HEAD % (KEY["Authorization"].encode(), 2) + b"{}")
+        assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_says_neither_who_nor_when_counts_each_time(here: Server) -> None:
+    before = len(kept(here.loaded.root).events)
+    for _ in range(3):
+        call = {"userId": "u1", "event": "Pricing Viewed"}
+        assert post(here, call, "/v1/track").status_code == 200
+    assert len(set(kept(here.loaded.root).ids[before:])) == 3
+
+
+def test_instants_beyond_the_calendar_are_no_fault(here: Server) -> None:
+    now = datetime.now(UTC)
+    call = track("early", timestamp="0001-01-01T00:00:00Z")
+    body = {"batch": [call], "sentAt": (now + timedelta(minutes=1)).isoformat()}
+    assert post(here, body).status_code == 200
+    stamped = {"e": "pv", "aid": "shop", "dtm": "-62135596800000", "eid": "early"}
+    stamped["stm"] = str(int((now.timestamp() + 60) * 1000))
+    assert post(here, {"data": [stamped]}, "/com.acme/x").status_code == 200
+    assert kept(here.loaded.root).ids[-1] == "mearly"
+    assert kept(here.loaded.root, "snowplow").ids[-1] == "early"
 
 
 def test_one_bad_event_does_not_fail_its_batch(here: Server) -> None:

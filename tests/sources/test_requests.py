@@ -3,6 +3,8 @@
 import base64
 import gzip
 import json
+import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -12,8 +14,18 @@ from hypothesis import strategies as st
 
 from audience_dsl.instants import read_instant
 from connectors.sources.arrivals import ArrivalPolicy
-from connectors.sources.requests.reading import read_request
-from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS, Request
+from connectors.sources.requests.calls import open_calls, read_calls
+from connectors.sources.requests.payloads import read_payloads
+from connectors.sources.requests.request import (
+    MOST_BYTES,
+    MOST_EVENT_BYTES,
+    MOST_EVENTS,
+    MOST_REQUEST_BYTES,
+    Received,
+    Request,
+    TooManyEvents,
+    write_key_of,
+)
 from tests.sources.shop import CAPTURES, chunk_of, reader_of, rows_of
 
 NOW = 1_772_359_200_000_000  # 2026-03-01T10:00:00Z
@@ -34,6 +46,15 @@ def request_of(record):
     query = [(key, value) for key, value in record["query"]]
     headers = [(key, value) for key, value in record["headers"]]
     return Request(record["method"], record["path"], query, headers, body, received)
+
+
+def read_request(request, vendor):
+    if vendor == "snowplow":
+        return read_payloads(request)
+    content, rejected = open_calls(request)
+    if content is None:
+        return Received(rejected=rejected)
+    return read_calls(request, content, vendor)
 
 
 def post(body, path="/v1/batch", vendor="segment", headers=(), query=()):
@@ -152,10 +173,33 @@ def test_one_bad_event_does_not_fail_its_batch():
 
 
 def test_a_call_without_an_id_has_the_same_one_each_time_it_is_sent():
-    first = event(post({"batch": [{"event": "a"}], "sentAt": "2026-03-01T09:00:00Z"}))
-    again = event(post({"batch": [{"event": "a"}], "sentAt": "2026-03-01T09:00:09Z"}))
+    call = {"event": "a", "timestamp": "2026-03-01T08:59:00Z"}
+    first = event(post({"batch": [call], "sentAt": "2026-03-01T09:00:00Z"}))
+    again = event(post({"batch": [call], "sentAt": "2026-03-01T09:00:09Z"}))
     assert first["messageId"] == again["messageId"]
-    assert event(post({"batch": [{"event": "b"}]}))["messageId"] != first["messageId"]
+    assert event(post({"batch": [{**call, "event": "b"}]}))["messageId"] != first["messageId"]
+
+
+def test_calls_that_say_neither_an_id_nor_a_time_are_as_many_as_come():
+    call = {"userId": "u1", "event": "Pricing Viewed"}
+    assert len({event(post(call, "/v1/track"))["messageId"] for _ in range(3)}) == 3
+
+
+def pixel(network_user="", **parameters):
+    query = list(parameters.items())
+    request = Request("GET", "/i", query, [], b"", NOW, network_user=network_user)
+    return event(read_request(request, "snowplow"))
+
+
+def test_pixels_without_an_id_are_as_many_as_visitors_see():
+    timeless = {"e": "pv", "aid": "shop"}
+    assert len({pixel(**timeless)["event_id"] for _ in range(3)}) == 3
+    timed = {**timeless, "dtm": "1772359130000"}
+    ids = [pixel(who, **timed)["event_id"] for who in ("n1", "n1", "n2")]
+    assert ids[0] == ids[1] != ids[2]
+    told = [pixel(nuid=who, **timed)["event_id"] for who in ("n1", "n2")]
+    assert told[0] == ids[0]
+    assert told[1] == ids[2]
 
 
 def test_half_characters_and_numbers_that_are_none_are_read():
@@ -200,12 +244,107 @@ def test_what_cannot_be_read_is_rejected_with_a_reason(body, vendor):
     assert len(received.rejected[0].excerpt) <= 200
 
 
-def test_batches_have_a_limit():
-    received = post({"batch": [{}] * (MOST_EVENTS + 2)})
-    assert len(received.events) == MOST_EVENTS
-    assert [one.reason for one in received.rejected] == [
-        "2 events beyond the 10,000 that a batch may have"
-    ]
+@pytest.mark.parametrize("vendor", ["segment", "snowplow"])
+def test_batches_have_a_limit(vendor):
+    items = [{"e": "pv"}] * MOST_EVENTS
+    assert len(post({"batch": items, "data": items}, vendor=vendor).events) == MOST_EVENTS
+    items.append({"e": "pv"})
+    with pytest.raises(TooManyEvents):
+        post({"batch": items, "data": items}, vendor=vendor)
+
+
+def test_what_a_batch_says_of_all_counts_with_each_event():
+    context = {"a": "x" * (MOST_EVENT_BYTES - 1_000)}
+    received = post({"context": context, "batch": [{"event": "a"}, {"event": "b" * 2_000}]})
+    assert [one["event"] for one in received.events] == ["a"]
+    (letter,) = received.rejected
+    assert letter.reason == "longer than the 65,536 bytes that an event may have"
+    assert letter.excerpt.startswith('{"event":"bbb')
+
+
+def test_what_a_batch_says_of_all_is_nested_no_deeper_than_an_event_may_be():
+    deep: list[object] = []
+    for _ in range(70):
+        deep = [deep]
+    received = post({"context": {"a": deep}, "batch": [{"event": "a"}, {"event": "b"}]})
+    assert [one.reason for one in received.rejected] == ["nested too deeply"] * 2
+    assert received.events == []
+
+
+def test_the_events_of_a_request_have_a_limit_written_out():
+    context = {"a": "x" * 6_000}
+    received = post({"context": context, "batch": [{"event": str(i)} for i in range(MOST_EVENTS)]})
+    size = sum(len(json.dumps(one["context"])) for one in received.events)
+    assert MOST_REQUEST_BYTES - 200_000 < size < MOST_REQUEST_BYTES
+    assert len(received.events) + len(received.rejected) == MOST_EVENTS
+    (reason,) = {one.reason for one in received.rejected}
+    assert reason == "beyond the 16,777,216 bytes that a request may have"
+    assert received.rejected[-1].excerpt == '{"event":"9999"}'
+
+
+# Short bodies that would be long, each with the steps that may be taken for it.
+LABOURS = {
+    "a long context": {"context": {"a": [0] * 16_000}, "batch": [{}] * MOST_EVENTS},
+    "many keys": {
+        "context": {str(i): 0 for i in range(300_000)},
+        "batch": [{"context": {"b": 1}}] * MOST_EVENTS,
+    },
+    "just as many as may be": {
+        "context": {str(i): 0 for i in range(6_000)},
+        "integrations": {"a": [0] * 2_000},
+        "batch": [{"context": {"b": 1}}] * MOST_EVENTS,
+    },
+}
+
+
+def steps_of(action):
+    """Lines of Python: how much is done, on a machine however busy."""
+    count = 0
+
+    def step(_frame, what, _argument):
+        nonlocal count
+        count += what == "line"
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("name", LABOURS)
+def test_a_short_body_is_little_work(name):
+    body = json.dumps(LABOURS[name]).encode()
+    assert len(body) < MOST_BYTES
+    assert steps_of(lambda: post(body)) < 4_000_000
+
+
+def test_an_unforeseen_fault_harms_one_event_alone():
+    def new_id():
+        raise LookupError("what a client has sent")
+
+    body = json.dumps({"batch": [{"event": "a"}, {"event": "b", "messageId": "m"}]}).encode()
+    request = Request("POST", "/v1/batch", [], [], body, NOW, new_id=new_id)
+    received = read_request(request, "segment")
+    assert [one["event"] for one in received.events] == ["b"]
+    (letter,) = received.rejected
+    assert (letter.reason, letter.excerpt) == ("a fault of ours, LookupError", '{"event":"a"}')
+
+
+def test_a_correction_does_not_leave_the_calendar():
+    late = {"batch": [{"timestamp": "0001-01-01T00:00:00Z"}], "sentAt": "2026-03-01T10:01:00Z"}
+    assert event(post(late))["timestamp"] == "0001-01-01T00:00:00.000000Z"
+    found = event(payload(e="pv", dtm="-62135596800000", stm="1772359260000"))
+    assert found["derived_tstamp"] == "0001-01-01T00:00:00.000000Z"
+
+
+def test_a_size_of_many_digits_is_none():
+    found = event(payload(e="pv", res="1" * 5_000 + "x1", vp="800x600"))
+    assert "dvce_screenwidth" not in found
+    assert found["br_viewwidth"] == 800
 
 
 @pytest.mark.parametrize(
@@ -229,6 +368,14 @@ def test_a_short_body_does_not_become_a_long_one():
     assert "compressed body" in post(body).rejected[0].reason
 
 
+def test_a_body_in_many_members_is_not_put_together():
+    member = gzip.compress(b"", mtime=0)
+    began = time.process_time()
+    received = post(member * (MOST_BYTES // len(member)))
+    assert time.process_time() - began < 1
+    assert received.rejected[0].reason == "gzip of more than 100 members"
+
+
 @pytest.mark.parametrize(
     ("headers", "query", "body", "key"),
     [
@@ -243,7 +390,9 @@ def test_a_short_body_does_not_become_a_long_one():
     ],
 )
 def test_who_sends_is_told_by_the_write_key(headers, query, body, key):
-    assert post(body, headers=headers, query=query).write_key == key
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = Request("POST", "/v1/batch", query, headers, content, NOW)
+    assert write_key_of(request, open_calls(request)[0]) == key
 
 
 def payload(**parameters):
@@ -273,9 +422,8 @@ def test_self_describing_events_are_read_in_every_encoding(encoded):
         "com.acme",
     )
     assert found["unstruct_event_com_acme_order_1"] == {"total": 9.5}
-    query = [("e", "ue"), *encoded.items()]
-    got = read_request(Request("GET", "/i", query, [], b"", NOW), "snowplow")
-    assert event(got)["event_id"] == found["event_id"]
+    got = pixel(e="ue", eid="e1", **encoded)
+    assert got == event(payload(e="ue", eid="e1", **encoded))
 
 
 def test_parameters_fill_their_columns():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,45 +13,74 @@ from connectors.sources.requests.request import (
     MOST_DEPTH,
     MOST_EVENT_BYTES,
     MOST_EVENTS,
+    MOST_REQUEST_BYTES,
     Received,
     Rejected,
     Request,
+    TooManyEvents,
     content_of,
-    write_key_of,
 )
 
 Event = dict[str, object]
 
 
-def open_body(request: Request) -> tuple[Event | None, Received]:
-    """The object in a request's body, and what is known of the request so far.
-
-    Without an object, the body has been rejected.
-    """
+def open_body(request: Request) -> tuple[Event | None, list[Rejected]]:
+    """The object in a request's body; without one, the body has been rejected."""
     body = request.body
     try:
         body = content_of(request)
-        content = read_object(body)
+        return read_object(body), []
     except Unreadable as error:
-        rejected = [Rejected(str(error), excerpt(body))]
-        return None, Received([], rejected, write_key_of(request, None))
-    return content, Received(write_key=write_key_of(request, content))
+        return None, [Rejected(str(error), excerpt(body))]
 
 
-def deliver(items: Sequence[object], received: Received, read: Callable[[Event], Event]) -> None:
-    """Add what `read` makes of each item; it raises `Unreadable` for a broken one."""
-    for item in items[:MOST_EVENTS]:
+def deliver(
+    items: Sequence[object],
+    received: Received,
+    read: Callable[[Event], Event],
+    shared: Mapping[str, object] | None = None,
+) -> None:
+    """Add what `read` makes of each item; it raises `Unreadable` for a broken one.
+
+    `shared` becomes part of every event.  It counts with each, and is looked at once.
+
+    Raises:
+        TooManyEvents: there are more than a batch may have; none has been added.
+    """
+    if len(items) > MOST_EVENTS:
+        raise TooManyEvents
+    beside, fault = _measured(shared or {})
+    left = MOST_REQUEST_BYTES
+    for item in items:
         begin = ""
         try:
             encoded = _encoded(item)
             begin = excerpt(encoded)
-            received.events.append(_shallow(read(_checked(item, len(encoded)))))
+            size = len(encoded) + beside
+            event = _checked(item, fault, size=size, left=left)
+            left -= size
+            received.events.append(read(event))
         except Unreadable as error:
             received.rejected.append(Rejected(str(error), begin))
-    beyond = len(items) - MOST_EVENTS
-    if beyond > 0:
-        reason = f"{beyond:,} events beyond the {MOST_EVENTS:,} that a batch may have"
-        received.rejected.append(Rejected(reason, ""))
+        except Exception as error:  # noqa: BLE001  the others of its batch are kept
+            # Its words may hold what the event does, which the excerpt shows already.
+            reason = f"a fault of ours, {type(error).__name__}"
+            received.rejected.append(Rejected(reason, begin))
+
+
+def check_depth(value: object) -> None:
+    """Raise `Unreadable` if lists and objects are nested more deeply than an event may have."""
+    if _is_deeper(value, MOST_DEPTH):
+        raise Unreadable("nested too deeply")
+
+
+def _measured(shared: Mapping[str, object]) -> tuple[int, str]:
+    """The size of what all events share, and what is wrong with it."""
+    try:
+        check_depth(shared)
+        return len(_encoded(shared)), ""
+    except Unreadable as error:
+        return 0, str(error)
 
 
 def _encoded(item: object) -> bytes:
@@ -61,18 +90,17 @@ def _encoded(item: object) -> bytes:
         raise Unreadable("nested too deeply") from None
 
 
-def _checked(item: object, size: int) -> Event:
+def _checked(item: object, fault: str, *, size: int, left: int) -> Event:
     if not isinstance(item, dict):
         raise Unreadable("not a JSON object")
     if size > MOST_EVENT_BYTES:
         raise Unreadable(f"longer than the {MOST_EVENT_BYTES:,} bytes that an event may have")
+    if fault:
+        raise Unreadable(fault)
+    if size > left:
+        raise Unreadable(f"beyond the {MOST_REQUEST_BYTES:,} bytes that a request may have")
+    check_depth(item)
     return item
-
-
-def _shallow(event: Event) -> Event:
-    if _is_deeper(event, MOST_DEPTH):
-        raise Unreadable("nested too deeply")
-    return event
 
 
 def _is_deeper(value: object, most: int) -> bool:

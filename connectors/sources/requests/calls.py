@@ -6,22 +6,16 @@ One event (`/v1/track`, or `/v1/t` for short) or a batch of them (`/v1/batch`, `
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-
-import msgspec
+from typing import NamedTuple, Self
 
 from audience_dsl.instants import format_instant, read_instant
 from connectors.sources.chunks import excerpt
 from connectors.sources.exact import Unreadable, read_json
-from connectors.sources.requests.batches import deliver, open_body
-from connectors.sources.requests.request import (
-    Received,
-    Rejected,
-    Request,
-    write_key_of,
-)
+from connectors.sources.requests.batches import Event, deliver, open_body
+from connectors.sources.requests.ids import id_of
+from connectors.sources.requests.request import Received, Rejected, Request
 from connectors.sources.requests.skew import corrected
 
 _PATH = re.compile(r"(?:^|/)v1/([a-z]+)/?")
@@ -29,68 +23,90 @@ _BATCHES = frozenset({"batch", "b", "import"})
 _CALLS = {name: name for name in ("track", "page", "screen", "identify", "group", "alias")}
 _CALLS |= {name[0]: name for name in _CALLS}
 
+_SHARED = ("context", "integrations")
 
-def read_calls(request: Request, vendor: str) -> Received:
-    """The events of a request; those that are broken are rejected one by one.
 
-    A request that carries no events (settings, preflights, metrics) yields nothing.
+def open_calls(request: Request) -> tuple[Event | None, list[Rejected]]:
+    """What a request says in its body or, a pixel's, in its query.
+
+    Without a content, the body has been rejected, or the request carries no events (settings,
+    preflights, metrics).
     """
-    match = _PATH.search(request.path)
-    name = match[1] if match and match.end() == len(request.path) else ""
-    if name not in _CALLS and name not in _BATCHES:
-        return Received(write_key=write_key_of(request, None))
+    if not _name_of(request):
+        return None, []
     if request.method == "GET" and "/pixel/" in request.path:
-        pixel = {key: _parameter(value) for key, value in request.query}
-        content: dict[str, object] | None = pixel
-        received = Received(write_key=write_key_of(request, None))
-    elif request.method == "POST":
-        content, received = open_body(request)
-    else:
-        return Received(write_key=write_key_of(request, None))
-    if content is None:
-        return received
-    batch = content.get("batch")
+        return {key: _parameter(value) for key, value in request.query}, []
+    return open_body(request) if request.method == "POST" else (None, [])
+
+
+def read_calls(request: Request, content: Event, vendor: str) -> Received:
+    """The events of what a request says; those that are broken are rejected one by one.
+
+    Raises:
+        TooManyEvents: a batch has more than it may.
+    """
+    received = Received()
+    name, batch = _name_of(request), content.get("batch")
     if isinstance(batch, list):
-        envelope = content
-        deliver(batch, received, lambda one: _delivered(one, envelope, name, request, vendor))
+        envelope = _Envelope.of(content, request)
+        deliver(
+            batch,
+            received,
+            lambda one: _delivered(one, envelope, name, request, vendor),
+            envelope.shared,
+        )
     elif name in _CALLS:
-        deliver([content], received, lambda one: _delivered(one, {}, name, request, vendor))
+        envelope = _Envelope.of({}, request)
+        deliver([content], received, lambda one: _delivered(one, envelope, name, request, vendor))
     else:
         received.rejected.append(Rejected("a batch without events", excerpt(request.body)))
     return received
 
 
+class _Envelope(NamedTuple):
+    """What a batch says of all its events."""
+
+    shared: dict[str, Event]
+    sent_at: int | None
+
+    @classmethod
+    def of(cls, content: Mapping[str, object], request: Request) -> Self:
+        shared = {key: one for key in _SHARED if isinstance(one := content.get(key), dict)}
+        return cls(shared, read_instant(content.get("sentAt") or request.header("sentat")))
+
+
+def _name_of(request: Request) -> str:
+    """What is called, the last part of a path; empty if it is nothing with events."""
+    match = _PATH.search(request.path)
+    name = match[1] if match and match.end() == len(request.path) else ""
+    return name if name in _CALLS or name in _BATCHES else ""
+
+
 def _delivered(
-    event: Mapping[str, object],
-    envelope: Mapping[str, object],
-    name: str,
-    request: Request,
-    vendor: str,
-) -> dict[str, object]:
+    event: Event, envelope: _Envelope, name: str, request: Request, vendor: str
+) -> Event:
     """The event as the vendor's pipeline would deliver it."""
     delivered = dict(event)
     delivered.pop("writeKey", None)
     if not isinstance(event.get("type"), str) and name in _CALLS:
         delivered["type"] = _CALLS[name]
-    for shared in ("context", "integrations"):
-        outer, inner = envelope.get(shared), event.get(shared)
-        if isinstance(outer, dict) and (inner is None or isinstance(inner, dict)):
-            delivered[shared] = {**outer, **(inner or {})}
+    for key, outer in envelope.shared.items():
+        inner = event.get(key)
+        if inner is None:
+            delivered[key] = outer
+        elif isinstance(inner, dict):
+            delivered[key] = {**outer, **inner}
     context = delivered.get("context") or {}
     if request.visitor_address and isinstance(context, dict) and not context.get("ip"):
         delivered["context"] = {**context, "ip": request.visitor_address}
-    if not isinstance(event.get("messageId"), str) or not event["messageId"]:
-        # The same for every attempt to send the event, which the envelope is not.
-        unsent = {key: value for key, value in event.items() if key != "sentAt"}
-        content = msgspec.json.encode(unsent, order="sorted")
-        delivered["messageId"] = hashlib.blake2b(content, digest_size=16).hexdigest()
     client = event.get("timestamp")
     original = read_instant(event.get("originalTimestamp"))
     original = read_instant(client) if original is None else original
     sent = read_instant(event.get("sentAt"))
-    sent = (
-        read_instant(envelope.get("sentAt") or request.header("sentat")) if sent is None else sent
-    )
+    sent = envelope.sent_at if sent is None else sent
+    if not isinstance(event.get("messageId"), str) or not event["messageId"]:
+        unsent = {key: value for key, value in event.items() if key != "sentAt"}
+        delivered["messageId"] = id_of(unsent, original, request)
     if vendor == "rudderstack" and read_instant(client) is not None:
         happened = read_instant(client)  # RudderStack takes the client's word for it
     elif name == "import":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -19,38 +18,38 @@ import msgspec
 from audience_dsl.instants import format_instant, read_instant
 from connectors.sources.chunks import excerpt
 from connectors.sources.exact import Unreadable, read_json
-from connectors.sources.requests.batches import Event, deliver, open_body
+from connectors.sources.requests.batches import Event, check_depth, deliver, open_body
+from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.parameters import COLUMN_OF, KINDS, SIZES
-from connectors.sources.requests.request import (
-    Received,
-    Rejected,
-    Request,
-    write_key_of,
-)
+from connectors.sources.requests.request import Received, Rejected, Request
 from connectors.sources.requests.skew import corrected
 from connectors.sources.snowplow import ENTITIES, read_column, view
 
 _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
 _OWN = "com.snowplowanalytics.snowplow"
+_SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 
 
 def read_payloads(request: Request) -> Received:
-    """The events of a request; those that are broken are rejected one by one."""
+    """The events of a request; those that are broken are rejected one by one.
+
+    Raises:
+        TooManyEvents: it has more than it may.
+    """
+    received = Received()
     if request.method in ("GET", "HEAD"):
-        received = Received(write_key=write_key_of(request, None))
-        payloads: list[object] = [dict(request.query)] if request.parameter("e") else []
+        payloads: object = [dict(request.query)] if request.query else []
     elif request.method == "POST":
-        content, received = open_body(request)
+        content, received.rejected = open_body(request)
         if content is None:
             return received
-        data = content.get("data")
-        if not isinstance(data, list):
-            received.rejected.append(Rejected("a payload without events", excerpt(request.body)))
-            return received
-        payloads = data
+        payloads = content.get("data")
     else:
-        return Received(write_key=write_key_of(request, None))
-    deliver(payloads, received, lambda payload: _enriched(payload, request))
+        payloads = []
+    if isinstance(payloads, list):
+        deliver(payloads, received, lambda payload: _enriched(payload, request))
+    else:
+        received.rejected.append(Rejected("a payload without events", excerpt(request.body)))
     return received
 
 
@@ -70,9 +69,8 @@ def _enriched(payload: Event, request: Request) -> Event:
         if parameter in texts:
             event[column] = read_column(column, texts[parameter])
     for parameter, (width, height) in SIZES.items():
-        across, _, down = texts.get(parameter, "").partition("x")
-        if across.isdecimal() and down.isdecimal():
-            event[width], event[height] = int(across), int(down)
+        if size := _SIZE.fullmatch(texts.get(parameter, "")):
+            event[width], event[height] = int(size[1]), int(size[2])
     if "e" not in texts:
         raise Unreadable("an event of no kind")
     event["event"] = KINDS.get(texts["e"], texts["e"])
@@ -87,10 +85,11 @@ def _enriched(payload: Event, request: Request) -> Event:
         event |= {key: value for key, value in seen.items() if value and key not in event}
     _add_entities(event, texts)
     if "event_id" not in event:
-        # The same for every attempt to send the event.
-        unsent = {key: value for key, value in texts.items() if key != "stm"}
-        content = msgspec.json.encode(unsent, order="sorted")
-        event["event_id"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+        told = {**texts, "nuid": event.get("network_userid")}
+        told.pop("stm", None)
+        instants = (read_instant(texts.get(one)) for one in ("ttm", "dtm"))
+        happened = next((one for one in instants if one is not None), None)
+        event["event_id"] = id_of(told, happened, request)
     return event
 
 
@@ -133,6 +132,7 @@ def _add_entities(event: dict[str, object], texts: Mapping[str, str]) -> None:
             wrapped[column] = read_json(texts[plain])
         elif encoded in texts:
             wrapped[column] = read_json(_from_base64(texts[encoded]))
+    check_depth(wrapped)
     described = wrapped.get("unstruct_event")
     if event["event"] == "unstruct":
         data = described.get("data") if isinstance(described, dict) else None

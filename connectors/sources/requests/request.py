@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from connectors.sources.exact import Unreadable
 
@@ -14,10 +15,21 @@ MOST_EVENTS = 10_000  # of a batch
 MOST_EVENT_BYTES = 64 << 10
 MOST_DEPTH = 64  # of lists and objects in an event
 
+# Of all events of a request, written out.  What a batch says of all its events at once stands in
+# each of them, so a body that is small may have large ones.
+MOST_REQUEST_BYTES = 16 << 20
+
 # What a short body may become, and how many times its length what a long one may.
 _SHORT, _MOST_RATIO = 64 << 10, 100
 
+# Clients send one.  Each is cut from what follows it, which is copied.
+_MOST_MEMBERS = 100
+
 _GZIP = b"\x1f\x8b"
+
+
+def _random_id() -> str:
+    return str(uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +37,8 @@ class Request:
     """`path` has no query; `query` and `headers` are pairs in their order, already unescaped.
 
     `visitor_address` is that of a browser, and empty for what servers send: it would be theirs.
-    `network_user` is who Snowplow's cookie says that a browser is.
+    `network_user` is who Snowplow's cookie says that a browser is.  `new_id` gives an id that no
+    event has.
     """
 
     method: str
@@ -36,6 +49,7 @@ class Request:
     received_at: int
     visitor_address: str = ""
     network_user: str = ""
+    new_id: Callable[[], str] = _random_id
 
     def header(self, name: str) -> str | None:
         found = (value for key, value in self.headers if key.lower() == name.lower())
@@ -59,7 +73,10 @@ class Received:
 
     events: list[dict[str, object]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    write_key: str | None = None
+
+
+class TooManyEvents(ValueError):
+    """A batch of more than `MOST_EVENTS`."""
 
 
 def content_of(request: Request) -> bytes:
@@ -99,6 +116,8 @@ def _decompressed(body: bytes) -> bytes:
     parts: list[bytes] = []
     size = 0
     while body.startswith(_GZIP):
+        if len(parts) == _MOST_MEMBERS:
+            raise Unreadable(f"gzip of more than {_MOST_MEMBERS} members")
         member = zlib.decompressobj(31)
         try:
             parts.append(member.decompress(body, most + 1 - size))

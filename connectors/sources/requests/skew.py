@@ -9,7 +9,7 @@ believed: so an event has one time, however often it is sent.
 
 from __future__ import annotations
 
-from audience_dsl.instants import SECOND
+from audience_dsl.instants import EARLIEST, SECOND
 
 # A correction beyond this says that one of the instants is nonsense.
 LARGEST = 7 * 86_400 * SECOND
@@ -23,4 +23,4 @@ def corrected(original: int | None, sent: int | None, received: int) -> int:
         return received
     if sent is None or not _SMALLEST < abs(received - sent) <= LARGEST:
         return min(original, received)
-    return min(received - (sent - original), received)
+    return max(EARLIEST, min(received - (sent - original), received))
