@@ -87,7 +87,7 @@ async def _as_fast_as_can_be(log: CollectedLog, events: int) -> float:
 
     async def client() -> None:
         for number in numbers:
-            await log.keep([_event(number)])
+            await log.keep(log.records_of([_event(number)]))
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(_CLIENTS)))
@@ -100,7 +100,7 @@ async def _steadily(log: CollectedLog, seconds: float) -> list[float]:
 
     async def one(number: int) -> None:
         began = time.perf_counter()
-        await log.keep([_event(number)])
+        await log.keep(log.records_of([_event(number)]))
         taken.append(time.perf_counter() - began)
 
     begin = time.perf_counter()

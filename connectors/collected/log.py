@@ -27,7 +27,7 @@ from connectors.collected.frames import encode_frame
 from connectors.collected.limits import Capacity, Retention, Sizes
 from connectors.collected.marks import Durable, DurableMark
 from connectors.collected.opening import open_log
-from connectors.collected.records import Event, Letter, lines_of
+from connectors.collected.records import Event, Letter, Records, records_of
 from connectors.collected.removing import remove_outdated
 from connectors.collected.segments import HEAD_SIZE, Head, create_segment, find_segments, write_all
 from connectors.collected.waiting import Entry, Queue, settle
@@ -95,19 +95,23 @@ class CollectedLog:
         self._thread = threading.Thread(target=self._run, name="usher-collected", daemon=True)
         self._thread.start()
 
-    async def keep(self, events: Sequence[Event], letters: Sequence[Letter] = ()) -> None:
-        """Return when events, and what could not be read, are on disk.
+    def records_of(self, events: Sequence[Event], letters: Sequence[Letter] = ()) -> Records:
+        """Events, and what could not be read, as the log would have them."""
+        return records_of(events, letters, self._form, self._manifest.partitions)
+
+    async def keep(self, records: Records) -> None:
+        """Return when records of this log are on disk.
 
         Raises:
             Overfull: at once, if too much waits already.
             NotTaken: they are not on disk, for the reason that it says; all or none are.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._put(events, letters, waiter)
+        self._put(records, waiter)
         await waiter
 
     def append(self, events: Sequence[Event], letters: Sequence[Letter] = ()) -> Future[None]:
-        """The same for threads: the future is done when all are on disk.
+        """The same of events for threads: the future is done when all are on disk.
 
         Raises:
             Overfull: too much waits already.
@@ -115,7 +119,7 @@ class CollectedLog:
         """
         waiter: Future[None] = Future()
         waiter.set_running_or_notify_cancel()  # it cannot be taken back
-        self._put(events, letters, waiter)
+        self._put(self.records_of(events, letters), waiter)
         return waiter
 
     def figures(self) -> Figures:
@@ -135,15 +139,9 @@ class CollectedLog:
         if self._descriptor is not None:
             os.close(self._descriptor)
 
-    def _put(
-        self,
-        events: Sequence[Event],
-        letters: Sequence[Letter],
-        waiter: Future[None] | asyncio.Future[None],
-    ) -> None:
-        lines = lines_of(events, letters, self._form, self._manifest.partitions)
-        if lines:
-            self._queue.put(lines, waiter)
+    def _put(self, records: Records, waiter: Future[None] | asyncio.Future[None]) -> None:
+        if records.lines:
+            self._queue.put(records.lines, waiter)
         else:
             waiter.set_result(None)
 

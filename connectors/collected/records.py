@@ -6,19 +6,22 @@ why.
 
 from __future__ import annotations
 
+import reprlib
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from connectors.collected.frames import LETTERS
+from connectors.sources.chunks import EXCERPT
 from connectors.sources.formats import FORMATS
+from connectors.sources.texts import read_id
 
 Event = Mapping[str, object]
 
-# Of the events of one request, written out.  What a batch says of all its events at once stands in
-# each of them, so a body that is small may have large ones.
-_MOST_BYTES = 16 << 20
+# By partition.
+Lines = Sequence[tuple[int, bytes]]
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -28,35 +31,41 @@ class Letter(msgspec.Struct, frozen=True):
     excerpt: str
 
 
-def lines_of(
+class Records(NamedTuple):
+    """What is written of one request, and how much of it are events and letters."""
+
+    lines: Lines = ()
+    events: int = 0
+    letters: int = 0
+
+
+def records_of(
     events: Sequence[Event], letters: Sequence[Letter], form: str, partitions: int
-) -> list[tuple[int, bytes]]:
+) -> Records:
     """Each record's line and partition; one user's events are all in one.
 
-    Who that is, is told by the first of the format's identities that an event carries.  An event
-    that cannot be written becomes a letter.
+    Who that is, is told by the first of the format's identities that an event carries, read as the
+    job reads it.  An event that cannot be written becomes a letter.
     """
     encode = msgspec.json.Encoder().encode
     identities = FORMATS[form].identities
     lines: list[tuple[int, bytes]] = []
-    refused: list[Letter] = []
-    size = 0
+    buried = list(letters)
     for event in events:
-        if size > _MOST_BYTES:
-            refused.append(Letter(f"beyond the {_MOST_BYTES:,} bytes that a request may have", ""))
-            continue
         try:
             line = encode(event)
         except (ValueError, TypeError, OverflowError, RecursionError):
-            refused.append(Letter("JSON has nothing like one of its values", ""))
+            begin = reprlib.repr(event)[:EXCERPT]
+            buried.append(Letter("JSON has nothing like one of its values", begin))
             continue
-        size += len(line)
         lines.append((_partition(event, identities, partitions), line))
-    return lines + [(LETTERS, encode(letter)) for letter in [*letters, *refused]]
+    written = len(lines)
+    lines += [(LETTERS, encode(letter)) for letter in buried]
+    return Records(lines, written, len(buried))
 
 
 def _partition(event: Event, identities: Sequence[str], partitions: int) -> int:
     for identity in identities:
-        if user := event.get(identity):
-            return zlib.crc32(str(user).encode("utf-8", "replace")) % partitions
+        if user := read_id(event.get(identity)):
+            return zlib.crc32(user.encode("utf-8", "replace")) % partitions
     return 0

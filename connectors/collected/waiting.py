@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import NamedTuple
 
 from connectors.collected.errors import NotTaken, Overfull
 from connectors.collected.limits import Capacity
-
-# By partition.
-Lines = Sequence[tuple[int, bytes]]
+from connectors.collected.records import Lines
 
 _Waiter = Future[None] | asyncio.Future[None]
 

@@ -18,13 +18,14 @@ def read_ids(tokens: Tokens) -> tuple[Texts, Booleans]:
     """
     starts = np.zeros(tokens.size + 1, dtype=np.int64)
     if not measure(*tokens, starts):
-        unusual = [_id(tokens.value(i)) for i in range(tokens.size)]
+        unusual = [read_id(tokens.value(i)) for i in range(tokens.size)]
         texts = Texts.of(unusual)
         return texts, np.diff(texts.starts) > 0
     return Texts.cut(tokens.data, tokens.begins, starts), np.diff(starts) > 0
 
 
-def _id(value: object) -> str:
+def read_id(value: object) -> str:
+    """One of them; empty if the value is none."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):

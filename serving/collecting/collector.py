@@ -42,7 +42,7 @@ from serving.collecting.answers import (
 from serving.collecting.browsers import address_of, cookie, is_browser, network_user_of
 from serving.collecting.figures import Figures, Outcome
 from serving.collecting.greetings import settings, source_config
-from serving.collecting.paths import METHODS, Kind, Place
+from serving.collecting.paths import METHODS, Kind, Place, plain_path
 from serving.collecting.portions import (
     Portion,
     UnknownSender,
@@ -195,7 +195,7 @@ class Collector:
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             began = time.perf_counter()
             try:
-                await portion.stream.log.keep(portion.events, portion.letters)
+                await portion.stream.log.keep(portion.records)
             except Overfull as full:
                 message = "more has come than can be written; send it again"
                 return Outcome.OVER_CAPACITY, later(429, "over_capacity", message, full.retry_after)
@@ -205,8 +205,8 @@ class Collector:
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             self.figures.count_kept(
                 portion.stream.key,
-                len(portion.events),
-                len(portion.letters),
+                portion.records.events,
+                portion.records.letters,
                 time.perf_counter() - began,
             )
             self._said = ""
@@ -221,7 +221,7 @@ class Collector:
         is_behind_proxy = self._is_behind_proxy
         return Request(
             method=scope["method"],
-            path=scope["path"].rstrip("/"),
+            path=plain_path(scope["path"]),
             query=parse_qsl(query, keep_blank_values=True, errors="replace"),
             headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
             body=b"",

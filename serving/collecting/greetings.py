@@ -41,6 +41,8 @@ def source_config(write_key: str, stream: Stream) -> Answer:
         "writeKey": write_key,
         "config": {"statsCollection": {"errors": off, "metrics": off}},
         "enabled": True,
+        "createdAt": _BEGINNING,
+        "updatedAt": _BEGINNING,  # here for phones, and beside the source for browsers
         "workspaceId": "usher",
         "destinations": [],
         "connections": [],

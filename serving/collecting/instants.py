@@ -1,9 +1,9 @@
 """When an event happened, said once.
 
-An event is known again by its id and its time.  But where a client's clock is wrong, the time by
-ours follows from when a request was sent and came, which differs for each attempt to send the
-event.  So that of the first attempt holds, as long as it is among the latest; also after a
-restart, from the log.
+An event is known again by whose it is, its id and its time.  But where a client's clock is wrong,
+the time by ours follows from when a request was sent and came, which differs for each attempt to
+send the event.  So that of the first attempt holds, as long as it is among the latest; also after
+a restart, from the log.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class FirstInstants:
     def __init__(self, form: str) -> None:
         told = FORMATS[form]
         original = _ORIGINALS.get(form, _ORIGINAL)
-        self._known_by = (told.message_id, original, *told.identities)
+        self._known_by = (told.message_id, original)
+        self._identities = told.identities
         self._time = told.timestamp
         # An ordinary dict that is full takes the longer to find its first, the more have gone.
         self._known: OrderedDict[int, object] = OrderedDict()
@@ -62,7 +63,8 @@ class FirstInstants:
                         self._first(msgspec.json.decode(chunk.line(place)))
 
     def _first(self, event: Mapping[str, object]) -> object:
-        key = hash(tuple(str(event.get(name)) for name in self._known_by))
+        who = next(filter(None, map(event.get, self._identities)), None)
+        key = hash((str(who), *(str(event.get(name)) for name in self._known_by)))
         first = self._known.setdefault(key, event.get(self._time))
         if len(self._known) > _MOST:
             self._known.popitem(last=False)

@@ -22,7 +22,7 @@ class Kind(Enum):
     SETTINGS = auto()
     """What Segment's client asks first in a browser."""
     SOURCE_CONFIG = auto()
-    """What RudderStack's client asks first in a browser."""
+    """What RudderStack's client asks first in a browser, or on a phone."""
 
 
 class Place(NamedTuple):
@@ -53,13 +53,19 @@ _PLACES: Final = {
     **{f"/v1/{name}": Place(Kind.NO_EVENTS) for name in ("m", "merge", "audiencelist")},
     "/sourceConfig": Place(Kind.SOURCE_CONFIG),
 }
+_SLASHES = re.compile(r"//+")
 _SETTINGS = re.compile(r"/v1/projects/([^/]+)/settings")
 _VENDORS = re.compile(r"/[\w-]+\.[\w.-]+/[\w.-]+", re.ASCII)
 
 
+def plain_path(path: str) -> str:
+    """Without the slashes that an address of the server may have brought in or left behind."""
+    return _SLASHES.sub("/", path).removesuffix("/")
+
+
 def place_of(path: str) -> Place | None:
     """What a path is for; `None` if it is no client's."""
-    path = path.removesuffix("/")
+    path = plain_path(path)
     if found := _PLACES.get(path):
         return found
     if match := _SETTINGS.fullmatch(path):

@@ -6,26 +6,25 @@ name an app id, each its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from connectors.collected.records import Event, Letter
+from connectors.collected.records import Letter, Records
 from connectors.sources.chunks import excerpt
+from connectors.sources.requests.batches import Event
 from connectors.sources.requests.calls import open_calls, read_calls
 from connectors.sources.requests.payloads import read_payloads
-from connectors.sources.requests.request import Rejected, Request, write_key_of
+from connectors.sources.requests.request import Received, Rejected, Request, write_key_of
 from serving.collecting.streams import Stream, Streams
 
 
-@dataclass(slots=True)
-class Portion:
-    """Events, and why others are none."""
+class Portion(NamedTuple):
+    """Events, and why others are none; no records if the stream's log cannot be written."""
 
     stream: Stream
-    events: list[Event] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
+    records: Records
 
 
 class UnknownSender(Exception):
@@ -54,14 +53,10 @@ def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
     stream = streams.of_key(write_key_of(request, content))
     if stream is None:
         raise UnknownSender
-    portion = Portion(stream, letters=_letters(rejected))
+    received = Received(rejected=rejected)
     if content is not None:
         received = read_calls(request, content, stream.form)
-        for event in received.events:
-            stream.instants.settle(event)
-        portion.events.extend(received.events)
-        portion.letters.extend(_letters(received.rejected))
-    return [portion]
+    return [_portion(stream, received.events, _letters(received.rejected))]
 
 
 def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
@@ -76,23 +71,32 @@ def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
     """
     received = read_payloads(request)
     letters = _letters(received.rejected)
-    portions: dict[str, Portion] = {}
+    events: dict[Stream, list[Event]] = {}
     for event in received.events:
         stream = streams.of_app(event.get("app_id"))
         if stream is None:
             begin = excerpt(msgspec.json.encode(event))
             letters.append(Letter("an event of an app id that no source has", begin))
         else:
-            stream.instants.settle(event)
-            portions.setdefault(stream.key, Portion(stream)).events.append(event)
-    if letters:
-        stream = next((one.stream for one in portions.values()), None)
+            events.setdefault(stream, []).append(event)
+    if letters and not events:
+        stream = streams.of_app(request.parameter("aid"))
         if stream is None and not received.events:
             stream = streams.only_of_apps
         if stream is None:
             raise UnknownSender
-        portions.setdefault(stream.key, Portion(stream)).letters.extend(letters)
-    return list(portions.values())
+        events[stream] = []
+    holder = next(iter(events), None)
+    return [
+        _portion(stream, its, letters if stream is holder else ()) for stream, its in events.items()
+    ]
+
+
+def _portion(stream: Stream, events: Sequence[Event], letters: Sequence[Letter]) -> Portion:
+    """What is written is made here, where it may take long, and not where it is kept."""
+    for event in events:
+        stream.instants.settle(event)
+    return Portion(stream, stream.log.records_of(events, letters) if stream.log else Records())
 
 
 def _letters(rejected: Iterable[Rejected]) -> list[Letter]:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from connectors.collected.errors import LogInUse, NotTaken, Overfull
 from connectors.collected.limits import Capacity, Sizes
 from connectors.collected.log import wall_clock
+from connectors.collected.records import Records
 from tests.cli.jobs import eventually
 from tests.collected.logs import (
     collect,
@@ -45,7 +46,8 @@ def test_what_is_acknowledged_is_read_in_its_order(tmp_path: Path) -> None:
 def test_many_at_once_share_a_commit_and_each_user_keeps_its_order(tmp_path: Path) -> None:
     async def many(root: Path) -> None:
         with collecting(root) as log:
-            await asyncio.gather(*(log.keep([event(number)]) for number in range(2_000)))
+            records = [log.records_of([event(number)]) for number in range(2_000)]
+            await asyncio.gather(*map(log.keep, records))
 
     asyncio.run(many(tmp_path))
     found = read(tmp_path)
@@ -76,7 +78,7 @@ def test_a_request_is_one_piece_and_may_be_empty(tmp_path: Path) -> None:
     with collecting(tmp_path) as log:
         log.append([]).result()
         log.append([event(number, "u") for number in range(3)], [letter(1)]).result()
-        asyncio.run(log.keep([]))
+        asyncio.run(log.keep(Records()))
     assert read(tmp_path) == [0, 1, 2]
 
 
@@ -214,7 +216,7 @@ def test_what_waits_when_it_is_closed_is_written(tmp_path: Path) -> None:
 
 def test_who_has_gone_is_no_trouble(tmp_path: Path) -> None:
     async def impatient() -> None:
-        one = asyncio.ensure_future(log.keep([event(0)]))
+        one = asyncio.ensure_future(log.keep(log.records_of([event(0)])))
         await asyncio.sleep(0)
         one.cancel()
 
@@ -307,16 +309,6 @@ def test_who_reads_at_the_same_time_sees_all_of_it_once(tmp_path: Path) -> None:
     assert sorted(found) == list(range(500))
 
 
-def test_a_small_request_may_not_become_a_large_one(tmp_path: Path) -> None:
-    context = {"page": "x" * 1_000_000}
-    with collecting(tmp_path) as log:
-        log.append([event(number, "u", context=context) for number in range(1_000)]).result()
-        assert log.figures().records == 1_000
-        assert log.figures().waiting == 0
-        assert 16_000_000 < log.figures().size < 20_000_000
-    assert read(tmp_path) == list(range(17))
-
-
 def test_what_json_cannot_say_is_no_event(tmp_path: Path) -> None:
     deep: list[object] = []
     for _ in range(100_000):
@@ -328,4 +320,22 @@ def test_what_json_cannot_say_is_no_event(tmp_path: Path) -> None:
     with following(tmp_path, started=1 << 62) as source:
         (chunk,) = source.poll(1_000_000)
     assert {one.reason for one in chunk.dead_letters} == {"JSON has nothing like one of its values"}
+    assert all("'messageId': 'm1'" in one.excerpt for one in chunk.dead_letters)
     assert chunk.count == 4
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [{"userId": " u1"}, {"userId": "u1\t"}, {"userId": "u1", "anonymousId": "a"}],
+        [{"userId": 7}, {"userId": "7"}],
+        [{"userId": True, "anonymousId": "a"}, {"userId": " ", "anonymousId": "a"}],
+    ],
+)
+def test_one_user_however_written_is_in_one_partition(
+    tmp_path: Path, ids: list[dict[str, object]]
+) -> None:
+    with collecting(tmp_path) as log:
+        others = log.records_of([{"userId": f"u{number}"} for number in range(100)])
+        assert len({partition for partition, _ in others.lines}) > 1
+        assert len({partition for partition, _ in log.records_of(ids).lines}) == 1

@@ -177,8 +177,11 @@ def test_payloads_of_several_apps_go_where_each_belongs(tmp_path: Path) -> None:
         assert (sent.status_code, sent.text) == (200, "ok")
         # Which of them a request is for that nobody can read, nobody knows.
         assert post(here, b"{", "/com.acme/track", headers={}).status_code == 400
+        # Of a query it is known.
+        assert here.ask("/i?aid=b&x=1").status_code == 200
         root = here.loaded.root
     assert kept(root, "first").ids == ["a"]
+    assert kept(root, "second") == (kept(root, "second").events, ["an event of no kind"])
     assert kept(root, "second").ids == ["b"]
     assert sorted(kept(root, "first").reasons) == [
         "an event of an app id that no source has",
@@ -227,10 +230,25 @@ def test_what_clients_in_browsers_ask_first(here: Server) -> None:
         source = here.ask("/sourceConfig/", **more).json()["source"]
         assert (source["enabled"], source["writeKey"]) == (True, "RUDDER_WRITE_KEY")
         assert source["destinations"] == []
+        assert set(source["config"]) == {"statsCollection"}
+        texts = ("id", "name", "writeKey", "workspaceId", "createdAt", "updatedAt")
+        assert all(isinstance(source[name], str) and source[name] for name in texts)
     unknown = {"/v1/projects/nobody/settings": 404, "/sourceConfig/?writeKey=nobody": 400}
     for path, status in unknown.items():
         answer = here.ask(path)
         assert (answer.status_code, answer.json()["code"]) == (status, "unknown_sender")
+
+
+def test_slashes_of_an_address_that_ends_with_one(here: Server) -> None:
+    assert post(here, track("slashes"), "//v1/track").status_code == 200
+    assert post(here, {"batch": [track("many")]}, "///v1//batch//").status_code == 200
+    assert kept(here.loaded.root).ids[-2:] == ["mslashes", "mmany"]
+    source = here.ask("//sourceConfig/", params="writeKey=RUDDER_WRITE_KEY").json()["source"]
+    assert source["writeKey"] == "RUDDER_WRITE_KEY"
+    assert here.ask("//v1/projects/SEGMENT_WRITE_KEY/settings").status_code == 200
+    sent = here.ask("//com.snowplowanalytics.snowplow/tp2?e=pv&aid=shop&eid=slashes")
+    assert sent.status_code == 200
+    assert kept(here.loaded.root, "snowplow").ids[-1] == "slashes"
 
 
 def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:

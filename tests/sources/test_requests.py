@@ -185,10 +185,14 @@ def test_calls_that_say_neither_an_id_nor_a_time_are_as_many_as_come():
     assert len({event(post(call, "/v1/track"))["messageId"] for _ in range(3)}) == 3
 
 
-def pixel(network_user="", **parameters):
+def asked(path, network_user="", headers=(), **parameters):
     query = list(parameters.items())
-    request = Request("GET", "/i", query, [], b"", NOW, network_user=network_user)
-    return event(read_request(request, "snowplow"))
+    request = Request("GET", path, query, headers, b"", NOW, network_user=network_user)
+    return read_request(request, "snowplow")
+
+
+def pixel(network_user="", headers=(), **parameters):
+    return event(asked("/i", network_user, headers, **parameters))
 
 
 def test_pixels_without_an_id_are_as_many_as_visitors_see():
@@ -197,9 +201,10 @@ def test_pixels_without_an_id_are_as_many_as_visitors_see():
     timed = {**timeless, "dtm": "1772359130000"}
     ids = [pixel(who, **timed)["event_id"] for who in ("n1", "n1", "n2")]
     assert ids[0] == ids[1] != ids[2]
-    told = [pixel(nuid=who, **timed)["event_id"] for who in ("n1", "n2")]
-    assert told[0] == ids[0]
-    assert told[1] == ids[2]
+    told = [pixel(nuid=who, **timed)["event_id"] for who in ("n1", "n1", "n2")]
+    assert told[0] == told[1] != told[2]
+    # Who is known otherwise may have had another cookie when it was sent for the first time.
+    assert len({pixel(who, duid="d1", **timed)["event_id"] for who in ("n1", "n2")}) == 1
 
 
 def test_half_characters_and_numbers_that_are_none_are_read():
@@ -412,6 +417,7 @@ ORDER = {
         {"ue_pr": json.dumps(ORDER)},
         {"ue_px": base64.b64encode(json.dumps(ORDER).encode()).decode()},
         {"ue_px": base64.urlsafe_b64encode(json.dumps(ORDER).encode()).decode().rstrip("=")},
+        {"ue_px": base64.encodebytes(json.dumps(ORDER).encode()).decode().replace("\n", "\r\n")},
     ],
 )
 def test_self_describing_events_are_read_in_every_encoding(encoded):
@@ -424,6 +430,54 @@ def test_self_describing_events_are_read_in_every_encoding(encoded):
     assert found["unstruct_event_com_acme_order_1"] == {"total": 9.5}
     got = pixel(e="ue", eid="e1", **encoded)
     assert got == event(payload(e="ue", eid="e1", **encoded))
+
+
+def test_a_plus_that_became_a_space_is_one_again():
+    text = json.dumps(ORDER).replace('{"total": 9.5}', '{"text": "~~~?>>>"}')
+    encoded = base64.b64encode(text.encode()).decode()
+    assert "+" in encoded
+    found = pixel(e="ue", ue_px=encoded.replace("+", " "))
+    assert found["unstruct_event_com_acme_order_1"] == {"text": "~~~?>>>"}
+
+
+def test_a_query_without_a_kind_is_rejected():
+    received = asked("/i", aid="shop", x="1")
+    assert received.events == []
+    (letter,) = received.rejected
+    assert (letter.reason, letter.excerpt) == ("an event of no kind", '{"aid":"shop","x":"1"}')
+    assert asked("/i") == Received()
+
+
+def test_a_webhook_is_what_its_schema_describes():
+    path = "/com.snowplowanalytics.iglu/v1"
+    told = {"aid": "shop", "eid": "e1", "nuid": "n1", "url": "https://a/b"}
+    schema = "iglu:com.acme/install/jsonschema/1-0-0"
+    found = event(asked(path, schema=schema, campaign="spring", uid="7", **told))
+    assert found["unstruct_event_com_acme_install_1"] == {"campaign": "spring", "uid": "7"}
+    filled = {
+        "event": "unstruct",
+        "event_vendor": "com.acme",
+        "event_name": "install",
+        "app_id": "shop",
+        "platform": "app",
+        "event_id": "e1",
+        "network_userid": "n1",
+        "page_urlpath": "/b",
+    }
+    assert found | filled == found
+    assert "user_id" not in found
+    assert asked(path, schema="nonsense").rejected[0].reason == "an event without a schema"
+
+
+def test_what_a_request_tells_fills_columns_that_its_payload_does_not():
+    headers = [("User-Agent", "Browser/1"), ("Referer", "https://shop.example/a")]
+    found = pixel(headers=headers, e="pv")
+    assert (found["useragent"], found["page_urlpath"]) == ("Browser/1", "/a")
+    found = pixel(headers=headers, e="pv", ua="Other/2", url="https://b/c")
+    assert (found["useragent"], found["page_url"]) == ("Other/2", "https://b/c")
+    found = event(post({"data": [{"e": "pv"}]}, "/com.acme/track", "snowplow", headers))
+    assert found["useragent"] == "Browser/1"
+    assert "page_url" not in found  # a page sends for itself, and for others within it
 
 
 def test_parameters_fill_their_columns():

@@ -23,10 +23,13 @@ from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.parameters import COLUMN_OF, KINDS, SIZES
 from connectors.sources.requests.request import Received, Rejected, Request
 from connectors.sources.requests.skew import corrected
-from connectors.sources.snowplow import ENTITIES, read_column, view
+from connectors.sources.snowplow import ENTITIES, SNOWPLOW, read_column, view
 
 _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
 _OWN = "com.snowplowanalytics.snowplow"
+_WEBHOOK = "/com.snowplowanalytics.iglu/v1"
+_OF_WEBHOOKS = ("aid", "p", "eid", "nuid", "ttm", "url")
+_STANDARD = str.maketrans(" -_", "++/", "\r\n")
 _SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 
 
@@ -38,7 +41,7 @@ def read_payloads(request: Request) -> Received:
     """
     received = Received()
     if request.method in ("GET", "HEAD"):
-        payloads: object = [dict(request.query)] if request.query else []
+        payloads: object = [_queried(request)] if request.query else []
     elif request.method == "POST":
         content, received.rejected = open_body(request)
         if content is None:
@@ -47,13 +50,37 @@ def read_payloads(request: Request) -> Received:
     else:
         payloads = []
     if isinstance(payloads, list):
-        deliver(payloads, received, lambda payload: _enriched(payload, request))
+        seen = _seen(request)
+        deliver(payloads, received, lambda payload: _enriched(payload, request, seen), seen)
     else:
         received.rejected.append(Rejected("a payload without events", excerpt(request.body)))
     return received
 
 
-def _enriched(payload: Event, request: Request) -> Event:
+def _queried(request: Request) -> Event:
+    """The payload in a query; that of a webhook is what its schema describes."""
+    query: Event = dict(request.query)
+    if not request.path.endswith(_WEBHOOK) or "schema" not in query:
+        return query
+    told = {key: query.pop(key) for key in _OF_WEBHOOKS if key in query}
+    described = {"schema": query.pop("schema"), "data": query}
+    wrapped = {"schema": f"iglu:{_OWN}/unstruct_event/jsonschema/1-0-0", "data": described}
+    return {"e": "ue", "p": "app", **told, "ue_pr": msgspec.json.encode(wrapped).decode()}
+
+
+def _seen(request: Request) -> Event:
+    """What is known of whoever sends, for columns that a payload does not fill."""
+    seen = {
+        "useragent": request.header("user-agent"),
+        "page_url": request.header("referer") if request.method != "POST" else None,
+    }
+    if request.header("sp-anonymous") is None:
+        seen["network_userid"] = request.network_user
+        seen["user_ipaddress"] = request.visitor_address
+    return {column: value for column, value in seen.items() if value}
+
+
+def _enriched(payload: Event, request: Request, seen: Mapping[str, object]) -> Event:
     """The event of one payload, as enrichment would deliver it.
 
     Raises:
@@ -64,7 +91,7 @@ def _enriched(payload: Event, request: Request) -> Event:
         for key, value in payload.items()
         if value is not None and value != ""
     }
-    event: Event = {}
+    event: Event = dict(seen)
     for parameter, column in COLUMN_OF.items():
         if parameter in texts:
             event[column] = read_column(column, texts[parameter])
@@ -80,12 +107,10 @@ def _enriched(payload: Event, request: Request) -> Event:
     if request.header("sp-anonymous") is not None:
         event.pop("network_userid", None)
         event.pop("user_ipaddress", None)
-    else:
-        seen = {"network_userid": request.network_user, "user_ipaddress": request.visitor_address}
-        event |= {key: value for key, value in seen.items() if value and key not in event}
     _add_entities(event, texts)
     if "event_id" not in event:
-        told = {**texts, "nuid": event.get("network_userid")}
+        who = next(filter(None, map(event.get, SNOWPLOW.identities)), None)
+        told = {**texts, "who": who}
         told.pop("stm", None)
         instants = (read_instant(texts.get(one)) for one in ("ttm", "dtm"))
         happened = next((one for one in instants if one is not None), None)
@@ -147,8 +172,8 @@ def _add_entities(event: dict[str, object], texts: Mapping[str, str]) -> None:
 
 
 def _from_base64(text: str) -> bytes:
-    """Base64 of either alphabet, padded or not."""
-    standard = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    """Base64 of either alphabet, padded or not, in lines or with a plus that became a space."""
+    standard = text.translate(_STANDARD).rstrip("=")
     try:
         return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
