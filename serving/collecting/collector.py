@@ -6,6 +6,7 @@ It is called for each of thousands of requests a second, so it is plain ASGI.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,12 +65,14 @@ _TOO_MANY: Final = refusal(
     400, "too_long", f"a request has more than {MOST_EVENTS:,} events; send fewer in each"
 )
 _NOT_WRITTEN: Final = later(503, "not_written", "events cannot be kept now; send them again", 1)
+_HEALTHY: Final = PAYLOADS_TAKEN
 _FAULT: Final = later(500, "fault", "a fault of ours; what is known of it is in the log", 10)
 
 # Bodies of more bytes or objects are read beside the loop, so that others need not wait.
 _LONG, _MANY = 32 << 10, 500
 
 # Seconds after a write that has failed for which the server is not ready.  Then it is asked again.
+# As many are between two attempts to open a log.
 _UNWELL = 5.0
 _GZIP = b"\x1f\x8b"
 
@@ -87,6 +90,7 @@ class Collector:
         self._streams = Streams(loaded)
         self._is_behind_proxy = _is_behind_proxy(loaded)
         self._said = ""
+        self._opened_again = -math.inf
         self._failed: dict[str, float] = {}  # when, by source
         self._room = room or Room()
         self._beside = ThreadPoolExecutor(1, "usher-collector")
@@ -138,6 +142,8 @@ class Collector:
             return refusal(405, "method_not_allowed", f"this path takes {methods[0]}", allow)
         if kind is Kind.NO_EVENTS:
             return CALLS_TAKEN
+        if kind is Kind.HEALTH:
+            return _HEALTHY
         if kind is Kind.SETTINGS or kind is Kind.SOURCE_CONFIG:
             return self._greeting(place, scope, headers)
         with self._room.place() as held:
@@ -192,6 +198,7 @@ class Collector:
         """Wait until all is on disk; what is to be answered if not."""
         for portion in portions:
             if portion.stream.log is None:
+                self._open_again()
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             began = time.perf_counter()
             try:
@@ -231,6 +238,13 @@ class Collector:
             else "",
             network_user=network_user,
         )
+
+    def _open_again(self) -> None:
+        """Beside the loop, and not for each request: reading the end of a log takes a while."""
+        now = time.monotonic()
+        if now - self._opened_again >= _UNWELL:
+            self._opened_again = now
+            self._beside.submit(self._streams.open_again)
 
     def _scheme(self, scope: Scope) -> str:
         """How clients reach us: a proxy speaks TLS with them."""

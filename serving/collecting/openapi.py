@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from serving.collecting.paths import BATCHES, CALLS
+from serving.collecting.paths import BATCHES, CALLS, NO_EVENTS, PIXEL_CALLS, PIXELS
 
 Json = dict[str, Any]
 
 _TEXT: Final = {"type": "string"}
+_ANY_JSON: Final[Json] = {"application/json": {}}
+_OK: Final[Json] = {"description": "It is.", "content": {"text/plain": {"schema": _TEXT}}}
 
 COLLECTOR_SCHEMAS: Final[Json] = {
     "Refusal": {
@@ -29,12 +31,21 @@ def collector_paths() -> Json:
     payloads = _posted("Keep events of Snowplow's trackers.", {"text/plain": {"schema": _TEXT}})
     names = [*CALLS, *BATCHES, *(name[0] for name in CALLS)]
     pixel = _asked("Keep the event in the query of one of Snowplow's trackers.", "image/gif")
+    pixel_call = _asked("Keep the event in the query of RudderStack's pixel.", "image/gif")
+    forgotten = {
+        "summary": "Take and forget what clients tell their vendor of themselves.",
+        "requestBody": {"content": {"*/*": {}}},
+        "responses": {"200": {"description": "As the client expects it.", "content": _ANY_JSON}},
+    }
     settings = _asked("What Segment's client asks first in a browser.", "application/json", "404")
     return {
         **{f"/v1/{name}": {"post": call} for name in names},
         "/beacon/v1/batch": {"post": call},
         "/com.snowplowanalytics.snowplow/tp2": {"post": payloads, "get": pixel},
-        "/i": {"get": pixel},
+        **{path: {"get": pixel} for path in PIXELS},
+        **{f"/pixel/v1/{name}": {"get": pixel_call} for name in PIXEL_CALLS},
+        **{f"/v1/{name}": {"post": forgotten} for name in NO_EVENTS},
+        "/health": {"get": {"summary": "Whether anybody is there.", "responses": {"200": _OK}}},
         "/v1/projects/{write_key}/settings": {"parameters": [_KEY], "get": settings},
         "/sourceConfig/": {
             "get": _asked("What RudderStack's client asks first in a browser.", "application/json")
@@ -57,7 +68,7 @@ def _posted(summary: str, taken: Json) -> Json:
         "requestBody": {"content": {"*/*": {}}},
         "responses": {
             "200": {"description": "It is kept.", "content": taken},
-            "400": _refusal("The sender is not known, or the body is too long."),
+            "400": _refusal("The sender is not known, or the body or batch is too long."),
             "429": _refusal("Too much has come; send it again."),
             "503": _refusal("It cannot be kept now; send it again."),
         },

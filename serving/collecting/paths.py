@@ -19,6 +19,8 @@ class Kind(Enum):
     """Events of Snowplow's protocol."""
     NO_EVENTS = auto()
     """What clients tell their vendor of themselves."""
+    HEALTH = auto()
+    """Whether anybody is there, asked where a vendor's own collector would say so."""
     SETTINGS = auto()
     """What Segment's client asks first in a browser."""
     SOURCE_CONFIG = auto()
@@ -37,10 +39,14 @@ METHODS: Final = {
     Kind.PIXEL_CALLS: ("GET", "HEAD"),
     Kind.PAYLOADS: ("GET", "HEAD", "POST"),
     Kind.NO_EVENTS: ("POST",),
+    Kind.HEALTH: ("GET", "HEAD"),
     Kind.SETTINGS: ("GET", "HEAD"),
     Kind.SOURCE_CONFIG: ("GET", "HEAD"),
 }
 
+PIXELS: Final = ("/i", "/ice.png")
+PIXEL_CALLS: Final = ("track", "page")
+NO_EVENTS: Final = ("m", "merge", "audiencelist")
 CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
 BATCHES: Final = ("batch", "b", "import")
 
@@ -48,9 +54,10 @@ _PLACES: Final = {
     **{f"/v1/{name}": Place(Kind.CALLS) for name in (*CALLS, *BATCHES)},
     **{f"/v1/{name[0]}": Place(Kind.CALLS) for name in CALLS},
     "/beacon/v1/batch": Place(Kind.CALLS),
-    **{f"/pixel/v1/{name}": Place(Kind.PIXEL_CALLS) for name in ("track", "page")},
-    **{path: Place(Kind.PAYLOADS) for path in ("/i", "/ice.png")},
-    **{f"/v1/{name}": Place(Kind.NO_EVENTS) for name in ("m", "merge", "audiencelist")},
+    **{f"/pixel/v1/{name}": Place(Kind.PIXEL_CALLS) for name in PIXEL_CALLS},
+    **{path: Place(Kind.PAYLOADS) for path in PIXELS},
+    **{f"/v1/{name}": Place(Kind.NO_EVENTS) for name in NO_EVENTS},
+    "/health": Place(Kind.HEALTH),
     "/sourceConfig": Place(Kind.SOURCE_CONFIG),
 }
 _SLASHES = re.compile(r"//+")

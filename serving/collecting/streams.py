@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -20,11 +21,12 @@ _SNOWPLOW = "snowplow"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """A source; `log` is `None` if it cannot be written at the moment."""
+    """A source; `log` is `None` if it cannot be opened at the moment, for the reason in `fault`."""
 
     settings: Settings
     log: CollectedLog | None
     instants: FirstInstants
+    fault: str = ""
 
     @property
     def key(self) -> str:
@@ -43,7 +45,7 @@ class Stream:
 
 
 class Streams:
-    """All of a project, to be closed.  One thread changes them while others look.
+    """All of a project, to be closed.  Threads change them, one at a time, while others look.
 
     Raises:
         SourceError: a log is damaged, or another process writes to it.
@@ -51,6 +53,8 @@ class Streams:
     """
 
     def __init__(self, loaded: LoadedProject) -> None:
+        self._loaded = loaded
+        self._changing = threading.Lock()
         self._opened: dict[str, Stream] = {}
         try:
             for settings in _collected(loaded):
@@ -81,6 +85,26 @@ class Streams:
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on collect for the sources of these definitions."""
+        with self._changing:
+            self._loaded = loaded
+            self._follow(loaded)
+
+    def open_again(self) -> None:
+        """Open the logs that could not be opened, if they can be now."""
+        with self._changing:
+            for key, stream in self._opened.items():
+                if stream.log is None:
+                    opened = _opened_if_possible(self._loaded, stream.settings, stream.fault)
+                    self._opened[key] = opened
+            self._know()
+
+    def close(self) -> None:
+        """Write what waits, then let go."""
+        for stream in self._opened.values():
+            if stream.log is not None:
+                stream.log.close()
+
+    def _follow(self, loaded: LoadedProject) -> None:
         before, self._opened = self._opened, {}
         wanted = {one.key: one for one in _collected(loaded)}
         for key, stream in before.items():
@@ -92,12 +116,6 @@ class Streams:
             if key not in self._opened:
                 self._opened[key] = _opened_if_possible(loaded, settings)
         self._know()
-
-    def close(self) -> None:
-        """Write what waits, then let go."""
-        for stream in self._opened.values():
-            if stream.log is not None:
-                stream.log.close()
 
     def _know(self) -> None:
         streams = self._opened.values()
@@ -125,9 +143,12 @@ def _opened(loaded: LoadedProject, settings: Settings) -> Stream:
     return Stream(settings, log, instants)
 
 
-def _opened_if_possible(loaded: LoadedProject, settings: Settings) -> Stream:
+def _opened_if_possible(loaded: LoadedProject, settings: Settings, told: str = "") -> Stream:
+    """One without a log if it cannot be opened; why is said if it is not what was `told`."""
     try:
         return _opened(loaded, settings)
     except (SourceError, OSError) as error:
-        tell(f"http: nothing is collected for source '{settings.key}': {error}")
-    return Stream(settings, None, FirstInstants(str(settings.options["format"])))
+        fault = str(error)
+    if fault != told:
+        tell(f"http: nothing is collected for source '{settings.key}': {fault}")
+    return Stream(settings, None, FirstInstants(str(settings.options["format"])), fault)

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
 from serving import connections
+from serving.collecting import collector
 from serving.collecting.room import Room
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
@@ -608,6 +609,38 @@ def test_sources_follow_their_definitions(
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert post(here, track(3), "/v1/t", headers=basic("new")).status_code == 200
     assert kept(root).ids == ["m1", "m2", "m3"]
+
+
+def test_a_log_that_could_not_be_opened_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(collector, "_UNWELL", 0.01)
+    root = tmp_path / "project"
+    manifest = root / ".usher" / "collected" / "rudder" / "log.json"
+    sources = {name: SOURCES[name] for name in ("web", "rudder")}
+
+    def sent(here: Server) -> int:
+        return post(here, track(1), "/v1/t", headers=basic("RUDDER_WRITE_KEY")).status_code
+
+    with server(project(root, sources=sources)) as here:
+        here.collector.follow(project(root, sources={"web": SOURCES["web"]}))
+        content = manifest.read_text()
+        manifest.write_text("nonsense")
+        here.collector.follow(project(root, sources=sources))
+        for _ in range(10):
+            assert sent(here) == 503
+            time.sleep(0.02)
+        manifest.write_text(content)
+        eventually(lambda: sent(here) == 200)
+        assert not here.collector.reasons()
+    said = "http: nothing is collected for source 'rudder'"
+    assert capsys.readouterr().err.count(said) == 1
+    assert set(kept(root, "rudder").ids) == {"m1"}
+
+
+def test_whether_anybody_is_there(here: Server) -> None:
+    answer = here.ask("/health")
+    assert (answer.status_code, answer.text) == (200, "ok")
 
 
 def test_an_event_has_one_time_however_often_it_is_sent(tmp_path: Path) -> None:

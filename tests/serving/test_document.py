@@ -12,7 +12,7 @@ from schemathesis import GenerationMode
 
 from dataflows.following import wall_clock
 from serving.collecting.openapi import collector_paths
-from serving.collecting.paths import BATCHES, CALLS
+from serving.collecting.paths import BATCHES, CALLS, NO_EVENTS
 from serving.openapi import document
 from tests.serving.asking import Server, new_key, project, pulled, server
 from tests.serving.collected import SOURCES
@@ -36,6 +36,9 @@ _OPERATIONS = (
     "POST /v1/batch",
     "POST /v1/t",
     "GET /i",
+    "GET /pixel/v1/track",
+    "POST /v1/m",
+    "GET /health",
     "POST /com.snowplowanalytics.snowplow/tp2",
     "GET /v1/projects/{write_key}/settings",
     "GET /sourceConfig/",
@@ -44,6 +47,9 @@ _OPERATIONS = (
 _ALIKE = (
     "GET /com.snowplowanalytics.snowplow/tp2",
     "POST /beacon/v1/batch",
+    "GET /ice.png",
+    "GET /pixel/v1/page",
+    *(f"POST /v1/{name}" for name in NO_EVENTS),
     *(f"POST /v1/{name}" for name in (*CALLS, *BATCHES)),
     *(f"POST /v1/{name[0]}" for name in CALLS),
 )
