@@ -19,9 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from connectors.collected.errors import NotTaken, Overfull
 from connectors.sources.requests.request import (
-    MOST_EVENTS,
     Request,
-    TooManyEvents,
+    TooLong,
     write_key_of,
 )
 from dataflows.following import wall_clock
@@ -60,9 +59,6 @@ _UNKNOWN_KEY: Final = refusal(
 )
 _UNKNOWN_APP: Final = refusal(
     400, "unknown_sender", "no source of this server has the app id that was sent"
-)
-_TOO_MANY: Final = refusal(
-    400, "too_long", f"a request has more than {MOST_EVENTS:,} events; send fewer in each"
 )
 _NOT_WRITTEN: Final = later(503, "not_written", "events cannot be kept now; send them again", 1)
 _HEALTHY: Final = PAYLOADS_TAKEN
@@ -159,8 +155,8 @@ class Collector:
             except UnknownSender:
                 self.figures.count_request(Outcome.UNKNOWN_SENDER)
                 return _UNKNOWN_APP if kind is Kind.PAYLOADS else _UNKNOWN_KEY
-            except TooManyEvents:
-                raise Refused(_TOO_MANY) from None
+            except TooLong as error:
+                raise Refused(refusal(400, "too_long", str(error))) from None
             if network_user and answer.status == HTTPStatus.OK:
                 more = cookie(network_user, self._scheme(scope))
                 answer = answer._replace(headers=answer.headers + more)

@@ -47,7 +47,7 @@ def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
 
     Raises:
         UnknownSender: no source has its write key.
-        TooManyEvents: a batch has more than it may.
+        TooLong: its body or its batch is longer than it may be.
     """
     content, rejected = open_calls(request)
     stream = streams.of_key(write_key_of(request, content))
@@ -67,7 +67,7 @@ def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
 
     Raises:
         UnknownSender: no source has any of its app ids.
-        TooManyEvents: it has more than it may.
+        TooLong: its body or its batch is longer than it may be.
     """
     received = read_payloads(request)
     letters = _letters(received.rejected)

@@ -192,7 +192,8 @@ def _shared(chance: random.Random, _body: bytes) -> bytes:
         )
     )
     item = chance.choice(({}, {"context": {"b": 1}}, {"context": 5}))
-    return json.dumps({"context": context, "batch": [item] * 10_000}).encode()
+    content = {"context": context, "batch": [item] * 10_000}
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _members(_chance: random.Random, _body: bytes) -> bytes:

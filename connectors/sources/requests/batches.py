@@ -17,7 +17,7 @@ from connectors.sources.requests.request import (
     Received,
     Rejected,
     Request,
-    TooManyEvents,
+    TooLong,
     content_of,
 )
 
@@ -25,7 +25,11 @@ Event = dict[str, object]
 
 
 def open_body(request: Request) -> tuple[Event | None, list[Rejected]]:
-    """The object in a request's body; without one, the body has been rejected."""
+    """The object in a request's body; without one, the body has been rejected.
+
+    Raises:
+        TooLong: the body is longer than it may be.
+    """
     body = request.body
     try:
         body = content_of(request)
@@ -45,10 +49,10 @@ def deliver(
     `shared` becomes part of every event.  It counts with each, and is looked at once.
 
     Raises:
-        TooManyEvents: there are more than a batch may have; none has been added.
+        TooLong: there are more items than a batch may have; none has been added.
     """
     if len(items) > MOST_EVENTS:
-        raise TooManyEvents
+        raise TooLong(f"a request has more than {MOST_EVENTS:,} events; send fewer in each")
     beside, fault = _measured(shared or {})
     left = MOST_REQUEST_BYTES
     for item in items:

@@ -31,6 +31,9 @@ def open_calls(request: Request) -> tuple[Event | None, list[Rejected]]:
 
     Without a content, the body has been rejected, or the request carries no events (settings,
     preflights, metrics).
+
+    Raises:
+        TooLong: its body is longer than it may be.
     """
     if not _name_of(request):
         return None, []
@@ -43,7 +46,7 @@ def read_calls(request: Request, content: Event, vendor: str) -> Received:
     """The events of what a request says; those that are broken are rejected one by one.
 
     Raises:
-        TooManyEvents: a batch has more than it may.
+        TooLong: a batch has more than it may.
     """
     received = Received()
     name, batch = _name_of(request), content.get("batch")

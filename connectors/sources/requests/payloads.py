@@ -37,7 +37,7 @@ def read_payloads(request: Request) -> Received:
     """The events of a request; those that are broken are rejected one by one.
 
     Raises:
-        TooManyEvents: it has more than it may.
+        TooLong: its body or its batch is longer than it may be.
     """
     received = Received()
     if request.method in ("GET", "HEAD"):

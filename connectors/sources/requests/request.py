@@ -75,21 +75,22 @@ class Received:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-class TooManyEvents(ValueError):
-    """A batch of more than `MOST_EVENTS`."""
+class TooLong(ValueError):
+    """A request of which nothing is kept, since not all of it can be; the text tells its sender."""
 
 
 def content_of(request: Request) -> bytes:
     """The body, decompressed if it is compressed, whether or not a header says so.
 
     Raises:
-        Unreadable: it is larger than `MOST_BYTES`, or damaged.
+        Unreadable: it is damaged.
+        TooLong: it is larger than `MOST_BYTES`, or than what its length allows.
     """
     body = request.body
     if body.startswith(_GZIP):
         body = _decompressed(body)
     if len(body) > MOST_BYTES:
-        raise Unreadable(f"a body of more than {MOST_BYTES:,} bytes")
+        raise TooLong(f"a body has more than {MOST_BYTES:,} bytes; send fewer events in each")
     return body
 
 
@@ -125,7 +126,9 @@ def _decompressed(body: bytes) -> bytes:
             raise Unreadable(f"damaged gzip: {error}") from None
         size += len(parts[-1])
         if size > most:
-            raise Unreadable(f"a compressed body of more than {most:,} bytes")
+            raise TooLong(
+                f"a compressed body has more than {most:,} bytes; send fewer events in each"
+            )
         if not member.eof:
             raise Unreadable("damaged gzip: it is cut off")
         body = member.unused_data
