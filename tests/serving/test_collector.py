@@ -26,6 +26,7 @@ from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
 from serving import connections
 from serving.collecting import collector
+from serving.collecting.instants import FirstInstants
 from serving.collecting.room import Room
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
@@ -668,6 +669,22 @@ def test_an_event_has_one_time_however_often_it_is_sent(tmp_path: Path) -> None:
     assert len({(one["messageId"], one["timestamp"]) for one in kept(root).events}) == 4
     times = [one["derived_tstamp"] for one in kept(root, "snowplow").events]
     assert (len(times), len(set(times))) == (6, 1)
+
+
+def test_two_users_whose_events_have_one_id_have_times_of_their_own() -> None:
+    instants = FirstInstants("snowplow")
+    for who, time_told, settled in (
+        ({"network_userid": "n1"}, "10:00", "10:00"),
+        ({"network_userid": "n2"}, "10:05", "10:05"),
+        ({"network_userid": "n1"}, "10:10", "10:00"),
+        # Who is known otherwise may have had another cookie the first time.
+        ({"domain_userid": "d1", "network_userid": "n1"}, "10:15", "10:15"),
+        ({"domain_userid": "d1", "network_userid": "n2"}, "10:20", "10:15"),
+    ):
+        view: dict[str, object] = {"event_id": "e", "dvce_created_tstamp": "t", **who}
+        view["derived_tstamp"] = time_told
+        instants.settle(view)
+        assert view["derived_tstamp"] == settled
 
 
 def test_what_is_damaged_behind_does_not_keep_others_out(tmp_path: Path) -> None:
