@@ -62,8 +62,8 @@ def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
 def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
     """Each event is for the source of its app id.
 
-    What could not be read is kept by the source that others in the request are for, or by the only
-    one.
+    What could not be read is kept by the source that others in the request are for, or a query
+    names, or by the only one.
 
     Raises:
         UnknownSender: no source has any of its app ids.
