@@ -20,6 +20,7 @@ from connectors.sources.requests.request import Request, write_key_of
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
 from project.folder import LoadedProject
+from serving.clients import address_of
 from serving.collecting.answers import (
     CALLS_TAKEN,
     PAYLOADS_TAKEN,
@@ -33,7 +34,7 @@ from serving.collecting.answers import (
     refusal,
     send_answer,
 )
-from serving.collecting.browsers import address_of, cookie, is_browser, network_user_of
+from serving.collecting.browsers import cookie, is_browser, network_user_of
 from serving.collecting.figures import Figures, Outcome
 from serving.collecting.greetings import settings, source_config
 from serving.collecting.paths import METHODS, Kind, Place
@@ -203,7 +204,6 @@ class Collector:
         self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes, network_user: str = ""
     ) -> Request:
         query = scope["query_string"].decode("latin-1")
-        is_behind_proxy = self._is_behind_proxy
         return Request(
             method=scope["method"],
             path=scope["path"].rstrip("/"),
@@ -211,7 +211,7 @@ class Collector:
             headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
             body=body,
             received_at=wall_clock(),
-            visitor_address=address_of(scope, headers, is_behind_proxy=is_behind_proxy)
+            visitor_address=address_of(scope, is_behind_proxy=self._is_behind_proxy)
             if is_browser(headers)
             else "",
             network_user=network_user,
