@@ -57,6 +57,7 @@ class Doors:
     public: socket.socket | None
     admin: socket.socket | None
     certificate: Certificate | None
+    is_behind_proxy: bool
 
     @property
     def public_url(self) -> str:
@@ -101,7 +102,7 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
     certificate = _certificate(loaded)
     is_named = "listen" in options
     named = str(options.get("listen", _USUAL["listen"]))
-    if certificate is None and not options.get("behind_proxy") and not _is_loopback(named):
+    if certificate is None and not is_behind_proxy(loaded) and not _is_loopback(named):
         raise JobRefused(
             f"serving: other machines reach {named}, and keys would travel in the clear; name a "
             "certificate and its private_key, or say behind_proxy: true if a proxy speaks TLS"
@@ -116,7 +117,12 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
         if public is not None:
             public.close()
         raise
-    return Doors(public, admin, certificate)
+    return Doors(public, admin, certificate, is_behind_proxy(loaded))
+
+
+def is_behind_proxy(loaded: LoadedProject) -> bool:
+    """Whether a proxy speaks TLS with clients, and not we."""
+    return bool(loaded.project.serving.get("behind_proxy"))
 
 
 def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:

@@ -11,13 +11,15 @@ import asyncio
 import resource
 from functools import cache
 from http import HTTPStatus
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from typing_extensions import override
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from serving.clients import address_of, client_of
 from serving.problems import raw_problem
+from serving.shares import Shares
 
 # In a request's scope: drops the connection, with all that has not been taken of the answer.
 ABORT = "usher.abort"
@@ -26,9 +28,11 @@ ABORT = "usher.abort"
 _BYTES_MOST = 64 << 10
 _ALL_BYTES_MOST = 64 << 20
 
-# Seconds that the head and the body of a request may take, and its sender to read the answer.
+# Seconds that the head of a request may take, so many bytes of its body, and its sender to read the
+# answer.
 _SECONDS_MOST = 30.0
-_BODY_SECONDS_MOST = 60.0
+_BODY_SECONDS_MOST = 10.0
+_BODY_BYTES_LEAST = 640 << 10
 _READ_SECONDS_MOST = 30.0
 
 # More connections than these are not held, and so many files are left for everything else.
@@ -63,21 +67,20 @@ def most_connections() -> int:
     return min(_CONNECTIONS_MOST, max(files - _FILES_LEFT, files // 2))
 
 
-class _Heads:
-    """Bytes of all heads that have come and are not yet answered; of one event loop."""
-
-    size = 0
-
-
 class _Refused(Exception):
     """Ends what the parser is at."""
 
 
 class Connection(HttpToolsProtocol):
+    # Of all heads that have come and are not yet answered.
+    heads: ClassVar = Shares(_ALL_BYTES_MOST)
+
+    _client = ""
     _awaits_head = True
     _has_begun = False  # with what has come just now
     _head = 0  # bytes that have come of it
     _held = 0  # of the heads that are being answered
+    _body = 0  # bytes that have come of it while the timer runs
     _refusal: bytes | None = None
     _answered: RequestResponseCycle | None = None  # at the moment, or before
     _cut: asyncio.TimerHandle | None = None
@@ -86,6 +89,8 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        address = address_of({"client": self.client}, is_behind_proxy=False)
+        self._client = client_of(address)
         beyond = len(self.connections) - most_connections()
         if beyond > _REFUSED_MOST:
             transport.abort()
@@ -114,10 +119,9 @@ class Connection(HttpToolsProtocol):
             # What came before the head, in the same piece, is not known.
             size = min(len(data), _BYTES_MOST) if self._has_begun else len(data)
             self._head += size
-            self._hold(size)
             if self._head > _BYTES_MOST:
                 self._refuse(_TOO_LONG)
-            elif _Heads.size > _ALL_BYTES_MOST:
+            elif not self._hold(size):
                 self._refuse(_BUSY)
 
     @override
@@ -132,12 +136,19 @@ class Connection(HttpToolsProtocol):
         self._awaits_head = False
         self._keep()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        self._hold(size - self._head)
-        if size > _BYTES_MOST or _Heads.size > _ALL_BYTES_MOST:
-            self._refusal = _TOO_LONG if size > _BYTES_MOST else _BUSY
+        if size > _BYTES_MOST:
+            self._refusal = _TOO_LONG
+        elif not self._hold(size - self._head):
+            self._refusal = _BUSY
+        if self._refusal is not None:
             raise _Refused
-        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._end)
+        self._await_body()
         super().on_headers_complete()
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
 
     @override
     def on_message_complete(self) -> None:
@@ -189,18 +200,33 @@ class Connection(HttpToolsProtocol):
         if self._cut is None:
             self._cut = self.loop.call_later(_SECONDS_MOST, self._end)
 
+    def _await_body(self) -> None:
+        """It ends, or so much more of it comes, while the timer runs."""
+        self._body = 0
+        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._look_at_body)
+
+    def _look_at_body(self) -> None:
+        if self._body < _BODY_BYTES_LEAST:
+            self._end()
+        else:
+            self._await_body()
+
     def _keep(self) -> None:
         """It has sent in time what it was waited for."""
         if self._cut is not None:
             self._cut.cancel()
             self._cut = None
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        _Heads.size += size
+    def _hold(self, size: int) -> bool:
+        """Whether there is room for so many bytes more of heads, or fewer."""
+        has_room = self.heads.take(self._client, size)
+        if has_room:
+            self._held += size
+        return has_room
 
     def _forget_heads(self) -> None:
-        self._hold(-self._held)
+        self.heads.give_back(self._client, self._held)
+        self._held = 0
 
     def _refuse(self, problem: bytes) -> None:
         self.transport.write(problem)
@@ -229,3 +255,9 @@ class Connection(HttpToolsProtocol):
         if self._answered is not None:
             self._answered.disconnected = True
             self._answered.message_event.set()
+
+
+class ProxiedConnection(Connection):
+    """All come from one address, the proxy's, which so may hold all that there is."""
+
+    heads: ClassVar = Shares(_ALL_BYTES_MOST, _ALL_BYTES_MOST)

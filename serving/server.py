@@ -22,7 +22,7 @@ from typing_extensions import override
 from dataflows.preparation import tell
 from serving.addresses import Doors
 from serving.certificates import Renewing
-from serving.connections import Connection
+from serving.connections import Connection, ProxiedConnection
 from serving.guard import fault
 
 # Seconds for which a connection may be silent, and for which one that is being answered may delay
@@ -50,10 +50,11 @@ class Server:
     def __init__(self, doors: Doors, public: ASGIApp, admin: ASGIApp) -> None:
         self._doors: list[tuple[uvicorn.Server, socket]] = []
         self._shown = None if doors.certificate is None else Renewing(doors.certificate)
+        protocol = ProxiedConnection if doors.is_behind_proxy else Connection
         if doors.public is not None:
-            self._doors.append((_server(public, self._shown), doors.public))
+            self._doors.append((_server(public, self._shown, protocol), doors.public))
         if doors.admin is not None:
-            self._doors.append((_server(admin, None), doors.admin))
+            self._doors.append((_server(admin, None, Connection), doors.admin))
         self._thread = threading.Thread(target=self._run, name="usher-http", daemon=True)
 
     def start(self) -> None:
@@ -79,11 +80,11 @@ class Server:
             renewing.cancel()
 
 
-def _server(app: ASGIApp, shown: Renewing | None) -> uvicorn.Server:
+def _server(app: ASGIApp, shown: Renewing | None, protocol: type[Connection]) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="none",  # it is given one
-        http=Connection,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 import msgspec
 from starlette.types import Send
 
+from serving.collecting.figures import Outcome
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON: Final = b"application/json"
@@ -41,11 +43,12 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """Ends a request."""
+    """Ends a request; `outcome` is what it is counted as."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, outcome: Outcome) -> None:
         super().__init__(answer.status)
         self.answer = answer
+        self.outcome = outcome
 
 
 PIXEL: Final = Answer(200, _GIF, b"image/gif")

@@ -6,11 +6,12 @@ It is called for each of thousands of requests a second, so it is plain ASGI.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -20,7 +21,8 @@ from connectors.sources.requests.request import Request, write_key_of
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
 from project.folder import LoadedProject
-from serving.clients import address_of
+from serving.addresses import is_behind_proxy
+from serving.clients import address_of, client_of
 from serving.collecting.answers import (
     CALLS_TAKEN,
     PAYLOADS_TAKEN,
@@ -44,9 +46,11 @@ from serving.collecting.portions import (
     portions_of_calls,
     portions_of_payloads,
 )
-from serving.collecting.room import Gone, Room
+from serving.collecting.room import ALL, Gone, holding
 from serving.collecting.streams import Streams
 from serving.guard import fault
+from serving.limits import Limiter
+from serving.shares import Shares
 
 _UNKNOWN_KEY: Final = refusal(
     400, "unknown_sender", "no source of this server has the write key that was sent"
@@ -65,6 +69,9 @@ _LONG, _LONG_GZIP = 32 << 10, 1 << 10
 _UNWELL = 5.0
 _GZIP = b"\x1f\x8b"
 
+# Requests a second from one address; a shop's own server may send the events of all its visitors.
+_RATE = 2_000
+
 
 class Collector:
     """To be closed when the server has ended.
@@ -74,19 +81,20 @@ class Collector:
         OSError: a log cannot be written.
     """
 
-    def __init__(self, loaded: LoadedProject, room: Room | None = None) -> None:
+    def __init__(self, loaded: LoadedProject, room: Shares | None = None) -> None:
         self.figures = Figures()
         self._streams = Streams(loaded)
-        self._is_behind_proxy = _is_behind_proxy(loaded)
+        self._is_behind_proxy = is_behind_proxy(loaded)
+        self._of_addresses = Limiter(_rate(loaded))
         self._said = ""
         self._failed: dict[str, float] = {}  # when, by source
-        self._room = room or Room()
+        self._room = room or Shares(ALL)
         self._beside = ThreadPoolExecutor(1, "usher-collector")
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on collect for the sources of these definitions."""
         self._streams.follow(loaded)
-        self._is_behind_proxy = _is_behind_proxy(loaded)
+        self._is_behind_proxy = is_behind_proxy(loaded)
 
     def close(self) -> None:
         """Write what waits, then let go."""
@@ -109,8 +117,7 @@ class Collector:
             self.figures.count_request(Outcome.BROKEN_OFF)
             return
         except Refused as refused:
-            is_busy = refused.answer.status == 429
-            self.figures.count_request(Outcome.OVER_CAPACITY if is_busy else Outcome.REFUSED)
+            self.figures.count_request(refused.outcome)
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
@@ -125,6 +132,10 @@ class Collector:
         methods = METHODS[kind]
         if method == "OPTIONS":
             return preflight(headers, methods)
+        address = address_of(scope, is_behind_proxy=self._is_behind_proxy)
+        client = client_of(address)
+        if wait := self._of_addresses.take(client).wait:
+            raise Refused(self._too_often(wait), Outcome.TOO_OFTEN)
         if method not in methods:
             allow = ((b"allow", ", ".join((*methods, "OPTIONS")).encode()),)
             return refusal(405, "method_not_allowed", f"this path takes {methods[0]}", allow)
@@ -132,10 +143,11 @@ class Collector:
             return CALLS_TAKEN
         if kind is Kind.SETTINGS or kind is Kind.SOURCE_CONFIG:
             return self._greeting(place, scope, headers)
-        with self._room.place() as held:
+        with holding(self._room, client) as held:
             body = await held.read_body(receive) if method == "POST" else b""
             network_user = network_user_of(headers) if kind is Kind.PAYLOADS else ""
-            request = self._request(scope, headers, body, network_user)
+            visitor = address if is_browser(headers) else ""
+            request = self._request(scope, body, visitor, network_user)
             answer = await self._collected(kind, request)
             if network_user and answer.status == HTTPStatus.OK:
                 more = cookie(network_user, self._scheme(scope))
@@ -143,7 +155,7 @@ class Collector:
             return answer
 
     def _greeting(self, place: Place, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
-        key = place.key or write_key_of(self._request(scope, headers, b""), None) or ""
+        key = place.key or write_key_of(self._request(scope), None) or ""
         stream = self._streams.of_key(key)
         if stream is None:
             self.figures.count_request(Outcome.UNKNOWN_SENDER)
@@ -201,7 +213,7 @@ class Collector:
         return Outcome.TAKEN, None
 
     def _request(
-        self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes, network_user: str = ""
+        self, scope: Scope, body: bytes = b"", visitor_address: str = "", network_user: str = ""
     ) -> Request:
         query = scope["query_string"].decode("latin-1")
         return Request(
@@ -211,15 +223,17 @@ class Collector:
             headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
             body=body,
             received_at=wall_clock(),
-            visitor_address=address_of(scope, is_behind_proxy=self._is_behind_proxy)
-            if is_browser(headers)
-            else "",
+            visitor_address=visitor_address,
             network_user=network_user,
         )
 
     def _scheme(self, scope: Scope) -> str:
         """How clients reach us: a proxy speaks TLS with them."""
         return "https" if self._is_behind_proxy else str(scope["scheme"])
+
+    def _too_often(self, wait: float) -> Answer:
+        message = f"an address may send {self._of_addresses.rate:,} requests a second; come back"
+        return later(429, "too_many_requests", message, math.ceil(wait))
 
     def _say(self, why: str) -> None:
         """Once, as long as it is so."""
@@ -228,6 +242,6 @@ class Collector:
             tell(why)
 
 
-def _is_behind_proxy(loaded: LoadedProject) -> bool:
-    """Whether a proxy speaks TLS with clients, and not we."""
-    return bool(loaded.project.serving.get("behind_proxy"))
+def _rate(loaded: LoadedProject) -> int:
+    limits = cast(Mapping[str, int], loaded.project.serving.get("limits", {}))
+    return limits.get("collector_per_address", _RATE)

@@ -20,9 +20,9 @@ from project.stores import open_store
 from serving.addresses import open_doors
 from serving.application import admin_application, public_application
 from serving.collecting.collector import Collector
-from serving.collecting.room import Room
 from serving.server import serving
 from serving.service import Service
+from serving.shares import Shares
 from serving.tokens import new_token
 from tests.cli.projects import changed, write_project
 from warehouse.history import Trigger
@@ -103,7 +103,7 @@ def new_key(
 
 @contextmanager
 def server(
-    loaded: LoadedProject, progress: Progress | None = None, room: Room | None = None
+    loaded: LoadedProject, progress: Progress | None = None, room: Shares | None = None
 ) -> Iterator[Server]:
     """On ports of its own; pulls that it is asked for begin when somebody lets them work."""
     doors = open_doors(loaded, must_listen=True)

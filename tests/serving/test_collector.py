@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
 from serving import connections
-from serving.collecting.room import Room
+from serving.shares import Shares
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
 from tests.collected.logs import collecting, event, segments
@@ -383,18 +384,18 @@ def test_whatever_is_sent_is_answered(here: Server, sent: tuple[str, bytes]) -> 
         assert answer.json()["code"] == "unknown_sender"
 
 
-def connected(here: Server) -> socket.socket:
+def connected(here: Server, address: str = "127.0.0.1") -> socket.socket:
     host, _, port = here.url.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    return socket.create_connection((host, int(port)), 30, (address, 0))
 
 
 SPACES = b" " * 50_000
 HEAD = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n"
 
 
-def begun(here: Server, size: int, sent: int) -> socket.socket:
+def begun(here: Server, size: int, sent: int, address: str = "127.0.0.1") -> socket.socket:
     """A request of which some bytes are still to come."""
-    line = connected(here)
+    line = connected(here, address)
     line.sendall(HEAD % (KEY["Authorization"].encode(), size) + b" " * sent)
     return line
 
@@ -406,6 +407,23 @@ def is_cut_off(line: socket.socket) -> bool:
         return True
 
 
+def test_who_sends_too_often_is_to_come_again(tmp_path: Path) -> None:
+    limits = {"collector_per_address": 3}
+    write_project(tmp_path, changed(sources=SOURCES, serving={**ANYWHERE, "limits": limits}))
+    with server(loaded_from(tmp_path)) as here:
+        with begun(here, 100, 0), begun(here, 100, 0), begun(here, 100, 0):
+            with begun(here, 4_000_000, 0) as line:  # its body is not awaited
+                answer = line.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert b"retry-after: 1\r\n" in answer
+            assert b'"code":"too_many_requests"' in answer
+            assert here.ask("/v1/t", method="OPTIONS", headers={"Origin": "https://a"}).ok
+            with begun(here, 100, 100, "127.0.0.2") as other:
+                assert other.recv(1000).startswith(b"HTTP/1.1 200 ")
+            assert here.ask("/livez").ok  # the limit of what asks is another one
+        assert collected(here, "requests", outcome="too_often", source="") == 1
+
+
 def test_who_is_slow_to_send_is_cut_off(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_BODY_SECONDS_MOST", 0.2)
     with begun(here, 100, 50) as line:
@@ -413,9 +431,21 @@ def test_who_is_slow_to_send_is_cut_off(here: Server, monkeypatch: pytest.Monkey
     eventually(lambda: collected(here, "requests", outcome="broken_off", source="") >= 1)
 
 
+def test_who_goes_on_sending_has_time(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_BODY_SECONDS_MOST", 1.0)
+    monkeypatch.setattr(connections, "_BODY_BYTES_LEAST", 2_000)
+    with begun(here, 100_000, 1_000) as line:
+        for _ in range(9):
+            time.sleep(0.25)
+            line.sendall(b" " * 11_000)
+        assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+    with begun(here, 100_000, 99_000) as line:  # and then nothing more
+        assert is_cut_off(line)
+
+
 def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
     loaded = project(tmp_path / "project", sources=SOURCES)
-    room = Room(300_000)
+    room = Shares(300_000, 300_000)
     with server(loaded, room=room) as here:
         assert post(here, track(), "/v1/t").status_code == 200
         with begun(here, 260_000, 259_000) as line:
@@ -431,6 +461,22 @@ def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
         eventually(lambda: room.left == 300_000)  # its sender has gone
         assert post(here, SPACES, "/v1/t").status_code == 200
         assert collected(here, "requests", outcome="over_capacity", source="") == 1
+
+
+def test_who_sends_slowly_takes_up_a_share_of_the_room_and_no_more(tmp_path: Path) -> None:
+    loaded = project(tmp_path / "project", sources=SOURCES)
+    room = Shares(800_000)
+    with server(loaded, room=room) as here, ExitStack() as held:
+        held.enter_context(begun(here, 90_000, 80_000))
+        eventually(lambda: room.left < 720_000)
+        for _ in range(15):  # each is refused as soon as it goes beyond the share
+            held.enter_context(begun(here, 90_000, 80_000))
+        eventually(lambda: collected(here, "requests", outcome="over_capacity", source="") == 15)
+        assert room.left >= 700_000
+        assert post(here, SPACES, "/v1/t").status_code == 429
+        with begun(here, 80_000, 80_000, "127.0.0.2") as other:
+            assert other.recv(1000).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: room.left == 800_000)
 
 
 def test_what_waits_for_the_disk_has_a_limit(

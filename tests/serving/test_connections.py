@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving import connections
+from serving.shares import Shares
 from tests.cli.jobs import eventually
 from tests.serving.asking import Server, new_key, project, server
 from tests.serving.collected import SOURCES
@@ -26,13 +27,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield one
 
 
-def connected(here: Server, buffer: int = 0) -> socket.socket:
-    """`buffer` is how many bytes may wait to be read; as many as usual by default."""
+def connected(here: Server, buffer: int = 0, address: str = "127.0.0.1") -> socket.socket:
+    """From an address; `buffer` bytes may wait to be read, or as many as usual."""
     host, _, port = here.url.removeprefix("http://").rpartition(":")
     line = socket.socket()
     line.settimeout(60)
     if buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.bind((address, 0))
     line.connect((host, int(port)))
     return line
 
@@ -108,24 +110,45 @@ def test_who_is_slow_to_ask_is_cut_off(here: Server, monkeypatch: pytest.MonkeyP
 
 def test_heads_have_a_limit_together(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are being answered count as well as those that are still coming."""
-    monkeypatch.setattr(connections, "_ALL_BYTES_MOST", 200_000)
+    heads = Shares(200_000, 200_000)
+    monkeypatch.setattr(connections.Connection, "heads", heads)
     long = b"x: " + b"y" * 60_000 + b"\r\n"
     with ExitStack() as held:
         for end in (b"", b"", b"Content-Length: 5\r\n\r\n"):
             line = held.enter_context(connected(here))
             line.sendall(b"POST /v1/t HTTP/1.1\r\n" + long + end)
-        eventually(lambda: connections._Heads.size > 180_000)
+        eventually(lambda: heads.left < 20_000)
         with connected(here) as line:
             line.sendall(b"GET /livez HTTP/1.1\r\n" + long + b"\r\n")
             answer = all_of(line)
             assert_problem(answer, 503)
             assert b"retry-after: 5" in answer
         assert here.ask("/livez").status_code == 200
-    eventually(lambda: connections._Heads.size == 0)
+    eventually(lambda: heads.left == 200_000)
     with connected(here) as line:
         line.sendall(b"GET /livez HTTP/1.1\r\n" + long + b"Connection: close\r\n\r\n")
         assert all_of(line).startswith(b"HTTP/1.1 200 ")
-    eventually(lambda: connections._Heads.size == 0)
+    eventually(lambda: heads.left == 200_000)
+
+
+def test_nobody_holds_the_heads_of_all_others(
+    here: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one address have a share of what is there for all."""
+    heads = Shares(1_000_000)
+    monkeypatch.setattr(connections.Connection, "heads", heads)
+    long = b"GET /livez HTTP/1.1\r\nx: " + b"y" * 50_000
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(connected(here)).sendall(long)
+        eventually(lambda: heads.left < 900_000)
+        with connected(here) as line:
+            line.sendall(long)
+            assert_problem(all_of(line), 503)
+        with connected(here, address="127.0.0.2") as line:
+            line.sendall(long + b"\r\nConnection: close\r\n\r\n")
+            assert all_of(line).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: heads.left == 1_000_000)
 
 
 def test_requests_in_a_row_are_answered_in_their_order(here: Server) -> None:
