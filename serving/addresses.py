@@ -22,6 +22,9 @@ _BACKLOG = 2048
 # Milliseconds for which a client's machine may not acknowledge what it was sent.
 _GONE_AFTER = 60_000
 
+# Bytes that the system holds beside those on their way: then how far a reader has come is seen.
+_UNSENT = 64 << 10
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -142,6 +145,7 @@ def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # whoever comes in by it has it, too
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_AFTER)
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     return door
 
 

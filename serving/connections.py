@@ -35,6 +35,9 @@ _BODY_SECONDS_MOST = 10.0
 _BODY_BYTES_LEAST = 640 << 10
 _READ_SECONDS_MOST = 30.0
 
+# Bytes of an answer that wait to be read before more of it is written.
+_UNREAD_BYTES_MOST = 64 << 10
+
 # More connections than these are not held, and so many files are left for everything else.
 _CONNECTIONS_MOST = 20_000
 _FILES_LEFT = 1_000
@@ -89,6 +92,7 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_UNREAD_BYTES_MOST)
         address = address_of({"client": self.client}, is_behind_proxy=False)
         self._client = client_of(address)
         beyond = len(self.connections) - most_connections()
@@ -123,6 +127,8 @@ class Connection(HttpToolsProtocol):
                 self._refuse(_TOO_LONG)
             elif not self._hold(size):
                 self._refuse(_BUSY)
+        elif self._is_silent and not self.transport.is_closing():
+            self._await_head()
 
     @override
     def on_message_begin(self) -> None:
@@ -194,6 +200,12 @@ class Connection(HttpToolsProtocol):
     @override
     def timeout_keep_alive_handler(self) -> None:
         self._end()
+
+    @property
+    def _is_silent(self) -> bool:
+        """Nothing is awaited or answered: it has sent an empty line, which is no request yet."""
+        is_awaited = self._cut is not None or self.timeout_keep_alive_task is not None
+        return not is_awaited and self.cycle.response_complete
 
     def _await_head(self) -> None:
         self._awaits_head, self._head = True, 0

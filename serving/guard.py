@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
 )
 _TLS: Final = ((b"strict-transport-security", b"max-age=31536000"),)
+
+# Bytes of an answer that are written at once.
+_PART: Final = 16 << 10
 _ADDED: Final = "usher.headers"
 
 
@@ -43,12 +47,27 @@ class Guard:
                 message["headers"] = [*message["headers"], *_HEADERS, *secure, *added]
                 seconds = time.perf_counter() - began
                 self._answered.add(_path(scope), message["status"], seconds)
-            await send(message)
+            for part in _parts(message):
+                await send(part)
 
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001  it was answered; the job goes on
             tell(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}")
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """A long answer piece by piece, each of which waits until those before it have been taken.
+
+    How far its reader has come would not be seen of one that is written at once.
+    """
+    body = message.get("body", b"")
+    if len(body) <= _PART or message.get("more_body", False):
+        yield message
+        return
+    for begin in range(0, len(body), _PART):
+        end = begin + _PART
+        yield {**message, "body": body[begin:end], "more_body": end < len(body)}
 
 
 def _path(scope: Scope) -> str:
