@@ -14,15 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dataflows.preparation import tell
 from serving.answered import Answered
+from serving.safety import safe
 
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
 )
-_TLS: Final = ((b"strict-transport-security", b"max-age=31536000"),)
 
 # Bytes of an answer that are written at once.
 _PART: Final = 16 << 10
@@ -43,8 +40,8 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                secure = _TLS if scope["scheme"] == "https" else ()
-                message["headers"] = [*message["headers"], *_HEADERS, *secure, *added]
+                own = message["headers"]
+                message["headers"] = [*own, *_HEADERS, *safe(scope["scheme"]), *added]
                 seconds = time.perf_counter() - began
                 self._answered.add(_path(scope), message["status"], seconds)
             for part in _parts(message):

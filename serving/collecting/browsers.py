@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from serving.collecting.answers import Headers
+from serving.safety import Headers
 
 _COOKIE = re.compile(rb"(?:^|;) *sp=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) *(?:;|$)")
 _YEAR: Final = 365 * 86_400

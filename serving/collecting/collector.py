@@ -52,9 +52,9 @@ from serving.guard import fault
 from serving.limits import Limiter
 from serving.shares import Shares
 
-_UNKNOWN_KEY: Final = refusal(
-    400, "unknown_sender", "no source of this server has the write key that was sent"
-)
+_NO_SOURCE: Final = "no source of this server has the write key that was sent"
+_UNKNOWN_KEY: Final = refusal(400, "unknown_sender", _NO_SOURCE)
+_UNKNOWN_KEY_IN_PATH: Final = refusal(404, "unknown_sender", _NO_SOURCE)
 _UNKNOWN_APP: Final = refusal(
     400, "unknown_sender", "no source of this server has the app id that was sent"
 )
@@ -123,7 +123,7 @@ class Collector:
             self.figures.count_request(Outcome.FAULT)
             tell(f"http: a fault of ours while collecting: {fault(error)}")
             answer = _FAULT
-        await send_answer(answer, cors(headers), send)
+        await send_answer(answer, cors(headers), scope["scheme"], send)
 
     async def _answer(
         self, place: Place, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
@@ -159,7 +159,7 @@ class Collector:
         stream = self._streams.of_key(key)
         if stream is None:
             self.figures.count_request(Outcome.UNKNOWN_SENDER)
-            return _UNKNOWN_KEY._replace(status=404) if place.key else _UNKNOWN_KEY
+            return _UNKNOWN_KEY_IN_PATH if place.key else _UNKNOWN_KEY
         if place.kind is Kind.SOURCE_CONFIG:
             return source_config(key, stream)
         return settings(key, headers, self._scheme(scope))

@@ -58,6 +58,16 @@ def post(here: Server, body: Any, path: str = "/v1/batch", **more: Any) -> reque
     return here.ask(path, method="POST", data=content, **{"headers": KEY, **more})
 
 
+def assert_refusal(answer: requests.Response) -> None:
+    """A problem, with what clients look for in it."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    found = answer.json()
+    assert set(found) == {"type", "title", "status", "detail", "code", "message"}
+    assert found["status"] == answer.status_code
+    assert found["detail"] == found["message"]
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_everything_that_real_clients_send_is_kept_and_answered(here: Server, client: str) -> None:
     records = [one for one in captured() if one["client"] == client]
@@ -132,7 +142,7 @@ def test_an_unknown_sender_is_refused_so_that_no_client_chokes(
 ) -> None:
     answer = post(here, body, path, headers=headers)
     assert answer.status_code == 400  # the only status that no client sends again
-    assert set(answer.json()) == {"code", "message"}
+    assert_refusal(answer)
     assert answer.json()["code"] == "unknown_sender"
 
 
@@ -290,7 +300,7 @@ def test_a_body_that_is_too_long_is_refused_while_it_comes(here: Server) -> None
     for body in (b" " * (MOST_BYTES + 1), iter([b" " * 100_000] * 50)):
         answer = here.ask("/v1/batch", method="POST", data=body, headers=KEY)
         assert answer.status_code == 400
-        assert set(answer.json()) == {"code", "message"}
+        assert_refusal(answer)
         assert answer.json()["code"] == "too_long"
 
 
@@ -453,7 +463,7 @@ def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
             eventually(lambda: room.left < 40_000)
             answer = post(here, SPACES, "/v1/t")
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-            assert set(answer.json()) == {"code", "message"}
+            assert_refusal(answer)
             line.sendall(b" " * 1_000)
             assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
         with begun(here, 260_000, 259_000):
@@ -525,7 +535,7 @@ def test_a_disk_that_fails(
             for number in range(3):
                 answer = post(here, track(number), "/v1/t")
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-                assert set(answer.json()) == {"code", "message"}
+                assert_refusal(answer)
             why = "what is sent to source 'web' cannot be written"
             assert why in here.ask("/readyz").json()["reasons"]
         assert post(here, track(3), "/v1/t").status_code == 200

@@ -64,8 +64,9 @@ def assert_problem(answer: bytes, status: int) -> None:
     assert head.startswith(b"HTTP/1.1 %d " % status), answer
     assert b"content-type: application/problem+json" in head
     assert b"x-content-type-options: nosniff" in head
+    assert b"content-security-policy: default-src 'none'" in head
     found = json.loads(body)
-    assert set(found) == {"type", "title", "status", "detail"}
+    assert set(found) == {"type", "title", "status", "detail", "code", "message"}
     assert found["status"] == status
 
 
