@@ -73,7 +73,7 @@ def _path(scope: Scope) -> str:
     return route.path_format if isinstance(route, Route) else ""
 
 
-def fault(error: Exception) -> str:
+def fault(error: BaseException) -> str:
     """What is said of an error that nobody has foreseen.
 
     Its own words are left out, as they may have those of a request in them.

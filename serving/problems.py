@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dataflows.preparation import tell
 from serving.safety import SAFE
+from serving.sentences import Sentences
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -83,15 +83,13 @@ async def answer_unroutable(request: Request, error: Exception) -> Response:
 
 
 class Unavailable:
-    """What the answer needs cannot be read now; why is for the log, once as long as it is so."""
+    """What the answer needs cannot be read now; why is for the log."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._sentences = Sentences()
 
     async def answer(self, _request: Request, error: Exception) -> Response:
-        if str(error) != self._said:
-            self._said = str(error)
-            tell(f"http: {error}")
+        self._sentences.tell(f"http: {error}")
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "what the answer needs cannot be read at this moment; the log says why",

@@ -8,6 +8,7 @@ fill the log.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,6 +33,9 @@ _PATIENCE = 5
 
 # Seconds for which a client may take to agree on how to speak TLS.
 _HANDSHAKE = 10.0
+
+# The exit code of a process whose server cannot go on.
+_FAULT = 1
 
 
 class _Loop(uvloop.Loop):
@@ -70,14 +74,21 @@ class Server:
         try:
             with asyncio.Runner(loop_factory=_Loop) as runner:
                 runner.run(self._serve())
-        except Exception as error:  # noqa: BLE001  the job does not depend on it
+        except BaseException as error:  # noqa: BLE001  uvicorn ends with SystemExit, too
             tell(f"http: the server has ended: {fault(error)}")
+            # Its sockets listen still, and nobody answers; whoever has started it starts it again.
+            os._exit(_FAULT)
 
     async def _serve(self) -> None:
-        renewing = None if self._shown is None else asyncio.create_task(self._shown.renew())
-        await asyncio.gather(*(server.serve(sockets=[door]) for server, door in self._doors))
-        if renewing is not None:
-            renewing.cancel()
+        """Until the end; what looks after the certificate has none."""
+        work: list[asyncio.Future[Any]] = [
+            asyncio.gather(*(server.serve(sockets=[door]) for server, door in self._doors))
+        ]
+        if self._shown is not None:
+            work.append(asyncio.create_task(self._shown.renew()))
+        ended, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        for one in ended:
+            one.result()
 
 
 def _server(app: ASGIApp, shown: Renewing | None, protocol: type[Connection]) -> uvicorn.Server:

@@ -50,6 +50,7 @@ from serving.collecting.room import ALL, Gone, holding
 from serving.collecting.streams import Streams
 from serving.guard import fault
 from serving.limits import Limiter
+from serving.sentences import Sentences
 from serving.shares import Shares
 
 _NO_SOURCE: Final = "no source of this server has the write key that was sent"
@@ -86,7 +87,7 @@ class Collector:
         self._streams = Streams(loaded)
         self._is_behind_proxy = is_behind_proxy(loaded)
         self._of_addresses = Limiter(_rate(loaded))
-        self._said = ""
+        self._sentences = Sentences()
         self._failed: dict[str, float] = {}  # when, by source
         self._room = room or Shares(ALL)
         self._beside = ThreadPoolExecutor(1, "usher-collector")
@@ -200,7 +201,7 @@ class Collector:
                 return Outcome.OVER_CAPACITY, later(429, "over_capacity", message, full.retry_after)
             except NotTaken as error:
                 self._failed[portion.stream.key] = time.monotonic()
-                self._say(f"http: source '{portion.stream.key}': {error}")
+                self._sentences.tell(f"http: source '{portion.stream.key}': {error}")
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             self.figures.count_kept(
                 portion.stream.key,
@@ -208,7 +209,6 @@ class Collector:
                 len(portion.letters),
                 time.perf_counter() - began,
             )
-            self._said = ""
             self._failed.pop(portion.stream.key, None)
         return Outcome.TAKEN, None
 
@@ -234,12 +234,6 @@ class Collector:
     def _too_often(self, wait: float) -> Answer:
         message = f"an address may send {self._of_addresses.rate:,} requests a second; come back"
         return later(429, "too_many_requests", message, math.ceil(wait))
-
-    def _say(self, why: str) -> None:
-        """Once, as long as it is so."""
-        if why != self._said:
-            self._said = why
-            tell(why)
 
 
 def _rate(loaded: LoadedProject) -> int:

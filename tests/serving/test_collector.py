@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
-from serving import connections
+from serving import connections, sentences
 from serving.shares import Shares
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
@@ -544,6 +544,31 @@ def test_a_disk_that_fails(
     assert kept(loaded.root).ids == ["m3"]
     said = "http: source 'web': it cannot be written: No space left on device"
     assert capsys.readouterr().err.count(said) == 1
+
+
+def test_a_source_that_cannot_be_written_is_told_of_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Others that can be written do not matter."""
+    loaded = project(tmp_path / "project", sources=SOURCES)
+    wait_for_the_disk = os.fdatasync
+
+    def fails_of_web(descriptor: int) -> None:
+        if "/web/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        wait_for_the_disk(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fails_of_web)
+    said = "http: source 'web': it cannot be written: No space left on device"
+    with server(loaded) as here:
+        for number in range(3):
+            assert post(here, track(number), "/v1/t").status_code == 503
+            other = post(here, track(number), "/v1/t", headers=basic("HT_WRITE_KEY"))
+            assert other.status_code == 200
+        assert capsys.readouterr().err.count(said) == 1
+        monkeypatch.setattr(sentences, "_AGAIN", 0.0)
+        assert post(here, track(4), "/v1/t").status_code == 503
+        assert capsys.readouterr().err.count(said) == 1
 
 
 def test_more_connections_than_are_held(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from dataflows.following import wall_clock
 from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
 from project.stores import open_store
+from serving import sentences
 from serving.scopes import Scope
 from serving.tokens import Token, new_token, read_token
 from tests.cli.jobs import eventually
@@ -241,7 +242,9 @@ def test_a_fault_of_ours_is_told_to_the_log_alone(
     assert here.ask(USERS, keys["admin"]).status_code == 200
 
 
-def test_a_store_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     loaded = project(tmp_path / "project")
     key = new_key(loaded, "admin")
     for file in (loaded.root / ".usher").glob("state.db*"):
@@ -254,7 +257,10 @@ def test_a_store_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert one.ask("/readyz").json()["reasons"] == ["the membership store cannot be read"]
         assert one.ask("/livez").status_code == 200
         assert one.metrics()["usher_ready"] == 0
-    assert capsys.readouterr().err.count("the store is damaged") == 1
+        assert capsys.readouterr().err.count("the store is damaged") == 1
+        monkeypatch.setattr(sentences, "_AGAIN", 0.0)  # a minute later
+        assert one.ask(USERS, key).status_code == 503
+        assert capsys.readouterr().err.count("the store is damaged") == 1
 
 
 def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
