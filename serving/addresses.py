@@ -13,8 +13,11 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from audience_dsl.instants import format_instant
+from dataflows.following import wall_clock
 from dataflows.preparation import JobRefused
 from project.folder import LoadedProject
+from serving.validity import valid_until
 
 _USUAL = {"listen": "127.0.0.1:8080", "admin": "127.0.0.1:8081"}
 _BACKLOG = 2048
@@ -50,7 +53,18 @@ class Certificate:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let a context have it as the files are now; raises as `context` does."""
-        context.load_cert_chain(self.certificate, self.private_key)
+        # Without that, OpenSSL would ask at the terminal.
+        context.load_cert_chain(self.certificate, self.private_key, _refuse_passphrase)
+
+    def valid_until(self) -> int:
+        """An instant in microseconds; raises as `context` does."""
+        return valid_until(Path(self.certificate).read_text(encoding="latin-1"))
+
+    def check(self) -> None:
+        """Raises as `context` does: the files do not belong together, or it has expired."""
+        self.context()
+        if (until := self.valid_until()) <= wall_clock():
+            raise ValueError(f"it has expired: it was valid until {format_instant(until)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +176,17 @@ def _certificate(loaded: LoadedProject) -> Certificate | None:
         raise JobRefused("serving: a private_key belongs to a certificate; name both")
     found = Certificate(certificate, private_key)
     try:
-        found.context()
+        found.check()
     except (OSError, ValueError) as error:
         raise JobRefused(
             f"serving: the certificate {certificate} and its private_key cannot be used: "
             f"{found.flaw(error)}; both are PEM files, the key without a passphrase"
         ) from error
     return found
+
+
+def _refuse_passphrase() -> str:
+    raise ValueError("the private key has a passphrase")
 
 
 def _parts(named: str) -> tuple[str, int]:

@@ -51,9 +51,11 @@ class _Loop(uvloop.Loop):
 class Server:
     """Answers from `start` until `end`."""
 
-    def __init__(self, doors: Doors, public: ASGIApp, admin: ASGIApp) -> None:
+    def __init__(
+        self, doors: Doors, public: ASGIApp, admin: ASGIApp, shown: Renewing | None
+    ) -> None:
         self._doors: list[tuple[uvicorn.Server, socket]] = []
-        self._shown = None if doors.certificate is None else Renewing(doors.certificate)
+        self._shown = shown
         protocol = ProxiedConnection if doors.is_behind_proxy else Connection
         if doors.public is not None:
             self._doors.append((_server(public, self._shown, protocol), doors.public))
@@ -112,11 +114,19 @@ def _server(app: ASGIApp, shown: Renewing | None, protocol: type[Connection]) ->
 
 @contextmanager
 def serving(
-    doors: Doors, public: ASGIApp, admin: ASGIApp, ending: Callable[[], None]
+    doors: Doors,
+    public: ASGIApp,
+    admin: ASGIApp,
+    shown: Renewing | None,
+    ending: Callable[[], None],
 ) -> Iterator[None]:
-    """What is asked within is answered; `ending` is called before that ends."""
+    """What is asked within is answered; `ending` is called before that ends.
+
+    Args:
+        shown: The certificate at the public door.
+    """
     with closing(doors):
-        server = Server(doors, public, admin)
+        server = Server(doors, public, admin, shown)
         server.start()
         try:
             yield
