@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
 from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
+from membership.reader import MembershipReader
 from project.stores import open_store
 from serving import sentences
 from serving.scopes import Scope
@@ -283,6 +286,23 @@ def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
     samples = here.metrics()
     assert samples["usher_clock_lag_seconds"] == pytest.approx(100, abs=30)
     assert samples["usher_events_read_total"] == 0
+
+
+def test_whether_it_is_ready_may_be_asked_as_often_as_one_likes(
+    here: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is read for it twice a second."""
+    read, reads = here.service.read, []
+
+    def counted(ask: Callable[[MembershipReader], object]) -> object:
+        reads.append(ask)
+        return read(ask)
+
+    monkeypatch.setattr(here.service, "read", counted)
+    began = time.monotonic()
+    with ThreadPoolExecutor(10) as many:
+        list(many.map(lambda _: here.ask("/readyz"), range(100)))
+    assert len(reads) <= 2 + 2 * (time.monotonic() - began)
 
 
 def test_the_progress_of_several_processes_is_one() -> None:
