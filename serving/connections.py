@@ -169,7 +169,7 @@ class Connection(HttpToolsProtocol):
     @override
     def on_response_complete(self) -> None:
         if not self.pipeline:
-            self._forget_heads()
+            self._forget_heads(self._head if self._awaits_head else 0)
         super().on_response_complete()
         if self.transport.is_closing():
             self._let_read()
@@ -236,9 +236,10 @@ class Connection(HttpToolsProtocol):
             self._held += size
         return has_room
 
-    def _forget_heads(self) -> None:
-        self.heads.give_back(self._client, self._held)
-        self._held = 0
+    def _forget_heads(self, coming: int = 0) -> None:
+        """All but so many bytes, of a head that is still to be complete."""
+        self.heads.give_back(self._client, self._held - coming)
+        self._held = coming
 
     def _refuse(self, problem: bytes) -> None:
         self.transport.write(problem)
