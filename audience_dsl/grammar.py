@@ -234,6 +234,12 @@ LIMITS = Record(
         Field("per_key", _RATE, "Requests a second with one key.", default="2000"),
         Field("per_address", _RATE, "Requests a second from one address.", default="2000"),
         Field(
+            "collector_per_address",
+            _RATE,
+            "Requests a second with events from one address.",
+            default="10000",
+        ),
+        Field(
             "streams", _RATE, "Streams of transitions at a time, of all clients.", default="1000"
         ),
     ),

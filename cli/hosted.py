@@ -15,7 +15,7 @@ from cli.server import served
 from dataflows.cluster import Answered, Refused
 from dataflows.progress import Progress
 from dataflows.questions import Questions
-from serving.addresses import Doors
+from serving.addresses import Doors, is_behind_proxy
 
 
 class Line:
@@ -49,7 +49,12 @@ def answer(line: Line, task: Task) -> None:
     threading.Thread(target=line.pass_on, args=(questions,), daemon=True).start()
     asked = questions if task.asks else None
     pulls = Refreshing(task.loaded, on_schedule=False)
-    doors = Doors(_inherited(task.public), _inherited(task.admin), task.certificate)
+    doors = Doors(
+        _inherited(task.public),
+        _inherited(task.admin),
+        task.certificate,
+        is_behind_proxy(task.loaded),
+    )
     with pulls.working(), served(task.loaded, doors, pulls, Progress(), asked) as server:
         line.tell(Began())
         while True:

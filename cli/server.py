@@ -18,6 +18,7 @@ from project.folder import LoadedProject
 from serving.addresses import Doors, open_doors
 from serving.application import admin_application, public_application
 from serving.asking import Pulls
+from serving.certificates import Renewing
 from serving.collecting.collector import Collector
 from serving.server import serving
 from serving.service import Service
@@ -60,8 +61,9 @@ def served(
         collector = held.enter_context(closing(Collector(loaded)))
         service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
         public = public_application(service, collector)
-        admin = admin_application(service, collector)
-        held.enter_context(serving(doors, public, admin, service.end))
+        shown = None if doors.certificate is None else Renewing(doors.certificate)
+        admin = admin_application(service, collector, shown)
+        held.enter_context(serving(doors, public, admin, shown, service.end))
         yield Served(service, collector)
 
 

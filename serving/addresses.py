@@ -13,14 +13,20 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from audience_dsl.instants import format_instant
+from dataflows.following import wall_clock
 from dataflows.preparation import JobRefused
 from project.folder import LoadedProject
+from serving.validity import valid_until
 
 _USUAL = {"listen": "127.0.0.1:8080", "admin": "127.0.0.1:8081"}
 _BACKLOG = 2048
 
 # Milliseconds for which a client's machine may not acknowledge what it was sent.
 _GONE_AFTER = 60_000
+
+# Bytes that the system holds beside those on their way: then how far a reader has come is seen.
+_UNSENT = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,18 @@ class Certificate:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let a context have it as the files are now; raises as `context` does."""
-        context.load_cert_chain(self.certificate, self.private_key)
+        # Without that, OpenSSL would ask at the terminal.
+        context.load_cert_chain(self.certificate, self.private_key, _refuse_passphrase)
+
+    def valid_until(self) -> int:
+        """An instant in microseconds; raises as `context` does."""
+        return valid_until(Path(self.certificate).read_text(encoding="latin-1"))
+
+    def check(self) -> None:
+        """Raises as `context` does: the files do not belong together, or it has expired."""
+        self.context()
+        if (until := self.valid_until()) <= wall_clock():
+            raise ValueError(f"it has expired: it was valid until {format_instant(until)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,7 @@ class Doors:
     public: socket.socket | None
     admin: socket.socket | None
     certificate: Certificate | None
+    is_behind_proxy: bool
 
     @property
     def public_url(self) -> str:
@@ -101,7 +119,7 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
     certificate = _certificate(loaded)
     is_named = "listen" in options
     named = str(options.get("listen", _USUAL["listen"]))
-    if certificate is None and not options.get("behind_proxy") and not _is_loopback(named):
+    if certificate is None and not is_behind_proxy(loaded) and not _is_loopback(named):
         raise JobRefused(
             f"serving: other machines reach {named}, and keys would travel in the clear; name a "
             "certificate and its private_key, or say behind_proxy: true if a proxy speaks TLS"
@@ -116,7 +134,12 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
         if public is not None:
             public.close()
         raise
-    return Doors(public, admin, certificate)
+    return Doors(public, admin, certificate, is_behind_proxy(loaded))
+
+
+def is_behind_proxy(loaded: LoadedProject) -> bool:
+    """Whether a proxy speaks TLS with clients, and not we."""
+    return bool(loaded.project.serving.get("behind_proxy"))
 
 
 def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
@@ -136,6 +159,7 @@ def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # whoever comes in by it has it, too
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_AFTER)
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     return door
 
 
@@ -152,13 +176,17 @@ def _certificate(loaded: LoadedProject) -> Certificate | None:
         raise JobRefused("serving: a private_key belongs to a certificate; name both")
     found = Certificate(certificate, private_key)
     try:
-        found.context()
+        found.check()
     except (OSError, ValueError) as error:
         raise JobRefused(
             f"serving: the certificate {certificate} and its private_key cannot be used: "
             f"{found.flaw(error)}; both are PEM files, the key without a passphrase"
         ) from error
     return found
+
+
+def _refuse_passphrase() -> str:
+    raise ValueError("the private key has a passphrase")
 
 
 def _parts(named: str) -> tuple[str, int]:

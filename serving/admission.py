@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -18,6 +17,7 @@ from starlette.requests import Request
 
 from dataflows.following import wall_clock
 from membership.keys import ApiKey
+from serving.clients import address_of, client_of
 from serving.guard import add_header
 from serving.keyring import Keyring, unauthorized
 from serving.limits import Allowance, Limiter
@@ -139,7 +139,8 @@ class Admission:
 
     def _knock(self, request: Request) -> None:
         self.origins.admit(request)
-        _pass(request, self._of_addresses, "address", self._address(request), 1)
+        address = address_of(request.scope, is_behind_proxy=self._behind_proxy)
+        _pass(request, self._of_addresses, "address", client_of(address), 1)
 
     def count(self, request: Request, grant: Grant, cost: int) -> None:
         """Let a request count as so many more, but never as more than may be asked at once.
@@ -166,21 +167,6 @@ class Admission:
     def _limiter(self, grant: Grant) -> tuple[Limiter, str]:
         """And of whom it is: what visitors do is not to keep their key from asking."""
         return (self._of_keys, "key") if grant.visitor is None else (self._of_visitors, "visitor")
-
-    def _address(self, request: Request) -> str:
-        """Whose it is: of an IPv6 network all addresses are one client's."""
-        address = "" if request.client is None else request.client.host
-        if self._behind_proxy:  # which has added whom it is asked by
-            listed = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-            address = listed or address
-        try:
-            # The first 64 bits.
-            return IPv6Address(address).exploded[:19] if ":" in address else address[:_LONGEST]
-        except ValueError:
-            return address[:_LONGEST]
-
-
-_LONGEST = 45
 
 
 def _bearer(request: Request) -> str:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from membership.errors import StoreError
 from serving.answered import Answered
 from serving.audiences import Audiences
+from serving.certificates import Renewing
 from serving.collecting.collector import Collector
 from serving.collecting.paths import place_of
 from serving.collections import Collections
@@ -67,10 +68,10 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
     return application
 
 
-def admin_application(service: Service, collector: Collector) -> ASGIApp:
+def admin_application(service: Service, collector: Collector, shown: Renewing | None) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
     health = Health(service, collector.reasons)
-    routes = [*health.routes, *Metrics(service, health, collector.figures).routes]
+    routes = [*health.routes, *Metrics(service, health, collector.figures, shown).routes]
     return _application(routes, Answered())
 
 

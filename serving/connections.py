@@ -11,13 +11,15 @@ import asyncio
 import resource
 from functools import cache
 from http import HTTPStatus
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from typing_extensions import override
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from serving.clients import address_of, client_of
 from serving.problems import raw_problem
+from serving.shares import Shares
 
 # In a request's scope: drops the connection, with all that has not been taken of the answer.
 ABORT = "usher.abort"
@@ -26,10 +28,15 @@ ABORT = "usher.abort"
 _BYTES_MOST = 64 << 10
 _ALL_BYTES_MOST = 64 << 20
 
-# Seconds that the head and the body of a request may take, and its sender to read the answer.
+# Seconds that the head of a request may take, so many bytes of its body, and its sender to read the
+# answer.
 _SECONDS_MOST = 30.0
-_BODY_SECONDS_MOST = 60.0
+_BODY_SECONDS_MOST = 10.0
+_BODY_BYTES_LEAST = 160 << 10
 _READ_SECONDS_MOST = 30.0
+
+# Bytes of an answer that wait to be read before more of it is written.
+_UNREAD_BYTES_MOST = 64 << 10
 
 # More connections than these are not held, and so many files are left for everything else.
 _CONNECTIONS_MOST = 20_000
@@ -63,21 +70,20 @@ def most_connections() -> int:
     return min(_CONNECTIONS_MOST, max(files - _FILES_LEFT, files // 2))
 
 
-class _Heads:
-    """Bytes of all heads that have come and are not yet answered; of one event loop."""
-
-    size = 0
-
-
 class _Refused(Exception):
     """Ends what the parser is at."""
 
 
 class Connection(HttpToolsProtocol):
+    # Of all heads that have come and are not yet answered.
+    heads: ClassVar = Shares(_ALL_BYTES_MOST)
+
+    _client = ""
     _awaits_head = True
     _has_begun = False  # with what has come just now
     _head = 0  # bytes that have come of it
     _held = 0  # of the heads that are being answered
+    _body = 0  # bytes that have come of it while the timer runs
     _refusal: bytes | None = None
     _answered: RequestResponseCycle | None = None  # at the moment, or before
     _cut: asyncio.TimerHandle | None = None
@@ -86,6 +92,9 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_UNREAD_BYTES_MOST)
+        address = address_of({"client": self.client}, is_behind_proxy=False)
+        self._client = client_of(address)
         beyond = len(self.connections) - most_connections()
         if beyond > _REFUSED_MOST:
             transport.abort()
@@ -114,11 +123,12 @@ class Connection(HttpToolsProtocol):
             # What came before the head, in the same piece, is not known.
             size = min(len(data), _BYTES_MOST) if self._has_begun else len(data)
             self._head += size
-            self._hold(size)
             if self._head > _BYTES_MOST:
                 self._refuse(_TOO_LONG)
-            elif _Heads.size > _ALL_BYTES_MOST:
+            elif not self._hold(size):
                 self._refuse(_BUSY)
+        elif self._is_silent and not self.transport.is_closing():
+            self._await_head()
 
     @override
     def on_message_begin(self) -> None:
@@ -132,12 +142,19 @@ class Connection(HttpToolsProtocol):
         self._awaits_head = False
         self._keep()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        self._hold(size - self._head)
-        if size > _BYTES_MOST or _Heads.size > _ALL_BYTES_MOST:
-            self._refusal = _TOO_LONG if size > _BYTES_MOST else _BUSY
+        if size > _BYTES_MOST:
+            self._refusal = _TOO_LONG
+        elif not self._hold(size - self._head):
+            self._refusal = _BUSY
+        if self._refusal is not None:
             raise _Refused
-        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._end)
+        self._await_body()
         super().on_headers_complete()
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
 
     @override
     def on_message_complete(self) -> None:
@@ -152,7 +169,7 @@ class Connection(HttpToolsProtocol):
     @override
     def on_response_complete(self) -> None:
         if not self.pipeline:
-            self._forget_heads()
+            self._forget_heads(self._head if self._awaits_head else 0)
         super().on_response_complete()
         if self.transport.is_closing():
             self._let_read()
@@ -184,10 +201,27 @@ class Connection(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         self._end()
 
+    @property
+    def _is_silent(self) -> bool:
+        """Nothing is awaited or answered: it has sent an empty line, which is no request yet."""
+        is_awaited = self._cut is not None or self.timeout_keep_alive_task is not None
+        return not is_awaited and self.cycle.response_complete
+
     def _await_head(self) -> None:
         self._awaits_head, self._head = True, 0
         if self._cut is None:
             self._cut = self.loop.call_later(_SECONDS_MOST, self._end)
+
+    def _await_body(self) -> None:
+        """It ends, or so much more of it comes, while the timer runs."""
+        self._body = 0
+        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._look_at_body)
+
+    def _look_at_body(self) -> None:
+        if self._body < _BODY_BYTES_LEAST:
+            self._end()
+        else:
+            self._await_body()
 
     def _keep(self) -> None:
         """It has sent in time what it was waited for."""
@@ -195,12 +229,17 @@ class Connection(HttpToolsProtocol):
             self._cut.cancel()
             self._cut = None
 
-    def _hold(self, size: int) -> None:
-        self._held += size
-        _Heads.size += size
+    def _hold(self, size: int) -> bool:
+        """Whether there is room for so many bytes more of heads, or fewer."""
+        has_room = self.heads.take(self._client, size)
+        if has_room:
+            self._held += size
+        return has_room
 
-    def _forget_heads(self) -> None:
-        self._hold(-self._held)
+    def _forget_heads(self, coming: int = 0) -> None:
+        """All but so many bytes, of a head that is still to be complete."""
+        self.heads.give_back(self._client, self._held - coming)
+        self._held = coming
 
     def _refuse(self, problem: bytes) -> None:
         self.transport.write(problem)
@@ -229,3 +268,9 @@ class Connection(HttpToolsProtocol):
         if self._answered is not None:
             self._answered.disconnected = True
             self._answered.message_event.set()
+
+
+class ProxiedConnection(Connection):
+    """All come from one address, the proxy's, which so may hold all that there is."""
+
+    heads: ClassVar = Shares(_ALL_BYTES_MOST, _ALL_BYTES_MOST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dataflows.preparation import tell
 from serving.answered import Answered
+from serving.safety import safe
 
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
 )
-_TLS: Final = ((b"strict-transport-security", b"max-age=31536000"),)
+
+# Bytes of an answer that are written at once.
+_PART: Final = 16 << 10
 _ADDED: Final = "usher.headers"
 
 
@@ -39,16 +40,31 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                secure = _TLS if scope["scheme"] == "https" else ()
-                message["headers"] = [*message["headers"], *_HEADERS, *secure, *added.items()]
+                own = message["headers"]
+                message["headers"] = [*own, *_HEADERS, *safe(scope["scheme"]), *added.items()]
                 seconds = time.perf_counter() - began
                 self._answered.add(_path(scope), message["status"], seconds)
-            await send(message)
+            for part in _parts(message):
+                await send(part)
 
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001  it was answered; the job goes on
             tell(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}")
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """A long answer piece by piece, each of which waits until those before it have been taken.
+
+    How far its reader has come would not be seen of one that is written at once.
+    """
+    body = message.get("body", b"")
+    if len(body) <= _PART or message.get("more_body", False):
+        yield message
+        return
+    for begin in range(0, len(body), _PART):
+        end = begin + _PART
+        yield {**message, "body": body[begin:end], "more_body": end < len(body)}
 
 
 def _path(scope: Scope) -> str:
@@ -57,7 +73,7 @@ def _path(scope: Scope) -> str:
     return route.path_format if isinstance(route, Route) else ""
 
 
-def fault(error: Exception) -> str:
+def fault(error: BaseException) -> str:
     """What is said of an error that nobody has foreseen.
 
     Its own words are left out, as they may have those of a request in them.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,12 +22,17 @@ from serving.service import Service
 # A job whose clock is further behind (microseconds) tells what is no longer so.
 _LAG_MOST = 30 * SECOND
 
+# Seconds for which the store is believed to be as it was: anybody may ask, as often as they like.
+_BELIEVED = 0.5
+
 
 class Health:
     """`of_collector` says why it cannot keep what is sent."""
 
     def __init__(self, service: Service, of_collector: Callable[[], list[str]]) -> None:
         self._service = service
+        self._store = _Store(service)
+        self._looking = asyncio.Lock()
         self._of_collector = of_collector
         self.routes = [
             Route("/livez", self.livez, methods=["GET"]),
@@ -34,8 +42,12 @@ class Health:
     async def livez(self, _request: Request) -> Response:
         return json_response({"status": "alive"})
 
-    def readyz(self, _request: Request) -> Response:
-        reasons = self.reasons()
+    async def readyz(self, _request: Request) -> Response:
+        async with self._looking:  # one at a time, whoever else asks
+            store = self._store.known
+            if store is None:
+                store = await run_in_threadpool(self._store.reasons)
+        reasons = [*self._of_job(), *store, *self._of_collector()]
         if not reasons:
             return json_response({"status": "ready"})
         facts = {"status": "not ready", "reasons": reasons}
@@ -43,7 +55,7 @@ class Health:
 
     def reasons(self) -> list[str]:
         """Why it is not ready; none if it is."""
-        return [*self._of_job(), *self._of_store(), *self._of_collector()]
+        return [*self._of_job(), *self._store.reasons(), *self._of_collector()]
 
     def _of_job(self) -> list[str]:
         progress = self._service.progress
@@ -59,9 +71,26 @@ class Health:
             return [f"the job is {lag // SECOND:,} s behind"]
         return []
 
-    def _of_store(self) -> list[str]:
+
+class _Store:
+    """Why it cannot be read, as it was found to be a moment ago."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._found: list[str] = []
+        self._found_at = -_BELIEVED
+
+    @property
+    def known(self) -> list[str] | None:
+        """What was found, if that is not too old."""
+        return self._found if time.monotonic() - self._found_at < _BELIEVED else None
+
+    def reasons(self) -> list[str]:
+        """What is found now."""
         try:
             self._service.read(MembershipReader.end)
+            found = []
         except StoreError:
-            return ["the membership store cannot be read"]
-        return []
+            found = ["the membership store cannot be read"]
+        self._found, self._found_at = found, time.monotonic()
+        return found

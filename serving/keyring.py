@@ -1,8 +1,9 @@
 """Who asks, and whether they may.
 
 The keys of a store are few, so all are held, and read anew when they are half a second old: a key
-that is revoked is refused from then on.  One that is not known may have just been made, which is
-looked up at once, but not for each of many requests.
+that is revoked is refused from then on.  What is not a valid key may just have become one, which is
+looked up at once, but not for each of many requests: the same for one that is unknown, wrong,
+revoked or expired, so that nobody learns by the time which of these it is.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from serving.scopes import Scope
 from serving.tokens import Token
 
 # Seconds for which what was read of a known key is believed; and how often in a second it is read
-# anew because of keys that are not known.
+# anew because of keys that are not valid.
 _KNOWN = 0.5
-_UNKNOWN = 50
+_INVALID = 50
 
 
 class Keyring:
@@ -33,7 +34,7 @@ class Keyring:
         self._read = read
         self._keys: dict[str, ApiKey] = {}
         self._read_at = -_KNOWN
-        self._unknown = Limiter(_UNKNOWN)
+        self._invalid = Limiter(_INVALID)
         self._lock = threading.Lock()
 
     def find(self, token: Token) -> ApiKey | None:
@@ -42,11 +43,11 @@ class Keyring:
         Raises:
             StoreError: the keys cannot be read.
         """
-        return self._right(token, self._held(token.id))
+        return self._sought(lambda: self._right(token))
 
     def known(self, token: Token) -> ApiKey | None:
         """The same from what is held alone: `None` if that is too old, or knows of none."""
-        return self._right(token, self._keys.get(token.id)) if self._is_fresh else None
+        return self._right(token) if self._is_fresh else None
 
     def find_id(self, id: str) -> ApiKey | None:
         """The key of that id, if it is valid.
@@ -54,7 +55,7 @@ class Keyring:
         Raises:
             StoreError: the keys cannot be read.
         """
-        return _valid(self._held(id))
+        return self._sought(lambda: _valid(self._keys.get(id)))
 
     def known_id(self, id: str) -> ApiKey | None:
         """The same from what is held alone."""
@@ -76,8 +77,8 @@ class Keyring:
             raise Problem(HTTPStatus.FORBIDDEN, f"this needs a key with the scope {wanted}")
         return key
 
-    @staticmethod
-    def _right(token: Token, key: ApiKey | None) -> ApiKey | None:
+    def _right(self, token: Token) -> ApiKey | None:
+        key = self._keys.get(token.id)
         is_right = token.is_of(None if key is None else key.digest)
         return _valid(key) if is_right else None
 
@@ -85,14 +86,17 @@ class Keyring:
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._read_at <= _KNOWN
 
-    def _held(self, id: str) -> ApiKey | None:
+    def _sought(self, find: Callable[[], ApiKey | None]) -> ApiKey | None:
         with self._lock:
-            key = self._believed(_KNOWN).get(id)
-            if key is None and not self._unknown.take("").wait:
-                key = self._believed(0).get(id)
+            self._renew(_KNOWN)
+            key = find()
+            if key is None and not self._invalid.take("").wait:
+                self._renew(0)
+                key = find()
             return key
 
-    def _believed(self, seconds: float) -> dict[str, ApiKey]:
+    def _renew(self, seconds: float) -> None:
+        """Read them anew if what is held is older."""
         now = time.monotonic()
         if now - self._read_at > seconds:
             try:
@@ -100,7 +104,6 @@ class Keyring:
             except StoreMissing:  # before the first start of a job: nobody has a key
                 self._keys = {}
             self._read_at = now
-        return self._keys
 
 
 def unauthorized(detail: str) -> Problem:

@@ -26,6 +26,7 @@ from membership.errors import StoreError
 from membership.reader import MembershipReader
 from schedules.facts import states_of
 from schedules.freshness import Freshness, State, freshness_of
+from serving.certificates import Renewing
 from serving.collecting.figures import Figures
 from serving.delivered import delivery_metrics
 from serving.health import Health
@@ -39,10 +40,13 @@ _COUNTING = 0.02
 
 
 class Metrics(Collector):
-    def __init__(self, service: Service, health: Health, collected: Figures) -> None:
+    def __init__(
+        self, service: Service, health: Health, collected: Figures, shown: Renewing | None
+    ) -> None:
         self._service = service
         self._collected = collected
         self._health = health
+        self._shown = shown
         self._members = _Members(service)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -58,11 +62,20 @@ class Metrics(Collector):
     @override
     def collect(self) -> Iterator[Metric]:
         yield _gauge("usher_ready", "Whether the server is ready.", not self._health.reasons())
+        yield self._of_certificate()
         yield from self._of_job()
         yield from self._of_store()
         yield from self._of_warehouse()
         yield from self._collected.metrics()
         yield from self._service.answered.metrics()
+
+    def _of_certificate(self) -> Metric:
+        shown = self._shown
+        return GaugeMetricFamily(
+            "usher_certificate_expires_timestamp_seconds",
+            "Until when the certificate is valid that the server shows.",
+            value=None if shown is None else shown.valid_until / SECOND,
+        )
 
     def _of_job(self) -> Iterator[Metric]:
         progress = self._service.progress

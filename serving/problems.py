@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dataflows.preparation import tell
+from serving.safety import SAFE
+from serving.sentences import Sentences
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -30,26 +31,40 @@ class Problem(Exception):
 def problem_response(
     status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(_body(status, detail), status, headers, MEDIA_TYPE)
+    return Response(problem_body(status, detail), status, headers, MEDIA_TYPE)
 
 
 def raw_problem(status: HTTPStatus, detail: str, retry_after: int | None = None) -> bytes:
-    """The bytes of an answer after which the connection ends, where no application was asked."""
-    body = _body(status, detail)
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-        f"content-length: {len(body)}\r\ncache-control: no-store\r\n"
-        "x-content-type-options: nosniff\r\nconnection: close\r\n"
-    )
+    """The bytes of an answer after which the connection ends, where no application was asked.
+
+    Whoever has asked may be one of the collector's clients.
+    """
+    body = client_problem_body(status, status.name.lower(), detail)
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *SAFE,
+        (b"connection", b"close"),
+    ]
     if retry_after is not None:
-        head += f"retry-after: {retry_after}\r\n"
-    return f"{head}\r\n".encode() + body
+        headers.append((b"retry-after", b"%d" % retry_after))
+    lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode())]
+    lines += [b"%s: %s" % header for header in headers]
+    return b"\r\n".join([*lines, b"", body])
 
 
-def _body(status: HTTPStatus, detail: str) -> bytes:
-    return msgspec.json.encode(
-        {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    )
+def problem_body(status: HTTPStatus, detail: str) -> bytes:
+    return msgspec.json.encode(_facts(status, detail))
+
+
+def client_problem_body(status: HTTPStatus, code: str, detail: str) -> bytes:
+    """The same with the two fields that vendors' clients look for."""
+    return msgspec.json.encode({**_facts(status, detail), "code": code, "message": detail})
+
+
+def _facts(status: HTTPStatus, detail: str) -> dict[str, object]:
+    return {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
 
 
 async def answer_problem(_request: Request, problem: Exception) -> Response:
@@ -68,15 +83,13 @@ async def answer_unroutable(request: Request, error: Exception) -> Response:
 
 
 class Unavailable:
-    """What the answer needs cannot be read now; why is for the log, once as long as it is so."""
+    """What the answer needs cannot be read now; why is for the log."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._sentences = Sentences()
 
     async def answer(self, _request: Request, error: Exception) -> Response:
-        if str(error) != self._said:
-            self._said = str(error)
-            tell(f"http: {error}")
+        self._sentences.tell(f"http: {error}")
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "what the answer needs cannot be read at this moment; the log says why",

@@ -8,6 +8,7 @@ fill the log.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ from typing_extensions import override
 from dataflows.preparation import tell
 from serving.addresses import Doors
 from serving.certificates import Renewing
-from serving.connections import Connection
+from serving.connections import Connection, ProxiedConnection
 from serving.guard import fault
 
 # Seconds for which a connection may be silent, and for which one that is being answered may delay
@@ -32,6 +33,9 @@ _PATIENCE = 5
 
 # Seconds for which a client may take to agree on how to speak TLS.
 _HANDSHAKE = 10.0
+
+# The exit code of a process whose server cannot go on.
+_FAULT = 1
 
 
 class _Loop(uvloop.Loop):
@@ -47,13 +51,16 @@ class _Loop(uvloop.Loop):
 class Server:
     """Answers from `start` until `end`."""
 
-    def __init__(self, doors: Doors, public: ASGIApp, admin: ASGIApp) -> None:
+    def __init__(
+        self, doors: Doors, public: ASGIApp, admin: ASGIApp, shown: Renewing | None
+    ) -> None:
         self._doors: list[tuple[uvicorn.Server, socket]] = []
-        self._shown = None if doors.certificate is None else Renewing(doors.certificate)
+        self._shown = shown
+        protocol = ProxiedConnection if doors.is_behind_proxy else Connection
         if doors.public is not None:
-            self._doors.append((_server(public, self._shown), doors.public))
+            self._doors.append((_server(public, self._shown, protocol), doors.public))
         if doors.admin is not None:
-            self._doors.append((_server(admin, None), doors.admin))
+            self._doors.append((_server(admin, None, Connection), doors.admin))
         self._thread = threading.Thread(target=self._run, name="usher-http", daemon=True)
 
     def start(self) -> None:
@@ -69,21 +76,28 @@ class Server:
         try:
             with asyncio.Runner(loop_factory=_Loop) as runner:
                 runner.run(self._serve())
-        except Exception as error:  # noqa: BLE001  the job does not depend on it
+        except BaseException as error:  # noqa: BLE001  uvicorn ends with SystemExit, too
             tell(f"http: the server has ended: {fault(error)}")
+            # Its sockets listen still, and nobody answers; whoever has started it starts it again.
+            os._exit(_FAULT)
 
     async def _serve(self) -> None:
-        renewing = None if self._shown is None else asyncio.create_task(self._shown.renew())
-        await asyncio.gather(*(server.serve(sockets=[door]) for server, door in self._doors))
-        if renewing is not None:
-            renewing.cancel()
+        """Until the end; what looks after the certificate has none."""
+        work: list[asyncio.Future[Any]] = [
+            asyncio.gather(*(server.serve(sockets=[door]) for server, door in self._doors))
+        ]
+        if self._shown is not None:
+            work.append(asyncio.create_task(self._shown.renew()))
+        ended, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        for one in ended:
+            one.result()
 
 
-def _server(app: ASGIApp, shown: Renewing | None) -> uvicorn.Server:
+def _server(app: ASGIApp, shown: Renewing | None, protocol: type[Connection]) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="none",  # it is given one
-        http=Connection,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -100,11 +114,19 @@ def _server(app: ASGIApp, shown: Renewing | None) -> uvicorn.Server:
 
 @contextmanager
 def serving(
-    doors: Doors, public: ASGIApp, admin: ASGIApp, ending: Callable[[], None]
+    doors: Doors,
+    public: ASGIApp,
+    admin: ASGIApp,
+    shown: Renewing | None,
+    ending: Callable[[], None],
 ) -> Iterator[None]:
-    """What is asked within is answered; `ending` is called before that ends."""
+    """What is asked within is answered; `ending` is called before that ends.
+
+    Args:
+        shown: The certificate at the public door.
+    """
     with closing(doors):
-        server = Server(doors, public, admin)
+        server = Server(doors, public, admin, shown)
         server.start()
         try:
             yield

@@ -8,6 +8,7 @@ whoever reads the store could make them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
@@ -68,9 +69,13 @@ class Visitors:
 
 
 def _secret(path: Path) -> bytes:
-    """What the file has; made whole or not at all, whoever else makes it at the same time."""
+    """What the file has; made whole or not at all, whoever else makes it at the same time.
+
+    Raises:
+        OSError: it cannot be read or made, or is too short to be a secret.
+    """
     with suppress(FileNotFoundError):
-        return path.read_bytes()
+        return _read(path)
     aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secrets.token_bytes(_BYTES))
@@ -79,4 +84,12 @@ def _secret(path: Path) -> bytes:
     with suppress(FileExistsError):
         os.link(aside, path)
     aside.unlink()
-    return path.read_bytes()
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    found = path.read_bytes()
+    if len(found) < _BYTES:
+        reason = f"it has fewer than {_BYTES} bytes; remove it, and a new one is made"
+        raise OSError(errno.EINVAL, reason, str(path))
+    return found

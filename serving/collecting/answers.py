@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
-import msgspec
 from starlette.types import Send
 
-Headers = tuple[tuple[bytes, bytes], ...]
+from serving.collecting.figures import Outcome
+from serving.problems import MEDIA_TYPE, client_problem_body
+from serving.safety import Headers, safe
 
 JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain; charset=utf-8"
@@ -22,10 +24,7 @@ _TEXT: Final = b"text/plain; charset=utf-8"
 # A pixel that nobody sees.
 _GIF = base64.b64decode("R0lGODlhAQABAPAAAAAAAP///yH5BAUAAAAALAAAAAABAAEAAAICRAEAOw==")
 
-_SAFE: Final = (
-    (b"cross-origin-resource-policy", b"cross-origin"),
-    (b"x-content-type-options", b"nosniff"),
-)
+_ANY_PAGE: Final = b"cross-origin"
 _NEVER_STORED: Final = b"no-cache, no-store, must-revalidate"
 
 # Seconds for which a browser may remember what it was allowed.
@@ -41,11 +40,12 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """Ends a request."""
+    """Ends a request; `outcome` is what it is counted as."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, outcome: Outcome) -> None:
         super().__init__(answer.status)
         self.answer = answer
+        self.outcome = outcome
 
 
 PIXEL: Final = Answer(200, _GIF, b"image/gif")
@@ -60,7 +60,8 @@ def calls_taken(form: str) -> Answer:
 
 
 def refusal(status: int, code: str, message: str, headers: Headers = ()) -> Answer:
-    return Answer(status, msgspec.json.encode({"code": code, "message": message}), headers=headers)
+    body = client_problem_body(HTTPStatus(status), code, message)
+    return Answer(status, body, MEDIA_TYPE.encode(), headers)
 
 
 def later(status: int, code: str, message: str, seconds: int) -> Answer:
@@ -93,12 +94,13 @@ def preflight(asked: Mapping[bytes, bytes], methods: tuple[str, ...]) -> Answer:
     return Answer(200, b"", _TEXT, tuple(headers))
 
 
-async def send_answer(answer: Answer, more: Headers, send: Send) -> None:
+async def send_answer(answer: Answer, more: Headers, scheme: str, send: Send) -> None:
     headers = [
         (b"content-type", answer.media_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"cache-control", _NEVER_STORED),
-        *_SAFE,
+        (b"cross-origin-resource-policy", _ANY_PAGE),
+        *safe(scheme),
         *answer.headers,
         *more,
     ]

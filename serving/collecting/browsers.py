@@ -1,4 +1,4 @@
-"""What a browser tells without being asked: its address, and the cookie that it was given.
+"""What a browser tells without being asked: that it is one, and the cookie that it was given.
 
 Snowplow's collector knows browsers again by a cookie `sp`, whose value is the `network_userid` of
 what they send.  Whoever is to stay unknown says so by a header, and is given none.
@@ -9,27 +9,12 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Final
 
-from starlette.types import Scope
-
-from serving.collecting.answers import Headers
+from serving.safety import Headers
 
 _COOKIE = re.compile(rb"(?:^|;) *sp=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) *(?:;|$)")
 _YEAR: Final = 365 * 86_400
-
-
-def address_of(scope: Scope, headers: Mapping[bytes, bytes], *, is_behind_proxy: bool) -> str:
-    """The sender's, as a proxy has it where there is one; empty if it is not known."""
-    told = scope["client"][0] if scope.get("client") else ""
-    if is_behind_proxy:
-        listed = headers.get(b"x-forwarded-for", b"").rpartition(b",")[2]
-        told = listed.decode("latin-1").strip() or told
-    try:
-        return str(ip_address(told))
-    except ValueError:
-        return ""
 
 
 def is_browser(headers: Mapping[bytes, bytes]) -> bool:

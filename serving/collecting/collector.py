@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -26,6 +26,8 @@ from connectors.sources.requests.request import (
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
 from project.folder import LoadedProject
+from serving.addresses import is_behind_proxy
+from serving.clients import address_of, client_of
 from serving.collecting.answers import (
     CALLS_TAKEN,
     PAYLOADS_TAKEN,
@@ -39,7 +41,7 @@ from serving.collecting.answers import (
     refusal,
     send_answer,
 )
-from serving.collecting.browsers import address_of, cookie, is_browser, network_user_of
+from serving.collecting.browsers import cookie, is_browser, network_user_of
 from serving.collecting.figures import Figures, Outcome
 from serving.collecting.greetings import settings, source_config
 from serving.collecting.paths import METHODS, Kind, Place, plain_path
@@ -50,13 +52,16 @@ from serving.collecting.portions import (
     portions_of_calls,
     portions_of_payloads,
 )
-from serving.collecting.room import Gone, Room
+from serving.collecting.room import ALL, Gone, holding
 from serving.collecting.streams import Streams
 from serving.guard import fault
+from serving.limits import Limiter
+from serving.sentences import Sentences
+from serving.shares import Shares
 
-_UNKNOWN_KEY: Final = refusal(
-    400, "unknown_sender", "no source of this server has the write key that was sent"
-)
+_NO_SOURCE: Final = "no source of this server has the write key that was sent"
+_UNKNOWN_KEY: Final = refusal(400, "unknown_sender", _NO_SOURCE)
+_UNKNOWN_KEY_IN_PATH: Final = refusal(404, "unknown_sender", _NO_SOURCE)
 _UNKNOWN_APP: Final = refusal(
     400, "unknown_sender", "no source of this server has the app id that was sent"
 )
@@ -72,6 +77,9 @@ _LONG, _MANY = 32 << 10, 500
 _UNWELL = 5.0
 _GZIP = b"\x1f\x8b"
 
+# Requests a second from one address; a shop's own server may send the events of all its visitors.
+_RATE = 10_000
+
 
 class Collector:
     """To be closed when the server has ended.
@@ -81,20 +89,21 @@ class Collector:
         OSError: a log cannot be written.
     """
 
-    def __init__(self, loaded: LoadedProject, room: Room | None = None) -> None:
+    def __init__(self, loaded: LoadedProject, room: Shares | None = None) -> None:
         self.figures = Figures()
         self._streams = Streams(loaded)
-        self._is_behind_proxy = _is_behind_proxy(loaded)
-        self._said = ""
+        self._is_behind_proxy = is_behind_proxy(loaded)
+        self._of_addresses = Limiter(_rate(loaded))
+        self._sentences = Sentences()
         self._opened_again = -math.inf
         self._failed: dict[str, float] = {}  # when, by source
-        self._room = room or Room()
+        self._room = room or Shares(ALL)
         self._beside = ThreadPoolExecutor(1, "usher-collector")
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on collect for the sources of these definitions."""
         self._streams.follow(loaded)
-        self._is_behind_proxy = _is_behind_proxy(loaded)
+        self._is_behind_proxy = is_behind_proxy(loaded)
 
     def close(self) -> None:
         """Write what waits, then let go."""
@@ -117,14 +126,13 @@ class Collector:
             self.figures.count_request(Outcome.BROKEN_OFF)
             return
         except Refused as refused:
-            is_busy = refused.answer.status == 429
-            self.figures.count_request(Outcome.OVER_CAPACITY if is_busy else Outcome.REFUSED)
+            self.figures.count_request(refused.outcome)
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
             tell(f"http: a fault of ours while collecting: {fault(error)}")
             answer = _FAULT
-        await send_answer(answer, cors(headers), send)
+        await send_answer(answer, cors(headers), scope["scheme"], send)
 
     async def _answer(
         self, place: Place, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
@@ -133,6 +141,10 @@ class Collector:
         methods = METHODS[kind]
         if method == "OPTIONS":
             return preflight(headers, methods)
+        address = address_of(scope, is_behind_proxy=self._is_behind_proxy)
+        client = client_of(address)
+        if wait := self._of_addresses.take(client).wait:
+            raise Refused(self._too_often(wait), Outcome.TOO_OFTEN)
         if method not in methods:
             allow = ((b"allow", ", ".join((*methods, "OPTIONS")).encode()),)
             return refusal(405, "method_not_allowed", f"this path takes {methods[0]}", allow)
@@ -142,9 +154,10 @@ class Collector:
             return _HEALTHY
         if kind is Kind.SETTINGS or kind is Kind.SOURCE_CONFIG:
             return self._greeting(place, scope, headers)
-        with self._room.place() as held:
+        with holding(self._room, client) as held:
             network_user = network_user_of(headers) if kind is Kind.PAYLOADS else ""
-            request = self._request(scope, headers, network_user)
+            visitor = address if is_browser(headers) else ""
+            request = self._request(scope, visitor, network_user)
             try:
                 if kind is not Kind.PAYLOADS:
                     check_sender(request, self._streams)
@@ -156,18 +169,19 @@ class Collector:
                 self.figures.count_request(Outcome.UNKNOWN_SENDER)
                 return _UNKNOWN_APP if kind is Kind.PAYLOADS else _UNKNOWN_KEY
             except TooLong as error:
-                raise Refused(refusal(400, "too_long", str(error))) from None
+                answer = refusal(400, "too_long", str(error))
+                raise Refused(answer, Outcome.REFUSED) from None
             if network_user and answer.status == HTTPStatus.OK:
                 more = cookie(network_user, self._scheme(scope))
                 answer = answer._replace(headers=answer.headers + more)
             return answer
 
     def _greeting(self, place: Place, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
-        key = place.key or write_key_of(self._request(scope, headers), None) or ""
+        key = place.key or write_key_of(self._request(scope), None) or ""
         stream = self._streams.of_key(key)
         if stream is None:
             self.figures.count_request(Outcome.UNKNOWN_SENDER)
-            return _UNKNOWN_KEY._replace(status=404) if place.key else _UNKNOWN_KEY
+            return _UNKNOWN_KEY_IN_PATH if place.key else _UNKNOWN_KEY
         if place.kind is Kind.SOURCE_CONFIG:
             return source_config(key, stream)
         return settings(key, headers, self._scheme(scope))
@@ -204,7 +218,7 @@ class Collector:
                 return Outcome.OVER_CAPACITY, later(429, "over_capacity", message, full.retry_after)
             except NotTaken as error:
                 self._failed[portion.stream.key] = time.monotonic()
-                self._say(f"http: source '{portion.stream.key}': {error}")
+                self._sentences.tell(f"http: source '{portion.stream.key}': {error}")
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             self.figures.count_kept(
                 portion.stream.key,
@@ -212,16 +226,12 @@ class Collector:
                 portion.records.letters,
                 time.perf_counter() - began,
             )
-            self._said = ""
             self._failed.pop(portion.stream.key, None)
         return Outcome.TAKEN, None
 
-    def _request(
-        self, scope: Scope, headers: Mapping[bytes, bytes], network_user: str = ""
-    ) -> Request:
+    def _request(self, scope: Scope, visitor_address: str = "", network_user: str = "") -> Request:
         """All of one but its body."""
         query = scope["query_string"].decode("latin-1")
-        is_behind_proxy = self._is_behind_proxy
         return Request(
             method=scope["method"],
             path=plain_path(scope["path"]),
@@ -229,9 +239,7 @@ class Collector:
             headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
             body=b"",
             received_at=wall_clock(),
-            visitor_address=address_of(scope, headers, is_behind_proxy=is_behind_proxy)
-            if is_browser(headers)
-            else "",
+            visitor_address=visitor_address,
             network_user=network_user,
         )
 
@@ -246,11 +254,9 @@ class Collector:
         """How clients reach us: a proxy speaks TLS with them."""
         return "https" if self._is_behind_proxy else str(scope["scheme"])
 
-    def _say(self, why: str) -> None:
-        """Once, as long as it is so."""
-        if why != self._said:
-            self._said = why
-            tell(why)
+    def _too_often(self, wait: float) -> Answer:
+        message = f"an address may send {self._of_addresses.rate:,} requests a second; come back"
+        return later(429, "too_many_requests", message, math.ceil(wait))
 
 
 def _takes_long(body: bytes) -> bool:
@@ -258,6 +264,6 @@ def _takes_long(body: bytes) -> bool:
     return len(body) > _LONG or body.startswith(_GZIP) or body.count(b"{") > _MANY
 
 
-def _is_behind_proxy(loaded: LoadedProject) -> bool:
-    """Whether a proxy speaks TLS with clients, and not we."""
-    return bool(loaded.project.serving.get("behind_proxy"))
+def _rate(loaded: LoadedProject) -> int:
+    limits = cast(Mapping[str, int], loaded.project.serving.get("limits", {}))
+    return limits.get("collector_per_address", _RATE)

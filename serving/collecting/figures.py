@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     TAKEN = "taken"
     UNKNOWN_SENDER = "unknown_sender"
     REFUSED = "refused"
+    TOO_OFTEN = "too_often"
     OVER_CAPACITY = "over_capacity"
     NOT_WRITTEN = "not_written"
     BROKEN_OFF = "broken_off"

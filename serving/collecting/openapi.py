@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from serving.collecting.paths import BATCHES, CALLS, NO_EVENTS, PIXEL_CALLS, PIXELS
+from serving.problems import MEDIA_TYPE
 
 Json = dict[str, Any]
 
@@ -15,8 +16,15 @@ _OK: Final[Json] = {"description": "It is.", "content": {"text/plain": {"schema"
 COLLECTOR_SCHEMAS: Final[Json] = {
     "Refusal": {
         "type": "object",
-        "properties": {"code": _TEXT, "message": _TEXT},
-        "required": ["code", "message"],
+        "properties": {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "code": _TEXT,
+            "message": _TEXT,
+        },
+        "required": ["type", "title", "status", "detail", "code", "message"],
         "additionalProperties": False,
     },
 }
@@ -58,7 +66,7 @@ _KEY: Final = {"name": "write_key", "in": "path", "required": True, "schema": _T
 
 def _refusal(description: str) -> Json:
     schema = {"$ref": "#/components/schemas/Refusal"}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 def _posted(summary: str, taken: Json) -> Json:

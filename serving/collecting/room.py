@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from starlette.types import Receive
 
 from serving.collecting.answers import Refused, later, refusal
+from serving.collecting.figures import Outcome
+from serving.shares import Shares
 
 # Bytes: of all requests together, of each beside its body, and of a body.
-_ALL = 64 << 20
+ALL = 64 << 20
 _BESIDE = 8 << 10
 _BODY = 4 << 20
 
@@ -24,40 +26,30 @@ class Gone(Exception):
     """Whoever has asked does not wait for the answer."""
 
 
-class Room:
-    """To be used on one event loop."""
+@contextmanager
+def holding(room: Shares, client: str) -> Iterator[Place]:
+    """Where one request is kept, until it has been answered.
 
-    def __init__(self, size: int = _ALL) -> None:
-        self.left = size
-        """Bytes that are not taken."""
-
-    @contextmanager
-    def place(self) -> Iterator[Place]:
-        """Where one request is kept, until it has been answered.
-
-        Raises:
-            Refused: there is none.
-        """
-        place = Place(self)
-        try:
-            place.add(_BESIDE)
-            yield place
-        finally:
-            self.left += place.size
-
-    def take(self, size: int) -> None:
-        if size > self.left:
-            raise Refused(_BUSY)
-        self.left -= size
+    Raises:
+        Refused: there is none.
+    """
+    held = Place(room, client)
+    try:
+        held.add(_BESIDE)
+        yield held
+    finally:
+        room.give_back(client, held.size)
 
 
 class Place:
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Shares, client: str) -> None:
         self._room = room
+        self._client = client
         self.size = 0
 
     def add(self, size: int) -> None:
-        self._room.take(size)
+        if not self._room.take(self._client, size):
+            raise Refused(_BUSY, Outcome.OVER_CAPACITY)
         self.size += size
 
     async def read_body(self, receive: Receive) -> bytes:
@@ -74,7 +66,7 @@ class Place:
                 raise Gone
             part = message.get("body", b"")
             if len(body) + len(part) > _BODY:
-                raise Refused(_TOO_LONG)
+                raise Refused(_TOO_LONG, Outcome.REFUSED)
             self.add(len(part))
             body += part
             if not message.get("more_body", False):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import requests
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.browsers.chromium import chromium
-from tests.cli.jobs import USHER, eventually, running
+from tests.cli.jobs import USHER, Job, eventually, running
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 
@@ -28,9 +31,16 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in doors]
 
 
+class Shop(NamedTuple):
+    """The address of its page, and the job behind it."""
+
+    url: str
+    root: Path
+    job: Job
+
+
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of its page, with a job behind it."""
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
     root = tmp_path / "shop"
@@ -48,8 +58,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     create = [USHER, "-C", str(root), "keys", "create", "--scope", "audiences:read"]
     made = subprocess.run(create, check=True, capture_output=True, text=True)
     monkeypatch.setenv("USHER_KEY", made.stdout.strip())
-    with running(root), serving(root, f"http://127.0.0.1:{usher}", site) as url:
-        yield url
+    with running(root) as one, serving(root, f"http://127.0.0.1:{usher}", site) as url:
+        yield Shop(url, root, one)
 
 
 @contextmanager
@@ -69,9 +79,9 @@ def found(page: Chrome, selector: str) -> WebElement:
     return eventually(lambda: page.find_elements(By.CSS_SELECTOR, selector))[0]
 
 
-def test_the_banner_goes_when_the_visitor_orders(shop: str, tmp_path: Path) -> None:
+def test_the_banner_goes_when_the_visitor_orders(shop: Shop, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as page:
-        page.get(shop)
+        page.get(shop.url)
         page.execute_script("window.marker = 'the same page'")
         banner = found(page, "#banner")
         eventually(lambda: "no audience" in found(page, "#audiences").text)
@@ -96,12 +106,44 @@ def test_the_banner_goes_when_the_visitor_orders(shop: str, tmp_path: Path) -> N
         assert page.execute_script("return window.marker") == "the same page"
 
         # Whoever comes again sees what holds now; a second browser is somebody else.
-        page.get(f"{shop}/pricing")
+        page.get(f"{shop.url}/pricing")
         eventually(lambda: "no audience" in found(page, "#audiences").text)
         assert not found(page, "#banner").is_displayed()
         name = found(page, "#customer").text
         with chromium(tmp_path / "other") as other:
-            other.get(shop)
+            other.get(shop.url)
             eventually(lambda: found(other, "#customer").text)
             assert found(other, "#customer").text != name
         assert [one for one in page.get_log("browser") if one["level"] == "SEVERE"] == []
+
+
+def test_a_page_whose_token_has_ended_goes_on_with_another(shop: Shop, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as page:
+        page.get(shop.url)
+        page.execute_script("window.marker = 'the same page'")
+        eventually(lambda: "no audience" in found(page, "#audiences").text)
+        # Whoever removes the secret ends all tokens.
+        (shop.root / ".usher" / "visitors.key").unlink()
+        os.kill(shop.job.server, signal.SIGKILL)
+        eventually((shop.root / ".usher" / "visitors.key").exists)
+        pricing, furniture = found(page, "#to-pricing"), found(page, "nav a")
+        for _ in range(3):
+            furniture.click()
+            pricing.click()
+        eventually(found(page, "#banner").is_displayed)
+        assert page.execute_script("return window.marker") == "the same page"
+
+
+def test_a_session_is_one_that_the_shop_has_made(shop: Shop) -> None:
+    def session(told: str) -> str:
+        answer = requests.get(
+            f"{shop.url}/session", headers={"Cookie": f"shop_session={told}"}, timeout=60
+        )
+        assert set(answer.cookies.keys()) == {"shop_session"}
+        return str(answer.cookies["shop_session"])
+
+    own = session("")
+    assert session(own) == own
+    for told in ("chosen", f"{own}x", '"a\\015\\012Set-Cookie: other=1"', "\xe4"):
+        assert len(session(told)) == len(own)
+        assert session(told) not in {own, told}

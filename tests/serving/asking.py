@@ -21,10 +21,11 @@ from project.folder import LoadedProject, load_project
 from project.stores import open_store
 from serving.addresses import open_doors
 from serving.application import admin_application, public_application
+from serving.certificates import Renewing
 from serving.collecting.collector import Collector
-from serving.collecting.room import Room
 from serving.server import serving
 from serving.service import Service
+from serving.shares import Shares
 from serving.stores import Store
 from serving.tokens import new_token
 from tests.cli.projects import changed, write_project
@@ -106,18 +107,20 @@ def new_key(
 
 @contextmanager
 def server(
-    loaded: LoadedProject, progress: Progress | None = None, room: Room | None = None
+    loaded: LoadedProject, progress: Progress | None = None, room: Shares | None = None
 ) -> Iterator[Server]:
     """On ports of its own; pulls that it is asked for begin when somebody lets them work."""
     doors = open_doors(loaded, must_listen=True)
     pulls = Refreshing(loaded, on_schedule=False)
+    shown = None if doors.certificate is None else Renewing(doors.certificate)
     with (
         closing(Collector(loaded, room)) as collector,
         closing(Service(loaded, pulls, progress)) as service,
         serving(
             doors,
             public_application(service, collector),
-            admin_application(service, collector),
+            admin_application(service, collector, shown),
+            shown,
             service.end,
         ),
     ):

@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
-from serving import connections
+from serving import connections, sentences
 from serving.collecting import collector
 from serving.collecting.instants import FirstInstants
-from serving.collecting.room import Room
+from serving.shares import Shares
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
 from tests.collected.logs import collecting, event, segments
@@ -58,6 +58,16 @@ def track(number: object = 1, **more: Any) -> dict[str, Any]:
 def post(here: Server, body: Any, path: str = "/v1/batch", **more: Any) -> requests.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return here.ask(path, method="POST", data=content, **{"headers": KEY, **more})
+
+
+def assert_refusal(answer: requests.Response) -> None:
+    """A problem, with what clients look for in it."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    found = answer.json()
+    assert set(found) == {"type", "title", "status", "detail", "code", "message"}
+    assert found["status"] == answer.status_code
+    assert found["detail"] == found["message"]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -134,7 +144,7 @@ def test_an_unknown_sender_is_refused_so_that_no_client_chokes(
 ) -> None:
     answer = post(here, body, path, headers=headers)
     assert answer.status_code == 400  # the only status that no client sends again
-    assert set(answer.json()) == {"code", "message"}
+    assert_refusal(answer)
     assert answer.json()["code"] == "unknown_sender"
 
 
@@ -366,7 +376,7 @@ def test_a_body_that_is_too_long_is_refused_while_it_comes(here: Server) -> None
     for body in (b" " * (MOST_BYTES + 1), iter([b" " * 100_000] * 50), bomb, in_parts):
         answer = here.ask("/v1/batch", method="POST", data=body, headers=KEY)
         assert answer.status_code == 400
-        assert set(answer.json()) == {"code", "message"}
+        assert_refusal(answer)
         assert answer.json()["code"] == "too_long"
     assert kept(here.loaded.root) == before
 
@@ -461,18 +471,18 @@ def test_whatever_is_sent_is_answered(here: Server, sent: tuple[str, bytes]) -> 
         assert answer.json()["code"] == "unknown_sender"
 
 
-def connected(here: Server) -> socket.socket:
+def connected(here: Server, address: str = "127.0.0.1") -> socket.socket:
     host, _, port = here.url.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    return socket.create_connection((host, int(port)), 30, (address, 0))
 
 
 SPACES = b" " * 50_000
 HEAD = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n"
 
 
-def begun(here: Server, size: int, sent: int) -> socket.socket:
+def begun(here: Server, size: int, sent: int, address: str = "127.0.0.1") -> socket.socket:
     """A request of which some bytes are still to come."""
-    line = connected(here)
+    line = connected(here, address)
     line.sendall(HEAD % (KEY["Authorization"].encode(), size) + b" " * sent)
     return line
 
@@ -484,6 +494,23 @@ def is_cut_off(line: socket.socket) -> bool:
         return True
 
 
+def test_who_sends_too_often_is_to_come_again(tmp_path: Path) -> None:
+    limits = {"collector_per_address": 3}
+    write_project(tmp_path, changed(sources=SOURCES, serving={**ANYWHERE, "limits": limits}))
+    with server(loaded_from(tmp_path)) as here:
+        with begun(here, 100, 0), begun(here, 100, 0), begun(here, 100, 0):
+            with begun(here, 4_000_000, 0) as line:  # its body is not awaited
+                answer = line.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert b"retry-after: 1\r\n" in answer
+            assert b'"code":"too_many_requests"' in answer
+            assert here.ask("/v1/t", method="OPTIONS", headers={"Origin": "https://a"}).ok
+            with begun(here, 100, 100, "127.0.0.2") as other:
+                assert other.recv(1000).startswith(b"HTTP/1.1 200 ")
+            assert here.ask("/livez").ok  # the limit of what asks is another one
+        assert collected(here, "requests", outcome="too_often", source="") == 1
+
+
 def test_who_is_slow_to_send_is_cut_off(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_BODY_SECONDS_MOST", 0.2)
     with begun(here, 100, 50) as line:
@@ -491,9 +518,21 @@ def test_who_is_slow_to_send_is_cut_off(here: Server, monkeypatch: pytest.Monkey
     eventually(lambda: collected(here, "requests", outcome="broken_off", source="") >= 1)
 
 
+def test_who_goes_on_sending_has_time(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_BODY_SECONDS_MOST", 1.0)
+    monkeypatch.setattr(connections, "_BODY_BYTES_LEAST", 2_000)
+    with begun(here, 100_000, 1_000) as line:
+        for _ in range(9):
+            time.sleep(0.25)
+            line.sendall(b" " * 11_000)
+        assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+    with begun(here, 100_000, 99_000) as line:  # and then nothing more
+        assert is_cut_off(line)
+
+
 def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
     loaded = project(tmp_path / "project", sources=SOURCES)
-    room = Room(300_000)
+    room = Shares(300_000, 300_000)
     with server(loaded, room=room) as here:
         assert post(here, track(), "/v1/t").status_code == 200
         with begun(here, 260_000, 259_000) as line:
@@ -501,7 +540,7 @@ def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
             eventually(lambda: room.left < 40_000)
             answer = post(here, SPACES, "/v1/t")
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-            assert set(answer.json()) == {"code", "message"}
+            assert_refusal(answer)
             line.sendall(b" " * 1_000)
             assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
         with begun(here, 260_000, 259_000):
@@ -509,6 +548,22 @@ def test_more_than_there_is_room_for_is_to_come_again(tmp_path: Path) -> None:
         eventually(lambda: room.left == 300_000)  # its sender has gone
         assert post(here, SPACES, "/v1/t").status_code == 200
         assert collected(here, "requests", outcome="over_capacity", source="") == 1
+
+
+def test_who_sends_slowly_takes_up_a_share_of_the_room_and_no_more(tmp_path: Path) -> None:
+    loaded = project(tmp_path / "project", sources=SOURCES)
+    room = Shares(800_000)
+    with server(loaded, room=room) as here, ExitStack() as held:
+        held.enter_context(begun(here, 90_000, 80_000))
+        eventually(lambda: room.left < 720_000)
+        for _ in range(15):  # each is refused as soon as it goes beyond the share
+            held.enter_context(begun(here, 90_000, 80_000))
+        eventually(lambda: collected(here, "requests", outcome="over_capacity", source="") == 15)
+        assert room.left >= 700_000
+        assert post(here, SPACES, "/v1/t").status_code == 429
+        with begun(here, 80_000, 80_000, "127.0.0.2") as other:
+            assert other.recv(1000).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: room.left == 800_000)
 
 
 def test_what_waits_for_the_disk_has_a_limit(
@@ -557,7 +612,7 @@ def test_a_disk_that_fails(
             for number in range(3):
                 answer = post(here, track(number), "/v1/t")
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-                assert set(answer.json()) == {"code", "message"}
+                assert_refusal(answer)
             why = "what is sent to source 'web' cannot be written"
             assert why in here.ask("/readyz").json()["reasons"]
         assert post(here, track(3), "/v1/t").status_code == 200
@@ -566,6 +621,31 @@ def test_a_disk_that_fails(
     assert kept(loaded.root).ids == ["m3"]
     said = "http: source 'web': it cannot be written: No space left on device"
     assert capsys.readouterr().err.count(said) == 1
+
+
+def test_a_source_that_cannot_be_written_is_told_of_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Others that can be written do not matter."""
+    loaded = project(tmp_path / "project", sources=SOURCES)
+    wait_for_the_disk = os.fdatasync
+
+    def fails_of_web(descriptor: int) -> None:
+        if "/web/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        wait_for_the_disk(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fails_of_web)
+    said = "http: source 'web': it cannot be written: No space left on device"
+    with server(loaded) as here:
+        for number in range(3):
+            assert post(here, track(number), "/v1/t").status_code == 503
+            other = post(here, track(number), "/v1/t", headers=basic("HT_WRITE_KEY"))
+            assert other.status_code == 200
+        assert capsys.readouterr().err.count(said) == 1
+        monkeypatch.setattr(sentences, "_AGAIN", 0.0)
+        assert post(here, track(4), "/v1/t").status_code == 503
+        assert capsys.readouterr().err.count(said) == 1
 
 
 def test_more_connections_than_are_held(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:

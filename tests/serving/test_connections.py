@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -12,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from serving import connections
+from serving.shares import Shares
 from tests.cli.jobs import eventually
-from tests.serving.asking import Server, new_key, project, server
+from tests.cli.projects import changed, write_project
+from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, project, server
 from tests.serving.collected import SOURCES
 from tests.serving.recorded import Turn, record
+from tests.serving.test_tls import write_certificate
 
 ASK = b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -26,13 +31,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield one
 
 
-def connected(here: Server, buffer: int = 0) -> socket.socket:
-    """`buffer` is how many bytes may wait to be read; as many as usual by default."""
-    host, _, port = here.url.removeprefix("http://").rpartition(":")
+def connected(here: Server, buffer: int = 0, address: str = "127.0.0.1") -> socket.socket:
+    """From an address; `buffer` bytes may wait to be read, or as many as usual."""
+    host, _, port = here.url.partition("://")[2].rpartition(":")
     line = socket.socket()
     line.settimeout(60)
     if buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    line.bind((address, 0))
     line.connect((host, int(port)))
     return line
 
@@ -58,8 +64,9 @@ def assert_problem(answer: bytes, status: int) -> None:
     assert head.startswith(b"HTTP/1.1 %d " % status), answer
     assert b"content-type: application/problem+json" in head
     assert b"x-content-type-options: nosniff" in head
+    assert b"content-security-policy: default-src 'none'" in head
     found = json.loads(body)
-    assert set(found) == {"type", "title", "status", "detail"}
+    assert set(found) == {"type", "title", "status", "detail", "code", "message"}
     assert found["status"] == status
 
 
@@ -108,24 +115,48 @@ def test_who_is_slow_to_ask_is_cut_off(here: Server, monkeypatch: pytest.MonkeyP
 
 def test_heads_have_a_limit_together(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are being answered count as well as those that are still coming."""
-    monkeypatch.setattr(connections, "_ALL_BYTES_MOST", 200_000)
+    heads = Shares(200_000, 200_000)
+    monkeypatch.setattr(connections.Connection, "heads", heads)
     long = b"x: " + b"y" * 60_000 + b"\r\n"
     with ExitStack() as held:
         for end in (b"", b"", b"Content-Length: 5\r\n\r\n"):
             line = held.enter_context(connected(here))
             line.sendall(b"POST /v1/t HTTP/1.1\r\n" + long + end)
-        eventually(lambda: connections._Heads.size > 180_000)
+        eventually(lambda: heads.left < 20_000)
         with connected(here) as line:
             line.sendall(b"GET /livez HTTP/1.1\r\n" + long + b"\r\n")
             answer = all_of(line)
             assert_problem(answer, 503)
             assert b"retry-after: 5" in answer
         assert here.ask("/livez").status_code == 200
-    eventually(lambda: connections._Heads.size == 0)
+    eventually(lambda: heads.left == 200_000)
     with connected(here) as line:
         line.sendall(b"GET /livez HTTP/1.1\r\n" + long + b"Connection: close\r\n\r\n")
         assert all_of(line).startswith(b"HTTP/1.1 200 ")
-    eventually(lambda: connections._Heads.size == 0)
+    eventually(lambda: heads.left == 200_000)
+
+
+def test_nobody_holds_the_heads_of_all_others(
+    here: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one address have a share of what is there for all."""
+    heads = Shares(1_000_000)
+    monkeypatch.setattr(connections.Connection, "heads", heads)
+    long = b"GET /livez HTTP/1.1\r\nx: " + b"y" * 50_000
+    with ExitStack() as held:
+        for before in (b"", ASK):  # what comes behind a request that is answered counts as well
+            line = held.enter_context(connected(here))
+            line.sendall(before + long)
+            assert not before or line.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert here.ask("/livez").ok
+        eventually(lambda: heads.left < 900_000)
+        with connected(here) as line:
+            line.sendall(long)
+            assert_problem(all_of(line), 503)
+        with connected(here, address="127.0.0.2") as line:
+            line.sendall(long + b"\r\nConnection: close\r\n\r\n")
+            assert all_of(line).startswith(b"HTTP/1.1 200 ")
+    eventually(lambda: heads.left == 1_000_000)
 
 
 def test_requests_in_a_row_are_answered_in_their_order(here: Server) -> None:
@@ -178,12 +209,53 @@ def test_who_does_not_read_answers_is_cut_off(
         assert here.ask("/livez").status_code == 200
 
 
+def test_who_reads_a_long_answer_slowly_gets_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_READ_SECONDS_MOST", 1.0)
+    folder = tmp_path / "project"
+    write_certificate(tmp_path)
+    for tls in ({}, {"certificate": "../certificate.pem", "private_key": "../key.pem"}):
+        write_project(folder, changed(serving={**ANYWHERE, **tls}))
+        loaded = loaded_from(folder)
+        if not tls:
+            record(loaded, *(Turn("x" * 5_000, "keen", number) for number in range(1, 1_001)))
+        key = new_key(loaded, "audiences:read")
+        path = f"/v1/transitions?limit=1000 HTTP/1.1\r\nAuthorization: Bearer {key}\r\n"
+        with server(loaded) as here, connected(here, buffer=4_096) as plain:
+            context = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+            line = context.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain
+            line.sendall(f"GET {path}Connection: close\r\n\r\n".encode())
+            found, began = 0, time.monotonic()
+            with line:
+                while part := line.recv(1 << 16):
+                    found += len(part)
+                    time.sleep(len(part) / 2_000_000)
+        assert found > 5_000_000
+        assert time.monotonic() - began > 2
+
+
 def others(here: Server) -> list[str]:
     """Lines of the system's table of connections: those that this server has open to others."""
     port = int(here.url.rpartition(":")[2])
     rows = [one.split() for one in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     established = "01"
     return [one[9] for one in rows if one[1].endswith(f":{port:04X}") and one[3] == established]
+
+
+def test_who_sends_empty_lines_is_silent(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_SECONDS_MOST", 0.5)
+    with connected(here) as line:
+        line.settimeout(20)
+        line.sendall(ASK)
+        assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+        line.sendall(b"\r\n")
+        assert is_cut_off(line)
+    with connected(here) as line:
+        line.sendall(ASK + b"\r\n")
+        assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+        line.sendall(b"\r\n" + ASK)
+        assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_those_beyond_are_told_and_the_others_go_on(

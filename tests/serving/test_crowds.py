@@ -92,7 +92,7 @@ def test_ten_thousand_idle_connections_are_held(tmp_path: Path) -> None:
 
 
 def test_a_flood_of_large_bodies_takes_memory_that_has_a_limit(tmp_path: Path) -> None:
-    """Of 300 at once, each of 4 MB and held back before its end, sixteen have room."""
+    """Of 300 at once, each of 4 MB and held back before its end, two of one address have room."""
     size, count = 4_000_000, 300
     head = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
     with served(tmp_path) as (one, url, figures, key), ExitStack() as held:
@@ -112,12 +112,12 @@ def test_a_flood_of_large_bodies_takes_memory_that_has_a_limit(tmp_path: Path) -
         answers = [line.recv(1_000) for line in waiting]
         late = [each for each in answers if each.startswith(b"HTTP/1.1 429 ")]
         assert all(b"retry-after: 1" in each for each in late)
-        assert refused + len(late) >= count - 17
+        assert refused + len(late) >= count - 2
         assert any(each.startswith(b"HTTP/1.1 400 ") for each in answers)  # no known sender
         most = max(most, resident(one.server))
         print(f"{refused:,} cut off, {len(late):,} to come again, {most - before:,} bytes more")
         assert most - before < 250 << 20
         over = 'usher_collector_requests_total{outcome="over_capacity",source=""}'
-        assert metrics(figures)[over] >= count - 17
+        assert metrics(figures)[over] >= count - 2
         assert goes_on(url, key, 2)
         assert one.stop() == 0

@@ -100,7 +100,8 @@ class Logs:
 
 def test_whatever_is_posted_is_answered_and_what_is_taken_is_kept(tmp_path: Path) -> None:
     root = tmp_path / "project"
-    limits = {"per_key": 1_000_000, "per_address": 1_000_000}
+    rates = ("per_key", "per_address", "collector_per_address")
+    limits = dict.fromkeys(rates, 1_000_000)
     sections: dict[str, Any] = {
         "sources": SOURCES,
         "serving": {**ANYWHERE, "limits": limits},

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.jobs import eventually, finished, now, running
+from tests.cli.jobs import eventually, finished, job, now, running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
 from tests.serving.test_job import addresses
+from tests.serving.test_tls import write_certificate
 
 WEB = {"type": "http", "format": "segment", "write_keys": ["k"]}
 MEMBER = "/v1/audiences/users/u1"
@@ -85,6 +87,34 @@ def test_a_job_that_is_killed_takes_its_server_along(project: Path) -> None:
             assert url == f"http://{listen}"
             send(url, number)
             one.process.kill()
+
+
+# A server whose thread ends by a fault, and what looks after its certificate.
+_DIES = """
+import asyncio, sys
+from serving import certificates, server
+from cli.main import main
+
+async def fails(*_arguments):
+    await asyncio.sleep(0.2)
+    raise RuntimeError("a user's id")
+
+{what} = fails
+sys.argv[1:1] = ["-C", {root!r}, "run", "--only", "serve"]
+main()
+"""
+
+
+@pytest.mark.parametrize("what", ["server.uvicorn.Server.main_loop", "certificates.Renewing.renew"])
+def test_a_server_whose_thread_dies_ends_its_process(project: Path, what: str) -> None:
+    files = {"certificate": "certificate.pem", "private_key": "key.pem"}
+    write_certificate(project)
+    write_project(project, changed(serving={**ANYWHERE, **files}, sources={"web": WEB}, syncs=None))
+    code = _DIES.format(what=what, root=str(project))
+    with job(project, command=[sys.executable, "-c", code]) as one:
+        assert one.process.wait(60) == 1
+        assert "usher: http: the server has ended: RuntimeError at " in one.errors()
+        assert "a user's id" not in one.errors()
 
 
 def test_a_server_that_cannot_begin_ends_the_job(project: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from project.folder import LoadedProject
 from serving import limits
 from serving.limits import Limiter
 from tests.cli.projects import changed, write_project
-from tests.serving.asking import ANYWHERE, loaded_from, new_key, server
+from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, server
 
 
 class Clock:
@@ -135,3 +137,20 @@ def test_behind_a_proxy_addresses_are_those_that_it_names(tmp_path: Path) -> Non
         # A network of IPv6 is one client.
         assert statuses(*(f"2001:db8::{number}" for number in range(20))) == {401, 429}
         assert statuses("2001:db8:0:1::1", "nonsense", "") == {401}
+        # What the proxy adds is the last, also in a line of its own and with a port.
+        made_up = [f"192.0.2.{number}" for number in range(100, 120)]
+        assert {
+            status_of(one, ("X-Forwarded-For", address), ("X-Forwarded-For", "192.0.2.3:5678"))
+            for address in made_up
+        } == {401, 429}
+
+
+def status_of(one: Server, *headers: tuple[str, str]) -> int:
+    """Of a request with these lines, of which several may have one name."""
+    line = HTTPConnection(one.url.removeprefix("http://"), timeout=30)
+    line.putrequest("GET", "/v1/audiences/users/u1")
+    for name, value in headers:
+        line.putheader(name, value)
+    line.endheaders()
+    with closing(line):
+        return line.getresponse().status

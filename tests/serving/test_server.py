@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,9 @@ from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
 from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
+from membership.reader import MembershipReader
 from project.stores import open_store
+from serving import sentences
 from serving.scopes import Scope
 from serving.tokens import Token, new_token, read_token
 from tests.cli.jobs import eventually
@@ -241,7 +245,9 @@ def test_a_fault_of_ours_is_told_to_the_log_alone(
     assert here.ask(USERS, keys["admin"]).status_code == 200
 
 
-def test_a_store_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     loaded = project(tmp_path / "project")
     key = new_key(loaded, "admin")
     for file in (loaded.root / ".usher").glob("state.db*"):
@@ -254,7 +260,10 @@ def test_a_store_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert one.ask("/readyz").json()["reasons"] == ["the membership store cannot be read"]
         assert one.ask("/livez").status_code == 200
         assert one.metrics()["usher_ready"] == 0
-    assert capsys.readouterr().err.count("the store is damaged") == 1
+        assert capsys.readouterr().err.count("the store is damaged") == 1
+        monkeypatch.setattr(sentences, "_AGAIN", 0.0)  # a minute later
+        assert one.ask(USERS, key).status_code == 503
+        assert capsys.readouterr().err.count("the store is damaged") == 1
 
 
 def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
@@ -277,6 +286,23 @@ def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
     samples = here.metrics()
     assert samples["usher_clock_lag_seconds"] == pytest.approx(100, abs=30)
     assert samples["usher_events_read_total"] == 0
+
+
+def test_whether_it_is_ready_may_be_asked_as_often_as_one_likes(
+    here: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is read for it twice a second."""
+    read, reads = here.service.read, []
+
+    def counted(ask: Callable[[MembershipReader], object]) -> object:
+        reads.append(ask)
+        return read(ask)
+
+    monkeypatch.setattr(here.service, "read", counted)
+    began = time.monotonic()
+    with ThreadPoolExecutor(10) as many:
+        list(many.map(lambda _: here.ask("/readyz"), range(100)))
+    assert len(reads) <= 2 + 2 * (time.monotonic() - began)
 
 
 def test_the_progress_of_several_processes_is_one() -> None:

@@ -6,6 +6,7 @@ import base64
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -101,6 +102,21 @@ def test_what_is_no_token(here: Server) -> None:
     secret = here.loaded.root / ".usher" / "visitors.key"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert len(list(secret.parent.glob("visitors.key*"))) == 1
+
+
+@pytest.mark.parametrize("found", [b"", b"guessed", b"x" * 31])
+def test_a_secret_that_is_too_short_signs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], found: bytes
+) -> None:
+    loaded = project(tmp_path / "project")
+    key = new_key(loaded, "audiences:read")
+    (loaded.root / ".usher" / "visitors.key").write_bytes(found)
+    body = {"parent_model": "users", "user_id": "u1"}
+    with server(loaded) as one:
+        assert one.ask("/v1/tokens", key, "POST", json=body).status_code == 503
+        shown = {"token": "visitor_" + "A" * 80}
+        assert one.ask("/v1/audiences/users/u1", params=shown).status_code == 503
+    assert "it has fewer than 32 bytes; remove it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

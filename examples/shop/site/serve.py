@@ -57,12 +57,13 @@ class Sessions:
         self._next = itertools.cycle(found)
         self._customers: dict[str, tuple[str, str]] = {}
 
-    def customer(self, session: str) -> tuple[str, str]:
-        """Id and name."""
+    def sign_in(self, session: str) -> tuple[str, str, str]:
+        """The session, a new one unless it is one of ours; its customer's id and name."""
         with self._lock:
             if session not in self._customers:
+                session = secrets.token_urlsafe(24)
                 self._customers[session] = next(self._next)
-            return self._customers[session]
+            return session, *self._customers[session]
 
     def token(self, user_id: str) -> str:
         """With which a page may ask Usher about this user, for an hour."""
@@ -93,8 +94,8 @@ def pages(sessions: Sessions) -> type[BaseHTTPRequestHandler]:
                 self._send_file(HERE / "index.html")
 
         def _sign_in(self) -> None:
-            session = _session_of(self.headers.get("Cookie", "")) or secrets.token_urlsafe(24)
-            user_id, name = sessions.customer(session)
+            told = _session_of(self.headers.get("Cookie", ""))
+            session, user_id, name = sessions.sign_in(told)
             try:
                 token = sessions.token(user_id)
             except OSError as error:
@@ -133,12 +134,13 @@ def pages(sessions: Sessions) -> type[BaseHTTPRequestHandler]:
     return Pages
 
 
-def _session_of(header: str) -> str | None:
+def _session_of(header: str) -> str:
+    """What a browser tells, which may be anything."""
     try:
         found = SimpleCookie(header).get(_COOKIE)
     except CookieError:
-        return None
-    return found.value if found else None
+        return ""
+    return found.value if found else ""
 
 
 def install_client() -> None:

@@ -9,7 +9,8 @@ const cart = [];
 const audiences = new Set();
 let orderedAt = null;
 
-const { userId, name, token, usher } = await (await fetch("/session")).json();
+const session = async () => (await fetch("/session")).json();
+const { userId, name, usher } = await session();
 $("customer").textContent = `Hello, ${name}`;
 
 // Segment's own client. It asks Usher where to send, and by which key.
@@ -122,15 +123,35 @@ function tell({ type, audience, effective_at: at }) {
   $("told").prepend(line);
 }
 
-// Who is in what, and from there on what changes: `cursor` is where the stream is to begin.
-const about = `${usher}/v1/audiences/users/${userId}?include=details&token=${token}`;
-const { audience_ids: ids, cursor } = await (await fetch(about)).json();
-ids.forEach((id) => audiences.add(id));
-showAudiences();
-const stream = new EventSource(`${usher}/v1/stream?after=${cursor}&token=${token}`);
-stream.onmessage = ({ data }) => {
-  const transition = JSON.parse(data);
-  audiences[transition.type === "entered" ? "add" : "delete"](transition.audience);
+// Who is in what, and from there on what changes: `cursor` is where the stream is to begin. A browser
+// comes back by itself when a stream breaks off, but not when its token has ended; and what it has
+// missed for too long is no longer kept (`gap`). Either way, all begins anew with another token.
+async function listen() {
+  const { userId, token } = await session();
+  const about = `${usher}/v1/audiences/users/${userId}?include=details&token=${token}`;
+  const { audience_ids: ids, cursor } = await (await fetch(about)).json();
+  audiences.clear();
+  ids.forEach((id) => audiences.add(id));
   showAudiences();
-  tell(transition);
-};
+  const stream = new EventSource(`${usher}/v1/stream?after=${cursor}&token=${token}`);
+  const beginAnew = () => {
+    stream.close();
+    listenAfter(2_000);
+  };
+  stream.addEventListener("gap", beginAnew);
+  stream.onerror = () => {
+    if (stream.readyState === EventSource.CLOSED) beginAnew();
+  };
+  stream.onmessage = ({ data }) => {
+    const transition = JSON.parse(data);
+    audiences[transition.type === "entered" ? "add" : "delete"](transition.audience);
+    showAudiences();
+    tell(transition);
+  };
+}
+
+function listenAfter(milliseconds) {
+  setTimeout(() => listen().catch(() => listenAfter(5_000)), milliseconds);
+}
+
+listenAfter(0);
