@@ -18,6 +18,7 @@ from typing import IO
 from audience_dsl.instants import SECOND, format_instant
 from cli.children import said_last, start_child
 from cli.orders import Failed, Order
+from connectors.discretion import fault
 from dataflows.following import wall_clock
 from dataflows.preparation import lacking, tell
 from project.folder import LoadedProject
@@ -91,7 +92,7 @@ class Refreshing:
                 try:
                     self._look()
                 except Exception as error:  # noqa: BLE001  the job needs pulls as long as it runs
-                    tell(f"pulls are looked after again in a second: {error!r}")
+                    tell(f"pulls are looked after again in a second: {fault(error)}")
         finally:
             for one in self._pulls.values():
                 one.kill()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from connectors.destinations.destination import Answer, Destination, Exchange, Outcome, Verdict
+from connectors.discretion import fault
 from delivery.batch import Batch
 from delivery.feed import Feed
 from delivery.lane import Lane
@@ -147,4 +148,4 @@ def _unclear(reason: str, messages: int) -> Answer:
 
 
 def _fault(error: Exception) -> str:
-    return f"a fault of the destination's: {type(error).__name__}: {error}"
+    return f"a fault of the destination's: {fault(error)}"

@@ -20,6 +20,7 @@ import uvloop
 from audience_dsl.definitions import Sync
 from connectors.destinations.destination import Destination
 from connectors.destinations.threads import Threads
+from connectors.discretion import fault
 from delivery.courier import Courier
 from delivery.feed import Feed, Work
 from delivery.lane import PARKED, Lane
@@ -164,7 +165,7 @@ class Deliveries:
                 self.failure = error
                 self._failed()
         except Exception as error:  # noqa: BLE001  the fault of one lane is not to end the others
-            self._tell(f"{name} has stopped by a fault of Usher's: {type(error).__name__}: {error}")
+            self._tell(f"{name} has stopped by a fault of Usher's: {fault(error)}")
 
     def _heard(self) -> None:
         """In any thread: the journal goes on."""

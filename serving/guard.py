@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import traceback
-from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connectors.discretion import fault
 from dataflows.preparation import tell
 from serving.answered import Answered
 
@@ -55,16 +54,6 @@ def _path(scope: Scope) -> str:
     """As the document has it: what stands in its place may be a user."""
     route = scope.get("route")
     return route.path_format if isinstance(route, Route) else ""
-
-
-def fault(error: Exception) -> str:
-    """What is said of an error that nobody has foreseen.
-
-    Its own words are left out, as they may have those of a request in them.
-    """
-    codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    places = [f"{Path(code.co_filename).name}:{line}" for code, line in codes[-4:]]
-    return f"{type(error).__name__} at {', '.join(places)}"
 
 
 def add_header(request: Request, name: str, value: str) -> None:

@@ -19,11 +19,11 @@ import uvloop
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from connectors.discretion import fault
 from dataflows.preparation import tell
 from serving.addresses import Doors
 from serving.certificates import Renewing
 from serving.connections import Connection
-from serving.guard import fault
 
 # Seconds for which a connection may be silent, and for which one that is being answered may delay
 # the end.

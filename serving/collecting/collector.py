@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from connectors.collected.errors import NotTaken, Overfull
+from connectors.discretion import fault
 from connectors.sources.requests.request import Request, write_key_of
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
@@ -45,7 +46,6 @@ from serving.collecting.portions import (
 )
 from serving.collecting.room import Gone, Room
 from serving.collecting.streams import Streams
-from serving.guard import fault
 
 _UNKNOWN_KEY: Final = refusal(
     400, "unknown_sender", "no source of this server has the write key that was sent"

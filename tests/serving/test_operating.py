@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cli.jobs import USHER, eventually, job, now, running
+from tests.cli.jobs import USHER, Job, eventually, job, now, running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
 from tests.serving.test_job import addresses
@@ -24,7 +24,16 @@ CANARY = "canary"
 USER = f"{CANARY}-user@shop.example"
 WRITE_KEY = f"{CANARY}-write-key"
 
+PULLED = "SELECT user_id, CAST(ltv AS INTEGER) AS ltv FROM 'users.csv'"
+
 DEFINITION = changed(
+    parent_models={
+        "users": {
+            "from": {"query": PULLED},
+            "primary_key": "user_id",
+            "properties": {"ltv": "number"},
+        }
+    },
     sources={"web": {"type": "http", "format": "segment", "write_keys": [WRITE_KEY]}},
     destinations={
         "archive": {"type": "file", "path": "out/transitions.jsonl"},
@@ -97,6 +106,19 @@ def busy(url: str, key: str) -> None:
     assert ask(f"{url}/v1/syncs?{CANARY}={USER}", key).status_code == 400
 
 
+def pulls_that_fail(root: Path, url: str, key: str, one: Job) -> str:
+    """What is said of rows that cannot be used, to whoever asks."""
+    pulls = f"{url}/v1/warehouse/users/pulls"
+    bad = {"is not unique": f"{USER},20\n{USER},5\n", "Conversion Error": f"u2,{USER}\n{USER},5\n"}
+    for reason, rows in bad.items():
+        (root / "users.csv").write_text(f"user_id,ltv\n{rows}")
+        assert ask(pulls, key, "POST").status_code == 202
+        eventually(lambda: reason in one.errors(), one)  # noqa: B023
+    said = ask(pulls, key).text
+    assert all(reason in said for reason in bad)
+    return said
+
+
 COUNTED = ("matched", "ignored", "duplicate", "late", "invalid")
 
 
@@ -134,9 +156,10 @@ def test_a_busy_job_says_how_it_is_and_nothing_of_anybody(project: Path, workers
         assert found[f"usher_http_answer_seconds_count{{{of_users}}}"] == 2
         shown = families(figures)
         text = ask(figures).text
+        history = pulls_that_fail(project, url, key, one)
         assert set(shown) == documented(), set(shown) ^ documented()
         assert one.stop() == 0
-    for said in (text, one.errors()):
+    for said in (text, history, one.errors()):
         assert CANARY not in said
         assert "203.0.113.77" not in said
         assert key[:14] not in said
