@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from cli.failures import ENVIRONMENT, FAILURES, sentence_of
 from connectors.discretion import fault
+from dataflows.log_lines import log_faults
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
@@ -29,6 +30,7 @@ def begin() -> Connection[Any, Any]:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
+    log_faults()
     return Connection(int(sys.argv[1]))
 
 

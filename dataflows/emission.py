@@ -16,6 +16,7 @@ import msgspec
 
 from audience_dsl.instants import SECOND, format_instant
 from connectors.destinations.appending import append
+from connectors.sentences import Alarm
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
@@ -199,7 +200,7 @@ class Emission:
     def failed(self, error: Exception) -> None:
         """Say that the job is about to stop, and why."""
         self.failure = error
-        tell(f"{error}; the job stops")
+        tell(Alarm(f"{error}; the job stops"))
 
     def warming(self, conditions: Mapping[str, int]) -> None:
         self._warming.add(conditions)

@@ -30,6 +30,7 @@ from bytewax.operators import StatefulBatchLogic
 from typing_extensions import override
 
 from audience_dsl.syncs import carried_properties
+from connectors.sentences import Alarm
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.errors import SourceError
@@ -277,7 +278,7 @@ def _end() -> None:
     try:
         _HELD.close()
     except (OSError, StoreError) as error:
-        tell(str(error))
+        tell(Alarm(str(error)))
 
 
 def flow_of(folder: str) -> Dataflow:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from connectors.sentences import Alarm
 from dataflows.preparation import tell
 from serving.addresses import Certificate
 
@@ -39,7 +40,7 @@ class Renewing:
         except (OSError, ValueError) as error:
             # Of two files, one comes first; the other one is seen the next time.
             reason = self._certificate.flaw(error)
-            tell(f"http: the new certificate cannot be used: {reason}; the old one stays")
+            tell(Alarm(f"http: the new certificate cannot be used: {reason}; the old one stays"))
         else:
             tell("http: a new certificate is used from now on")
 

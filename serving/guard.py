@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.discretion import fault
+from connectors.sentences import Alarm
 from dataflows.preparation import tell
 from serving.answered import Answered
 
@@ -47,7 +48,7 @@ class Guard:
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001  it was answered; the job goes on
-            tell(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}")
+            tell(Alarm(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}"))
 
 
 def _path(scope: Scope) -> str:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from connectors.sentences import Trouble
 from dataflows.preparation import tell
 
 MEDIA_TYPE = "application/problem+json"
@@ -76,7 +77,7 @@ class Unavailable:
     async def answer(self, _request: Request, error: Exception) -> Response:
         if str(error) != self._said:
             self._said = str(error)
-            tell(f"http: {error}")
+            tell(Trouble(f"http: {error}"))
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "what the answer needs cannot be read at this moment; the log says why",

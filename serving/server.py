@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from connectors.discretion import fault
+from connectors.sentences import Alarm
 from dataflows.preparation import tell
 from serving.addresses import Doors
 from serving.certificates import Renewing
@@ -70,7 +71,7 @@ class Server:
             with asyncio.Runner(loop_factory=_Loop) as runner:
                 runner.run(self._serve())
         except Exception as error:  # noqa: BLE001  the job does not depend on it
-            tell(f"http: the server has ended: {fault(error)}")
+            tell(Alarm(f"http: the server has ended: {fault(error)}"))
 
     async def _serve(self) -> None:
         renewing = None if self._shown is None else asyncio.create_task(self._shown.renew())

@@ -29,6 +29,7 @@ class Service:
     """To be closed when it is done with; its methods may be called from any thread.
 
     `progress` is that of the job that it is beside, if there is one, and `questions` are for it.
+    `is_draining` says that the job is about to end, and the server with it.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Service:
         self.pulls = pulls
         self.progress = progress
         self.questions = questions
+        self.is_draining = False
         self.answered = Answered()
         self._ends: list[Callable[[], None]] = []
         # Each has its connection: what takes long holds up nothing that is quick.

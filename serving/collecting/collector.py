@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from connectors.collected.errors import NotTaken, Overfull
 from connectors.discretion import fault
+from connectors.sentences import Alarm
 from connectors.sources.requests.request import Request, write_key_of
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
@@ -113,7 +114,7 @@ class Collector:
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
-            tell(f"http: a fault of ours while collecting: {fault(error)}")
+            tell(Alarm(f"http: a fault of ours while collecting: {fault(error)}"))
             answer = _FAULT
         await send_answer(answer, cors(headers), send)
 

@@ -9,6 +9,7 @@ from typing import cast
 from audience_dsl.definitions import Settings
 from connectors.collected.folder import log_folder
 from connectors.collected.log import CollectedLog
+from connectors.sentences import Alarm
 from connectors.sources.errors import SourceError
 from dataflows.preparation import tell
 from project.collecting import open_log
@@ -129,5 +130,5 @@ def _opened_if_possible(loaded: LoadedProject, settings: Settings) -> Stream:
     try:
         return _opened(loaded, settings)
     except (SourceError, OSError) as error:
-        tell(f"http: nothing is collected for source '{settings.key}': {error}")
+        tell(Alarm(f"http: nothing is collected for source '{settings.key}': {error}"))
     return Stream(settings, None, FirstInstants(str(settings.options["format"])))

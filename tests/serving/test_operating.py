@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -165,8 +166,40 @@ def test_a_busy_job_says_how_it_is_and_nothing_of_anybody(project: Path, workers
         assert key[:14] not in said
     for line in one.errors().splitlines():
         facts = json.loads(line)
-        assert list(facts) == ["at", "process", "message"]
+        assert list(facts) == ["at", "process", "level", "message"]
+        assert (facts["level"] != "info") is bool(re.search(BAD, facts["message"])), facts
         assert facts["at"].endswith("Z")
+
+
+# What is not as it should be in such a job.
+BAD = r"fails: .* cannot be|is not unique|Conversion Error|is not delivered yet|starts again"
+
+
+def test_mistakes_are_objects_of_the_log_as_well(project: Path) -> None:
+    definitions = project / "usher.yml"
+    good = definitions.read_text()
+    bad = {**DEFINITION, "audiences": {"keen": {"parent_model": "nobody"}, "shy": {}}}
+    definitions.write_text(json.dumps(bad))
+    with job(project, "--log-format", "json") as one:
+        assert one.process.wait(60) == 2
+    *mistakes, summary = [json.loads(line) for line in one.errors().splitlines()]
+    assert len(mistakes) > 1
+    assert {one["level"] for one in (*mistakes, summary)} == {"error"}
+    assert all(re.match(r"usher.yml:\d+:\d+: ", one["message"]) for one in mistakes)
+    assert re.match(r"\d errors", summary["message"])
+    definitions.write_text(good)
+    with job(project, "--log-format", "json") as one:
+        eventually(lambda: "running; stop with" in one.errors(), one)
+        one.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "the definitions have not changed" in one.errors(), one)
+        definitions.write_text(json.dumps(bad))
+        eventually(lambda: "the job goes on with those before" in one.errors(), one)
+        assert one.stop() == 0
+    lines = [json.loads(line) for line in one.errors().splitlines()]
+    assert {one["message"] for one in lines if one["level"] == "error"} == {
+        "the definitions have mistakes; the job goes on with those before",
+        *(one["message"] for one in mistakes),
+    }
 
 
 def documented() -> set[str]:
