@@ -282,6 +282,10 @@ def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
 def test_the_progress_of_several_processes_is_one() -> None:
     whole, before = Progress(), Progress(RecordCounts(read=10))
     parts = [Progress(RecordCounts(read=1)), Progress(RecordCounts(read=2), 7, True)]
+    parts[1].reached = {"web": 7}
+    for part in (before, *parts):
+        part.count_source("web", part.counts.read, 1)
     whole.see(before, parts)
     whole.see(before, parts)
     assert (whole.counts.read, whole.clock, whole.has_caught_up) == (13, 7, True)
+    assert (whole.sources, whole.reached) == ({"web": (13, 3)}, {"web": 7})
