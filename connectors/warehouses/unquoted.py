@@ -37,8 +37,8 @@ def is_of_rows(error: Exception) -> bool:
     return (
         state.startswith(_STATES)
         or any(f"SQLSTATE: {one}" in str(error) for one in _STATES)
-        # The latter is whatever ends a stream of Arrow's.
-        or isinstance(error, pa.ArrowInvalid | OSError)
+        or isinstance(error, pa.ArrowInvalid)
+        or type(error) is OSError  # whatever ends a stream of Arrow's
         or not _NAMES.isdisjoint(kind.__name__ for kind in type(error).__mro__)
     )
 

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,26 @@ def test_mistakes_are_objects_of_the_log_as_well(project: Path) -> None:
         "the definitions have mistakes; the job goes on with those before",
         *(one["message"] for one in mistakes),
     }
+
+
+@pytest.mark.parametrize("where", ["raise_()", "threading.Thread(target=raise_).start()"])
+def test_a_fault_is_an_object_of_the_log_without_its_own_words(where: str) -> None:
+    code = f"""
+import threading
+from dataflows.log_lines import log_json
+def raise_():
+    raise ValueError("{USER}")
+log_json()
+{where}
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root
+    )
+    (said,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert said["level"] == "error"
+    assert re.fullmatch(r"a fault of ours: ValueError at .*<string>:\d+", said["message"])
+    assert CANARY not in done.stderr
 
 
 def documented() -> set[str]:
