@@ -72,6 +72,11 @@ class Diagnostic:
         blocks += [f"  {line}" for line in self.help.splitlines()]
         return "\n".join(blocks)
 
+    def to_sentence(self) -> str:
+        """The same on one line, for a log."""
+        place = f"{printable(self.file)}:{self.line}:{self.column}"
+        return "; ".join([f"{place}: {self.message}", *self.help.splitlines()])
+
     def to_json(self) -> str:
         """The same as one JSON object on one line."""
         return json.dumps(

@@ -149,7 +149,7 @@ class _Stopwatch:
         self._project = project
         self._left = files
 
-    def count(self, batch: Batch) -> None:
+    def count(self, _source: str, batch: Batch) -> None:
         if not self._left:
             return
         self._left[0] -= batch.received
@@ -181,7 +181,7 @@ class _Stopwatch:
     def count_evaluated(self, counts: Counts) -> None:
         """Nobody asks."""
 
-    def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
+    def tell_time(self, clock: int, reached: Mapping[str, int], *, has_caught_up: bool) -> None:
         """What matters here is when it answers."""
 
     def failed(self, error: Exception) -> None:

@@ -14,15 +14,12 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from cli.failures import ENVIRONMENT, FAILURES, sentence_of
+from connectors.discretion import fault
+from dataflows.log_lines import log_faults
 
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 
 _STDERR = 2
-
-
-def leave_signals_to_job() -> None:
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def begin() -> Connection[Any, Any]:
@@ -30,8 +27,10 @@ def begin() -> Connection[Any, Any]:
 
     What nobody has foreseen goes to this process's own, which is a file of last words.
     """
-    leave_signals_to_job()
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     sys.stderr = os.fdopen(int(sys.argv[2]), "w", buffering=1)
+    log_faults()
     return Connection(int(sys.argv[1]))
 
 
@@ -42,8 +41,9 @@ def end_after(work: Callable[[], None], refuse: Callable[[str], None]) -> NoRetu
     except FAILURES as error:
         refuse(sentence_of(error))
         code = ENVIRONMENT
-    except BaseException:  # noqa: BLE001  into the last words, which the job points to
-        os.write(_STDERR, traceback.format_exc().encode())
+    except BaseException as error:  # noqa: BLE001  into the last words, which the job points to
+        # The job repeats the last line of them, which is not to be the error's own.
+        os.write(_STDERR, f"{traceback.format_exc()}\n{fault(error)}\n".encode())
         code = 1
     else:
         code = 0

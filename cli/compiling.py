@@ -8,10 +8,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import click
-
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
+from dataflows.preparation import tell
 from engine.compiled import CACHE_FOLDER, INTERPRETED, KERNELS
 from engine.forecasts import forecast
 from engine.group import KeyGroup
@@ -54,9 +53,7 @@ def compile_core() -> None:
         with suppress(OSError):
             _DONE.touch()
         return
-    click.echo(
-        f"usher: compiling the core, once on this machine (kept in {CACHE_FOLDER}) …", err=True
-    )
+    tell(f"compiling the core, once on this machine (kept in {CACHE_FOLDER}) …")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="usher-") as folder:
         root = Path(folder)
@@ -72,7 +69,7 @@ def compile_core() -> None:
     with suppress(OSError):  # where nothing can be kept, every start is the first
         _DONE.touch()
     remove_unused(CACHE_FOLDER, time.time() - _KEPT_FOR)
-    click.echo(f"usher: compiled in {time.monotonic() - started:.0f} s", err=True)
+    tell(f"compiled in {time.monotonic() - started:.0f} s")
 
 
 def remove_unused(used: Path, since: float) -> None:

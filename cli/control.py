@@ -22,11 +22,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
+from cli.failures import show_mistakes
+from connectors.sentences import Alarm, Trouble
 from dataflows.backfill import requested_backfill
 from dataflows.ownership import usher_folder
-from dataflows.preparation import lacking
+from dataflows.preparation import lacking, tell
 from dataflows.signals import handled
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project, read_files
@@ -42,11 +42,15 @@ class Control:
     """Ends the attached job, and knows with which definitions the next one begins."""
 
     def __init__(
-        self, loaded: LoadedProject, wait_for: Callable[[LoadedProject | None], None]
+        self,
+        loaded: LoadedProject,
+        wait_for: Callable[[LoadedProject | None], None],
+        ending: Callable[[], None],
     ) -> None:
         self._root = loaded.root
         self._latest = loaded
         self._wait_for = wait_for
+        self._ending = ending
         self._awaiting: LoadedProject | None = None  # definitions that lack a pull
         # None were compared yet: they may have changed since they were loaded.
         self._files: dict[str, str] = {}
@@ -67,6 +71,7 @@ class Control:
         """End the job for good."""
         self._ended = True
         self._job.set()
+        self._ending()
 
     def reload(self) -> None:
         """Look at the definitions now."""
@@ -109,10 +114,11 @@ class Control:
                 self._take(self._awaiting)
 
     def _begin_anew(self, seconds: float) -> None:
-        click.echo(
-            f"usher: the clock was set back by {seconds:.0f} s; no window runs out until it has "
-            "made up for it",
-            err=True,
+        tell(
+            Trouble(
+                f"the clock was set back by {seconds:.0f} s; no window runs out until it has made "
+                "up for it"
+            )
         )
         self._next = self._next or self._latest
         self._job.set()
@@ -127,21 +133,17 @@ class Control:
     def _compare(self, *, asked: bool) -> None:
         loading = load_project(self._root, remembered=Remembered.WHERE_NEEDED)
         if loading.loaded is None:
-            for diagnostic in loading.diagnostics:
-                click.echo(diagnostic.to_text() + "\n", err=True)
-            click.echo(
-                "usher: the definitions have mistakes; the job goes on with those before", err=True
-            )
+            show_mistakes(loading.diagnostics)
+            tell(Alarm("the definitions have mistakes; the job goes on with those before"))
         elif loading.loaded.project == self._latest.project:
             self._await(None)
             if asked:
-                click.echo("usher: the definitions have not changed", err=True)
+                tell("the definitions have not changed")
         elif missing := lacking(loading.loaded):
             self._await(loading.loaded)
-            click.echo(
-                f"usher: the definitions ask what no snapshot of {', '.join(missing)} answers; "
-                "the job goes on with those before until that is pulled",
-                err=True,
+            tell(
+                f"the definitions ask what no snapshot of {', '.join(missing)} answers; "
+                "the job goes on with those before until that is pulled"
             )
         else:
             self._take(loading.loaded)
@@ -163,13 +165,16 @@ def _ahead() -> float:
 
 @contextmanager
 def controlled(
-    loaded: LoadedProject, wait_for: Callable[[LoadedProject | None], None]
+    loaded: LoadedProject,
+    wait_for: Callable[[LoadedProject | None], None],
+    ending: Callable[[], None] = lambda: None,
 ) -> Iterator[Control]:
     """Signals and changed files reach the control: SIGTERM and SIGINT end, SIGHUP reloads.
 
     Definitions that need a pull first are given to `wait_for`; with `None`, none wait any more.
+    `ending` is called when the last job is being ended.
     """
-    control = Control(loaded, wait_for)
+    control = Control(loaded, wait_for, ending)
     actions = {
         signal.SIGTERM: control.end,
         signal.SIGINT: control.end,

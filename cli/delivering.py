@@ -11,6 +11,7 @@ from contextlib import closing
 
 from cli.control import Control, controlled
 from cli.failures import FAILURES, sentence_of
+from connectors.sentences import Alarm
 from dataflows.outbox import Outbox
 from dataflows.preparation import tell
 from dataflows.single import INTERRUPTION, PATIENCE
@@ -38,7 +39,7 @@ def deliver(loaded: LoadedProject) -> None:
             try:
                 outbox = Outbox(changed, None)
             except FAILURES as error:
-                tell(f"{sentence_of(error)}; deliveries go on with the definitions before")
+                tell(Alarm(f"{sentence_of(error)}; deliveries go on with the definitions before"))
                 outbox = Outbox(loaded, None)
             else:
                 loaded = changed

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import click
 
+from audience_dsl import Diagnostic, Severity
+from connectors.sentences import Alarm, Trouble
 from connectors.sources.errors import SourceError
-from dataflows.log_lines import log_line
+from dataflows.log_lines import log_line, logs_json
 from dataflows.preparation import JobRefused
 from membership.errors import StoreError
 from warehouse.errors import WarehouseError
@@ -23,8 +25,18 @@ FAILURES = (SourceError, WarehouseError, StoreError, JobRefused, OSError)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    click.echo(log_line(message), err=True, nl=False)
+    click.echo(log_line(Alarm(message)), err=True, nl=False)
     sys.exit(code)
+
+
+def show_mistakes(diagnostics: Iterable[Diagnostic]) -> None:
+    """On standard error: for people with the lines that they are in, for programs one a line."""
+    for one in diagnostics:
+        if logs_json():
+            kind = Trouble if one.severity is Severity.WARNING else Alarm
+            click.echo(log_line(kind(one.to_sentence())), err=True, nl=False)
+        else:
+            click.echo(one.to_text() + "\n", err=True)
 
 
 @contextmanager

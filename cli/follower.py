@@ -16,6 +16,7 @@ from pathlib import Path
 from cli.compiling import compile_core
 from cli.crew import Crew
 from cli.sites import await_machines, is_stopped, say_stop
+from connectors.sentences import Trouble
 from dataflows.cluster import News, Part, cluster_folder
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
 from dataflows.preparation import JobRefused, tell
@@ -72,7 +73,7 @@ class Follower:
                 done = notice.start
                 what = self._run_crew(loaded, notice, lock)
                 if what and not self.stop.is_set():
-                    tell(f"{what}; waiting for machine 0 to start the job again")
+                    tell(Trouble(f"{what}; waiting for machine 0 to start the job again"))
 
     def _run_crew(self, loaded: LoadedProject, notice: Notice, lock: int) -> str:
         meetings = self._board.meetings(notice.start)

@@ -9,7 +9,7 @@ from socket import socket
 from typing import Any
 
 from cli.child_life import begin, end_after
-from cli.hosting import Asked, Began, Follow, News, Stop, Task, Told
+from cli.hosting import Asked, Began, Drain, Follow, News, Stop, Task, Told
 from cli.refreshing import Refreshing
 from cli.server import served
 from dataflows.cluster import Answered, Refused
@@ -67,6 +67,8 @@ def answer(line: Line, task: Task) -> None:
                 case Follow(loaded):
                     server.follow(loaded)
                     pulls.follow(loaded)
+                case Drain():
+                    server.service.is_draining = True
                 case Stop():
                     return
 

@@ -5,8 +5,8 @@ computed, and a question took three times as long at its slowest.  The server fi
 it tells in the project's folder and in the store.  What the job alone knows goes over the child's
 socket: how far it has come, and what will become of users.
 
-Its sockets for clients stay open here.  So a server that has died starts again without a client
-being turned away, and whatever it has acknowledged is on the disk.
+Its sockets for clients stay open here until the job ends.  So a server that has died starts again
+without a client being turned away, and whatever it has acknowledged is on the disk.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import IO
 
 from cli.children import said_last, start_child
+from connectors.sentences import Trouble
 from dataflows.cluster import Answered, Refused
 from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
@@ -65,6 +66,11 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """The job is about to end: go on answering, and say that others are to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End when all that was asked is answered."""
 
@@ -75,7 +81,7 @@ class Began:
 
 
 # What the server is told, and what it tells.
-Told = Follow | Answered | Progress | Stop
+Told = Follow | Answered | Progress | Drain | Stop
 News = Began | Asked | Refused
 
 
@@ -112,6 +118,7 @@ class Hosting:
         self._inherited = lock
         self._lock = threading.Lock()
         self._process: _Process | None = None
+        self._draining = False
         self._closing = threading.Event()
         self._begun = threading.Event()  # or refused to, before it ever did
         self._refused = ""
@@ -140,8 +147,17 @@ class Hosting:
             self._loaded = loaded
         self._say(Follow(loaded))
 
+    def drain(self) -> None:
+        """From now on it says that it is not ready, as its end is near."""
+        with self._lock:
+            self._draining = True
+        self._say(Drain())
+
     def close(self) -> None:
-        self._closing.set()
+        with self._lock:
+            self._closing.set()
+            # Else whoever connects when the server is gone would wait in vain, and be cut off.
+            self._doors.close()
         self._say(Stop())
         if self._thread.is_alive():
             self._thread.join(_STOPPING)
@@ -157,11 +173,7 @@ class Hosting:
 
     def _keep(self) -> None:
         pause = _PAUSE
-        while not self._closing.is_set():
-            with self._lock:
-                process = self._process = _Process(self._task(), self._progress, self._inherited)
-            if self._closing.is_set():
-                process.say(Stop())
+        while (process := self._start()) is not None:
             refused, has_begun = self._listen(process)
             with self._lock:
                 self._process = None
@@ -172,9 +184,18 @@ class Hosting:
                 self._refused = what
                 break
             pause = _PAUSE if has_begun else min(2 * pause, _LONGEST_PAUSE)
-            tell(f"{what}; it starts again in {pause:g} s")
+            tell(Trouble(f"{what}; it starts again in {pause:g} s"))
             self._closing.wait(pause)
         self._begun.set()
+
+    def _start(self) -> _Process | None:
+        with self._lock:
+            if self._closing.is_set():
+                return None
+            self._process = _Process(self._task(), self._progress, self._inherited)
+            if self._draining:
+                self._process.say(Drain())
+            return self._process
 
     def _listen(self, process: _Process) -> tuple[str, bool]:
         """Until it has ended: why it could not go on if it says so, and whether it has begun."""

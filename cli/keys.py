@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
 from audience_dsl.durations import read_duration
-from audience_dsl.instants import format_instant, read_instant
+from audience_dsl.instants import LATEST, format_instant, read_instant
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
 from dataflows.following import wall_clock
@@ -42,6 +41,10 @@ class _Expiry(click.ParamType[int]):
         instant = read_instant(text) if duration is None else now + duration
         if instant is None or instant <= now:
             self.fail(f"{text!r} is not later than now; write it as 90d or 2027-01-31", param, ctx)
+        if instant > LATEST:
+            self.fail(
+                f"{text!r} is beyond the year 9999; leave it out for a key that stays", param, ctx
+            )
         return instant
 
 
@@ -185,4 +188,4 @@ def _line(key: ApiKey) -> str:
 
 
 def _day(instant: int) -> str:
-    return f"{datetime.fromtimestamp(instant / 1_000_000, UTC):%Y-%m-%d}"
+    return format_instant(instant).partition("T")[0]

@@ -7,38 +7,30 @@ scarce.
 from __future__ import annotations
 
 import os
-import sys
-from multiprocessing.connection import Connection
-from typing import Any
 
-from cli.child_life import leave_signals_to_job
-from cli.failures import FAILURES, sentence_of
+from cli.child_life import begin, end_after
 from cli.orders import Failed, Order
 from dataflows.following import wall_clock
+from warehouse.history import Pull
 from warehouse.refresh import refresh
 
 _NICENESS = 10
 
 
 def main() -> None:
-    """Usage: python -m cli.child puller SOCKET …, descriptors that are inherited."""
-    leave_signals_to_job()
+    """Usage: python -m cli.child puller SOCKET STDERR, both descriptors that are inherited."""
+    connection = begin()
     os.nice(_NICENESS)
-    connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
-    order: Order = connection.recv()
-    project = order.loaded.project
-    try:
-        connection.send(
-            refresh(
-                order.loaded.root,
-                project.warehouse,
-                project.plans[order.parent_model],
-                wall_clock(),
-                order.request,
-            )
-        )
-    except FAILURES as error:
-        connection.send(Failed(sentence_of(error)))
+    end_after(
+        lambda: connection.send(pulled(connection.recv())),
+        lambda sentence: connection.send(Failed(sentence)),
+    )
+
+
+def pulled(order: Order) -> Pull:
+    loaded = order.loaded
+    plan = loaded.project.plans[order.parent_model]
+    return refresh(loaded.root, loaded.project.warehouse, plan, wall_clock(), order.request)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from typing import IO
 from audience_dsl.instants import SECOND, format_instant
 from cli.children import said_last, start_child
 from cli.orders import Failed, Order
+from connectors.discretion import fault
+from connectors.sentences import Alarm, Trouble
 from dataflows.following import wall_clock
 from dataflows.preparation import lacking, tell
 from project.folder import LoadedProject
@@ -91,7 +93,7 @@ class Refreshing:
                 try:
                     self._look()
                 except Exception as error:  # noqa: BLE001  the job needs pulls as long as it runs
-                    tell(f"pulls are looked after again in a second: {error!r}")
+                    tell(Alarm(f"pulls are looked after again in a second: {fault(error)}"))
         finally:
             for one in self._pulls.values():
                 one.kill()
@@ -155,12 +157,14 @@ class Refreshing:
 
     def _fail(self, parent: str, sentence: str, request: Request | None = None) -> None:
         if request is not None and request.trigger is Trigger.ON_DEMAND:
-            tell(f"{sentence}; what is in force stays")
+            tell(Trouble(f"{sentence}; what is in force stays"))
             return
         failures = self._failures[parent] = self._failures.get(parent, 0) + 1
         seconds = pause(failures) / SECOND
         self._not_before[parent] = time.monotonic() + seconds
-        tell(f"{sentence}; what is in force stays, and it is tried again in {seconds:.0f} s")
+        tell(
+            Trouble(f"{sentence}; what is in force stays, and it is tried again in {seconds:.0f} s")
+        )
 
     def _warn(self, parent: str, *, is_stale: bool) -> None:
         if is_stale and parent not in self._stale:
@@ -168,7 +172,8 @@ class Refreshing:
             plan = self._loaded.project.plans[parent]
             snapshot = freshness_of(self._loaded.root, plan, wall_clock()).snapshot
             since = "" if snapshot is None else format_instant(snapshot.manifest.read_at)
-            tell(f"{parent} is stale: its rows are those of {since}; see: usher pulls {parent}")
+            told = f"{parent} is stale: its rows are those of {since}; see: usher pulls {parent}"
+            tell(Trouble(told))
         elif not is_stale and parent in self._stale:
             self._stale.discard(parent)
             tell(f"{parent} is current again")

@@ -28,6 +28,7 @@ from cli.refreshing import Refreshing
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
 from cli.validate import load_or_exit
+from connectors.sentences import Alarm
 from dataflows.backfill import Backfill, requested_backfill
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines, visible
@@ -245,7 +246,12 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     if options.server is not None:
         options.server.announce()
     pulls = options.pulls
-    with pulls.working(), controlled(loaded, pulls.wait_for) as control:
+
+    def ending() -> None:
+        if options.server is not None:
+            options.server.drain()
+
+    with pulls.working(), controlled(loaded, pulls.wait_for, ending) as control:
         while True:
             control.attach(job.stop, job.request)
             tell("running; stop with SIGTERM or Ctrl-C")
@@ -259,7 +265,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
             try:
                 job = _prepared(changed, options, start)
             except FAILURES as error:
-                tell(f"{sentence_of(error)}; the job goes on with the definitions before")
+                tell(Alarm(f"{sentence_of(error)}; the job goes on with the definitions before"))
                 job = _prepared(loaded, options, start)
             else:
                 loaded = changed

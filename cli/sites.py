@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from connectors.sentences import Trouble
 from dataflows.cluster import Preparation, cluster_folder
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
 from dataflows.preparation import JobRefused, tell
@@ -138,7 +139,7 @@ def await_machines(presence: Presence, folder: Path, stop: threading.Event) -> N
             raise JobRefused(f"{names} did not come within {_WAITS:.0f} s; {why}")
         if waited > _SAYS and not said:
             said = True
-            tell(f"waiting for {names}; {why}")
+            tell(Trouble(f"waiting for {names}; {why}"))
         if stop.wait(_LOOK):
             return
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from cli.crew import Crew
 from cli.sites import Site
+from connectors.sentences import Alarm, Trouble
 from dataflows.cluster import (
     Answered,
     Compared,
@@ -123,7 +124,7 @@ class Supervised:
             what = self._run_crew()
             if self.stop.is_set() or self.failed:
                 if what:
-                    tell(what)
+                    tell(Trouble(what))
                 return
             what = what or "another machine has stopped"
             brief = brief + 1 if time.monotonic() - began < _LASTS else 1
@@ -132,7 +133,7 @@ class Supervised:
                     f"{what}; {brief} starts in a row have ended like this, so the job ends"
                 )
             pause = _PAUSE * 2**brief
-            tell(f"{what}; the job starts again in {pause:.0f} s")
+            tell(Trouble(f"{what}; the job starts again in {pause:.0f} s"))
             if self.stop.wait(pause):
                 return
             self.preparation = prepare_cluster(self._loaded)
@@ -182,5 +183,5 @@ class Supervised:
             what = crew.run(is_stopped, self._questions.taken)
         if crew.source_failed:
             self.failed = True
-            tell(f"{crew.source_failed}; the job stops")
+            tell(Alarm(f"{crew.source_failed}; the job stops"))
         return what

@@ -10,6 +10,9 @@ from pathlib import Path
 import click
 
 from audience_dsl import Diagnostic, Severity
+from cli.failures import show_mistakes
+from connectors.sentences import Alarm
+from dataflows.log_lines import log_line, logs_json
 from project.columns import Remembered
 from project.connections import check_connections
 from project.folder import LoadedProject, exit_code, load_project
@@ -47,9 +50,9 @@ def load_or_exit(root: Path, remembered: Remembered = Remembered.WHERE_NEEDED) -
     """The project for a verb that needs one; its mistakes go to standard error, and end it."""
     loading = load_project(root, remembered=remembered)
     if loading.loaded is None:
-        for diagnostic in loading.diagnostics:
-            click.echo(diagnostic.to_text() + "\n", err=True)
-        click.echo(_summary(loading.diagnostics, None), err=True)
+        show_mistakes(loading.diagnostics)
+        summary = _summary(loading.diagnostics, None)
+        click.echo(log_line(Alarm(summary)).rstrip("\n") if logs_json() else summary, err=True)
         sys.exit(exit_code(loading.diagnostics))
     return loading.loaded
 

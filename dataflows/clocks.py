@@ -117,6 +117,11 @@ class LiveClock:
         return self.told if self._in_force else None
 
     @property
+    def reached(self) -> Mapping[str, int]:
+        """How far the sources go that have delivered anything."""
+        return {name: one for name, one in self._reached.items() if one != _NOTHING_YET}
+
+    @property
     def can_switch(self) -> bool:
         """Whether little would be held: all sources have caught up, and no other switch comes."""
         return self._in_force and not self._coming and all(self._caught_up.values())

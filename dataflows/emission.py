@@ -16,6 +16,7 @@ import msgspec
 
 from audience_dsl.instants import SECOND, format_instant
 from connectors.destinations.appending import append
+from connectors.sentences import Alarm
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
 from dataflows.following import wall_clock
@@ -184,22 +185,23 @@ class Emission:
         ]
         append(self._dead_letters, msgspec.json.Encoder().encode_lines(records))
 
-    def count(self, batch: Batch) -> None:
+    def count(self, source: str, batch: Batch) -> None:
         counts = self.progress.counts
         counts.read += batch.received
         counts.ignored += batch.ignored
         counts.invalid += len(batch.dead_letters)
+        self.progress.count_source(source, batch.received, len(batch.dead_letters))
 
     def count_evaluated(self, counts: Counts) -> None:
         self.progress.counts.add_evaluated(counts)
 
-    def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
-        self.progress.tell_time(clock, has_caught_up=has_caught_up)
+    def tell_time(self, clock: int, reached: Mapping[str, int], *, has_caught_up: bool) -> None:
+        self.progress.tell_time(clock, reached, has_caught_up=has_caught_up)
 
     def failed(self, error: Exception) -> None:
         """Say that the job is about to stop, and why."""
         self.failure = error
-        tell(f"{error}; the job stops")
+        tell(Alarm(f"{error}; the job stops"))
 
     def warming(self, conditions: Mapping[str, int]) -> None:
         self._warming.add(conditions)

@@ -6,11 +6,15 @@ Which of them, an environment variable says, as all processes of a job inherit i
 from __future__ import annotations
 
 import os
+import sys
+import threading
 import time
 
 import msgspec
 
 from audience_dsl.instants import format_instant
+from connectors.discretion import fault
+from connectors.sentences import Alarm, level_of
 
 _VARIABLE = "USHER_LOG_FORMAT"
 
@@ -18,11 +22,34 @@ _VARIABLE = "USHER_LOG_FORMAT"
 def log_json() -> None:
     """From now on lines are JSON, those of processes that are started as well."""
     os.environ[_VARIABLE] = "json"
+    log_faults()
+
+
+def logs_json() -> bool:
+    return os.environ.get(_VARIABLE) == "json"
+
+
+def log_faults() -> None:
+    """Where lines are JSON, what nobody has foreseen becomes one as well."""
+    if logs_json():
+        sys.excepthook = lambda _kind, error, _traceback: _tell_fault(error)
+        threading.excepthook = lambda raised: _tell_fault(raised.exc_value)
 
 
 def log_line(sentence: str) -> str:
-    if os.environ.get(_VARIABLE) != "json":
+    """The line, whose level is that of the sentence (`connectors.sentences`)."""
+    if not logs_json():
         return f"usher: {sentence}\n"
-    at = format_instant(time.time_ns() // 1_000)
-    facts = {"at": at, "process": os.getpid(), "message": sentence}
+    facts = {
+        "at": format_instant(time.time_ns() // 1_000),
+        "process": os.getpid(),
+        "level": level_of(sentence),
+        "message": str(sentence),
+    }
     return msgspec.json.encode(facts).decode() + "\n"
+
+
+def _tell_fault(error: BaseException | None) -> None:
+    if error is not None:
+        sys.stderr.write(log_line(Alarm(f"a fault of ours: {fault(error)}")))
+        sys.stderr.flush()

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 
+from connectors.sentences import Trouble
 from dataflows.destinations import open_deliveries
 from dataflows.lines import json_line, text_line
 from dataflows.ownership import delivering
@@ -150,7 +151,7 @@ class Outbox:
             if printing.printed != seen:
                 seen, deadline = printing.printed, time.monotonic() + patience
             elif time.monotonic() > deadline:
-                tell(f"what follows position {seen} of the journal is not printed yet")
+                tell(Trouble(f"what follows position {seen} of the journal is not printed yet"))
                 return
             self._moved.wait(_LOOK)
             self._moved.clear()

@@ -64,7 +64,7 @@ class Outputs(Protocol):
 
     def bury(self, letters: Sequence[DeadLetter]) -> None: ...
 
-    def count(self, batch: Batch) -> None: ...
+    def count(self, source: str, batch: Batch) -> None: ...
 
     def count_evaluated(self, counts: Counts) -> None: ...
 
@@ -72,8 +72,11 @@ class Outputs(Protocol):
     def giving_way(self) -> Callable[[], AbstractContextManager[None]]:
         """While this lasts, who brings out what was taken leaves the interpreter to others."""
 
-    def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
-        """The job has come so far, and perhaps read all that had arrived before its start."""
+    def tell_time(self, clock: int, reached: Mapping[str, int], *, has_caught_up: bool) -> None:
+        """The job has come so far, and perhaps read all that had arrived before its start.
+
+        By source, `reached` is how far that one has been read.
+        """
 
     def failed(self, error: Exception) -> None: ...
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dataflows.delays import Delays
 from dataflows.summary import RecordCounts
+
+_NOBODY: Mapping[str, int] = {}
+
+
+class SourceCounts(NamedTuple):
+    """What a job has read of one source."""
+
+    read: int = 0
+    invalid: int = 0
+
+    def plus(self, read: int, invalid: int) -> SourceCounts:
+        return SourceCounts(self.read + read, self.invalid + invalid)
 
 
 @dataclass(slots=True)
@@ -23,18 +36,33 @@ class Progress:
     """Whether all that had arrived before the job's start has been read."""
     after_events: Delays = field(default_factory=Delays)
     after_windows: Delays = field(default_factory=Delays)
+    # By source, and replaced as a whole: another thread may be looking through them.
+    sources: Mapping[str, SourceCounts] = field(default_factory=dict)
+    reached: Mapping[str, int] = field(default_factory=dict)
+    """Up to which instant all that has arrived from each source has been read."""
 
-    def tell_time(self, clock: int, *, has_caught_up: bool) -> None:
+    def count_source(self, source: str, read: int, invalid: int) -> None:
+        known = self.sources.get(source, SourceCounts())
+        self.sources = {**self.sources, source: known.plus(read, invalid)}
+
+    def tell_time(
+        self, clock: int, reached: Mapping[str, int] = _NOBODY, *, has_caught_up: bool
+    ) -> None:
         self.clock = clock
+        self.reached = reached
         self.has_caught_up |= has_caught_up
 
     def see(self, before: Progress, parts: Iterable[Progress]) -> None:
         """Become what all parts of a job have come to, after what there was `before` it."""
         counts, events, windows = RecordCounts(), Delays(), Delays()
+        sources: dict[str, SourceCounts] = {}
         for part in (before, *parts):
+            for source, one in part.sources.items():
+                sources[source] = sources.get(source, SourceCounts()).plus(*one)
             counts.add(part.counts)
             events.add_all(part.after_events)
             windows.add_all(part.after_windows)
             if part is not before and part.clock is not None:  # one of them has the clock
-                self.tell_time(part.clock, has_caught_up=part.has_caught_up)
+                self.tell_time(part.clock, part.reached, has_caught_up=part.has_caught_up)
         self.counts, self.after_events, self.after_windows = counts, events, windows
+        self.sources = sources

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from connectors.sentences import Trouble
 from dataflows.following import wall_clock
 from membership.errors import StoreError
 from membership.retention import Retention
@@ -55,7 +56,8 @@ class Pruning:
             try:
                 removed = self._store.prune(self._retention, wall_clock(), self._go_on)
             except StoreError as error:
-                self._tell(f"the journal could not be pruned: {error}; it will be tried again")
+                told = f"the journal could not be pruned: {error}; it will be tried again"
+                self._tell(Trouble(told))
             else:
                 if removed:
                     self._tell(f"{removed:,} old transitions were removed from the journal")

@@ -30,6 +30,7 @@ from bytewax.operators import StatefulBatchLogic
 from typing_extensions import override
 
 from audience_dsl.syncs import carried_properties
+from connectors.sentences import Alarm
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.errors import SourceError
@@ -43,7 +44,7 @@ from dataflows.lines import print_lines
 from dataflows.ownership import sole_job
 from dataflows.preparation import Job, JobRefused, tell
 from dataflows.recalling import Ends, Histories, Recalled
-from dataflows.shares import reading_name
+from dataflows.shares import reading_name, slowest
 from dataflows.signals import handled
 from dataflows.single import SingleJob
 from dataflows.steps import GroupTransitions, Step, arranged_by_group
@@ -160,7 +161,7 @@ class Readers:
         reader, name = self._readers[key], self._names[key]
         for number, chunk in enumerate(polled.chunks, start=1):
             batch = reader.read(chunk, ArrivalPolicy.LIVE, polled.read_at)
-            self._count(batch)
+            self._count(key, batch)
             caught_up = polled.caught_up and number == len(polled.chunks)
             yield Reading(key, name, batch, caught_up, now, reached)
         if not polled.chunks:
@@ -245,7 +246,9 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
         if self._clock.has_passed_start:
             self._past.open()
         if self._clock.now is not None:
-            self._outputs.tell_time(self._clock.now, has_caught_up=self._clock.has_passed_start)
+            reached = slowest(self._clock.reached)
+            has_caught_up = self._clock.has_passed_start
+            self._outputs.tell_time(self._clock.now, reached, has_caught_up=has_caught_up)
         # What is recalled is nobody's cause to enter or exit, so no snapshot comes in between.
         if self._clock.can_switch and self._ends is None:
             switch = self._switching.due(self._clock.next_instant)
@@ -277,7 +280,7 @@ def _end() -> None:
     try:
         _HELD.close()
     except (OSError, StoreError) as error:
-        tell(str(error))
+        tell(Alarm(str(error)))
 
 
 def flow_of(folder: str) -> Dataflow:

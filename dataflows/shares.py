@@ -63,3 +63,12 @@ def reading_names(sources: Mapping[str, Settings], count: int) -> list[str]:
     return [
         reading_name(source.key, share) for share in shares for source in sources_of(sources, share)
     ]
+
+
+def slowest(reached: Mapping[str, int]) -> dict[str, int]:
+    """Of what readings have reached, by source that of the share which is the furthest behind."""
+    found: dict[str, int] = {}
+    for name, instant in reached.items():
+        source = name.rpartition("/")[0]
+        found[source] = min(instant, found.get(source, instant))
+    return found

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from connectors.sentences import Trouble
 from dataflows.evaluation import Audiences
 from dataflows.ownership import usher_folder
 from dataflows.preparation import Job, tell
@@ -114,7 +115,7 @@ class Switching:
         try:
             self._audiences.version(parent, version)
         except WarehouseError as error:
-            tell(f"{error}; {parent} keeps the snapshot that it has")
+            tell(Trouble(f"{error}; {parent} keeps the snapshot that it has"))
             return False
         return True
 

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from connectors.destinations.destination import Answer, Destination, Exchange, Outcome, Verdict
+from connectors.discretion import fault
+from connectors.sentences import Trouble
 from delivery.batch import Batch
 from delivery.feed import Feed
 from delivery.lane import Lane
@@ -86,9 +88,9 @@ class Courier:
         try:
             await asyncio.wait_for(self._destination.close(), _CLOSING)
         except TimeoutError:
-            self._tell(f"sync '{self.lane.key}': its destination does not let go")
+            self._tell(Trouble(f"sync '{self.lane.key}': its destination does not let go"))
         except Exception as error:  # noqa: BLE001  others are to be closed as well
-            self._tell(f"sync '{self.lane.key}': {_fault(error)}")
+            self._tell(Trouble(f"sync '{self.lane.key}': {_fault(error)}"))
 
     async def _read(self) -> bool:
         """Whether there was anything to read."""
@@ -147,4 +149,4 @@ def _unclear(reason: str, messages: int) -> Answer:
 
 
 def _fault(error: Exception) -> str:
-    return f"a fault of the destination's: {type(error).__name__}: {error}"
+    return f"a fault of the destination's: {fault(error)}"

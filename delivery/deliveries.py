@@ -20,6 +20,8 @@ import uvloop
 from audience_dsl.definitions import Sync
 from connectors.destinations.destination import Destination
 from connectors.destinations.threads import Threads
+from connectors.discretion import fault
+from connectors.sentences import Alarm, Trouble
 from delivery.courier import Courier
 from delivery.feed import Feed, Work
 from delivery.lane import PARKED, Lane
@@ -150,7 +152,8 @@ class Deliveries:
                 lane, destination, feed, self._journal.run, clock, draw, self._tell
             )
             if lane.state.status in {SyncStatus.PAUSED, SyncStatus.DISABLED}:
-                self._tell(f"sync '{sync.key}' is {lane.state.status}: {lane.state.reason}")
+                told = f"sync '{sync.key}' is {lane.state.status}: {lane.state.reason}"
+                self._tell(Alarm(told))
         for courier in self._couriers.values():
             name = f"sync '{courier.lane.key}'"
             self._tasks.append(asyncio.create_task(self._watched(name, courier.run())))
@@ -164,7 +167,7 @@ class Deliveries:
                 self.failure = error
                 self._failed()
         except Exception as error:  # noqa: BLE001  the fault of one lane is not to end the others
-            self._tell(f"{name} has stopped by a fault of Usher's: {type(error).__name__}: {error}")
+            self._tell(Alarm(f"{name} has stopped by a fault of Usher's: {fault(error)}"))
 
     def _heard(self) -> None:
         """In any thread: the journal goes on."""
@@ -272,8 +275,10 @@ class Deliveries:
         for lane in lanes:
             if lane.cursor < end:
                 self._tell(
-                    f"sync '{lane.key}': what follows position {lane.cursor} of the journal is not "
-                    "delivered yet"
+                    Trouble(
+                        f"sync '{lane.key}': what follows position {lane.cursor} of the journal "
+                        "is not delivered yet"
+                    )
                 )
             elif lane.parked:
                 self._tell(f"sync '{lane.key}': {lane.parked:,} transitions wait for another try")

@@ -25,6 +25,7 @@ from connectors.destinations.destination import (
     Verdict,
     Window,
 )
+from connectors.sentences import Alarm, Trouble
 from delivery.backoff import SECOND, backoff
 from delivery.batch import Batch, worst_of
 from delivery.counts import Counts
@@ -278,12 +279,13 @@ class Lane:
         waits = [one.wait for one in outcomes if one.wait is not None]
         if worst.verdict is Verdict.GONE:
             if gate.gone(now, worst.reason, probe=probe):
-                self._tell(f"is disabled until it is resumed: {worst.reason}")
+                self._tell(f"is disabled until it is resumed: {worst.reason}", Alarm)
         elif worst.verdict is Verdict.REFUSED:
             if gate.refused(now, worst.reason, probe=probe):
                 self._tell(
                     f"pauses, because its credentials are refused: {worst.reason}; nothing is "
-                    "lost, and it is tried again every five minutes"
+                    "lost, and it is tried again every five minutes",
+                    Alarm,
                 )
         elif any(one.verdict is not Verdict.RETRY for one in outcomes):
             if gate.succeeded(now, probe=probe):
@@ -292,7 +294,9 @@ class Lane:
         else:
             counts = not waits and any(item.era != gate.era for item in batch.items)
             if gate.failed(now, jitter, worst.reason, probe=probe, counts=counts):
-                self._tell(f"fails: {worst.reason}; nothing is lost, and it is tried again")
+                self._tell(
+                    f"fails: {worst.reason}; nothing is lost, and it is tried again", Trouble
+                )
         if waits:
             gate.told_to_wait(now, max(waits))
 
@@ -358,8 +362,8 @@ class Lane:
         self._counts.dead += 1
         self._notes.given_up(item, letter_of(item, reason, exchange, now))
 
-    def _tell(self, what: str) -> None:
-        self.news.append(f"sync '{self.key}' {what}")
+    def _tell(self, what: str, kind: type[str] = str) -> None:
+        self.news.append(kind(f"sync '{self.key}' {what}"))
 
     # What is to be remembered
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from audience_dsl.instants import SECOND, format_instant
+from connectors.sentences import Alarm, Trouble
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
 from serving.addresses import Certificate
@@ -49,7 +50,8 @@ class Renewing:
             self.valid_until = one.valid_until()
         except (OSError, ValueError) as error:
             # Of two files, one comes first; the other one is seen the next time.
-            tell(f"http: the new certificate cannot be used: {one.flaw(error)}; the old one stays")
+            flaw = one.flaw(error)
+            tell(Alarm(f"http: the new certificate cannot be used: {flaw}; the old one stays"))
         else:
             self._warn_at = 0.0
             tell("http: a new certificate is used from now on")
@@ -61,7 +63,7 @@ class Renewing:
             self._warn_at = now + _DAY
             ends = "has expired: it was" if left <= 0 else "expires soon: it is"
             until = format_instant(self.valid_until)
-            tell(f"http: the certificate {ends} valid until {until}; replace its files")
+            tell(Trouble(f"http: the certificate {ends} valid until {until}; replace its files"))
 
     def _files(self) -> tuple[tuple[int, int] | None, ...]:
         one = self._certificate

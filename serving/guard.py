@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from connectors.discretion import fault
+from connectors.sentences import Alarm
 from dataflows.preparation import tell
 from serving.answered import Answered
 from serving.safety import safe
@@ -50,7 +50,7 @@ class Guard:
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001  it was answered; the job goes on
-            tell(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}")
+            tell(Alarm(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}"))
 
 
 def _parts(message: Message) -> Iterator[Message]:
@@ -71,16 +71,6 @@ def _path(scope: Scope) -> str:
     """As the document has it: what stands in its place may be a user."""
     route = scope.get("route")
     return route.path_format if isinstance(route, Route) else ""
-
-
-def fault(error: BaseException) -> str:
-    """What is said of an error that nobody has foreseen.
-
-    Its own words are left out, as they may have those of a request in them.
-    """
-    codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    places = [f"{Path(code.co_filename).name}:{line}" for code, line in codes[-4:]]
-    return f"{type(error).__name__} at {', '.join(places)}"
 
 
 def add_header(request: Request, name: str, value: str) -> None:

@@ -58,6 +58,8 @@ class Health:
         return [*self._of_job(), *self._store.reasons(), *self._of_collector()]
 
     def _of_job(self) -> list[str]:
+        if self._service.is_draining:
+            return ["the job is ending"]
         progress = self._service.progress
         if progress is None:
             return []

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
+from dataflows.progress import Progress
 from delivery.standings import standings
 from membership.errors import StoreError
 from membership.reader import MembershipReader
@@ -84,9 +85,10 @@ class Metrics(Collector):
         counts = progress.counts
         for name, text in _RECORDS.items():
             yield _counter(f"usher_events_{name}", text, getattr(counts, name))
+        yield from _of_sources(progress)
         yield histogram(
             "usher_transition_delay_seconds",
-            "How long after their instants transitions were recorded.",
+            "How long after their instants transitions of these causes were recorded.",
             "cause",
             {"event": progress.after_events, "window_expired": progress.after_windows},
         )
@@ -160,6 +162,27 @@ _FIGURES = {
     "last_pull_rows": "How many rows the last pull had.",
     "next_pull_timestamp_seconds": "When the next pull is due.",
 }
+
+
+def _of_sources(progress: Progress) -> Iterator[Metric]:
+    read = CounterMetricFamily(
+        "usher_source_records", "Records read, by source.", labels=["source"]
+    )
+    letters = CounterMetricFamily(
+        "usher_source_dead_letters", "Those of them that cannot be read.", labels=["source"]
+    )
+    lag = GaugeMetricFamily(
+        "usher_source_lag_seconds",
+        "Age of the latest instant up to which a source has been read.",
+        labels=["source"],
+    )
+    for source, counts in sorted(progress.sources.items()):
+        read.add_metric([source], counts.read)
+        letters.add_metric([source], counts.invalid)
+    now = wall_clock()
+    for source, instant in sorted(progress.reached.items()):
+        lag.add_metric([source], max(0.0, (now - instant) / SECOND))
+    yield from (read, letters, lag)
 
 
 def _figures(found: Freshness, now: int) -> dict[str, float]:

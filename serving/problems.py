@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from connectors.sentences import Trouble
+from serving.reminders import Reminders
 from serving.safety import SAFE
-from serving.sentences import Sentences
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -86,10 +87,10 @@ class Unavailable:
     """What the answer needs cannot be read now; why is for the log."""
 
     def __init__(self) -> None:
-        self._sentences = Sentences()
+        self._reminders = Reminders()
 
     async def answer(self, _request: Request, error: Exception) -> Response:
-        self._sentences.tell(f"http: {error}")
+        self._reminders.tell(Trouble(f"http: {error}"))
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "what the answer needs cannot be read at this moment; the log says why",

@@ -20,11 +20,12 @@ import uvloop
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from connectors.discretion import fault
+from connectors.sentences import Alarm
 from dataflows.preparation import tell
 from serving.addresses import Doors
 from serving.certificates import Renewing
 from serving.connections import Connection, ProxiedConnection
-from serving.guard import fault
 
 # Seconds for which a connection may be silent, and for which one that is being answered may delay
 # the end.
@@ -77,7 +78,7 @@ class Server:
             with asyncio.Runner(loop_factory=_Loop) as runner:
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001  uvicorn ends with SystemExit, too
-            tell(f"http: the server has ended: {fault(error)}")
+            tell(Alarm(f"http: the server has ended: {fault(error)}"))
             # Its sockets listen still, and nobody answers; whoever has started it starts it again.
             os._exit(_FAULT)
 

@@ -31,6 +31,7 @@ class Service:
     `progress` is that of the job that it is beside, if there is one, and `questions` are for it.
     Who is in what is read from `memberships` in threads, on the event loop from `at_once`, which
     nobody else may hold; the journal from `journal`, and what is new of it from `newest`.
+    `is_draining` says that the job is about to end, and the server with it.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Service:
         self.pulls = pulls
         self.progress = progress
         self.questions = questions
+        self.is_draining = False
         self.answered = Answered()
         self._ends: list[Callable[[], None]] = []
         # Each has its connection, which one question has at a time: what takes long holds up

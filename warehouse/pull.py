@@ -21,6 +21,7 @@ import numpy as np
 
 from audience_dsl.definitions import ParentPlan, Settings
 from audience_dsl.sql import quoted_name, quoted_text
+from connectors.warehouses.errors import first_sentence
 from connectors.warehouses.sandbox import open_sandbox
 from engine.inputs import Snapshot
 from engine.plan import Int32s, Int64s
@@ -85,7 +86,8 @@ def told(versions: Versions, plan: ParentPlan) -> Iterator[None]:
             yield
     except OSError as error:
         raise WarehouseError(
-            f"the snapshot of {key} cannot be written below {versions.folder}: {error}"
+            f"the snapshot of {key} cannot be written below {versions.folder}: "
+            f"{first_sentence(error)}"
         ) from error
 
 

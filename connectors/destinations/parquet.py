@@ -36,6 +36,7 @@ from connectors.destinations.file import DATE, HOUR, Files, numbered
 from connectors.destinations.place import Place
 from connectors.destinations.threads import Abandoned
 from connectors.durability import make_durable
+from connectors.sentences import Trouble
 
 _MOST = 64 << 20
 _AFTER = 5 * MINUTE
@@ -126,7 +127,7 @@ class ParquetFiles(Files):
         except Abandoned:
             pass
         except Exception as error:  # noqa: BLE001  it is tried again with the next transition
-            self._tell(f"{self._name}: {self.explain(error).reason}")
+            self._tell(Trouble(f"{self._name}: {self.explain(error).reason}"))
 
     def _complete_all(self, but: Path | None = None) -> None:
         """Complete what was begun, by whomever, except for the files of one day or hour."""

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from audience_dsl.definitions import Settings
 from connectors.kafka.settings import KafkaRefused, without_secrets
+from connectors.sentences import Trouble
 
 # How long a client may take to reach its brokers when it starts.
 _PATIENCE = 20.0
@@ -87,7 +88,8 @@ class Connection:
         if not self._lost:
             self._lost = True
             reason = f" ({self.last})" if self.last else ""
-            self._tell(f"{self._name}: Kafka at {self.servers} is out of reach{reason}; waiting")
+            lost = f"{self._name}: Kafka at {self.servers} is out of reach{reason}; waiting"
+            self._tell(Trouble(lost))
 
     def works(self) -> None:
         """Everything works, again or still."""

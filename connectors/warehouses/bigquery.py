@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
+from typing_extensions import override
 
 from audience_dsl.definitions import ModelSource, Settings
 from connectors.warehouses.errors import WarehouseError
@@ -56,6 +57,11 @@ class BigQuery(Remote):
 
     def interrupt(self) -> None:
         self._cursor.cancel()
+
+    @override
+    def is_of_rows(self, error: Exception) -> bool:
+        """Its errors have no states; a statement that was tried fails by what it reads."""
+        return self._cursor is not None
 
     def _connected(self) -> Any:
         if self._connection is None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from connectors.discretion import Secrets, one_line
+from connectors.warehouses.unquoted import unquoted_by_duckdb
 
 
 class WarehouseError(Exception):
@@ -29,25 +29,7 @@ def explained(where: str) -> Iterator[None]:
         raise WarehouseError(f"{where}: {first_sentence(error)}") from error
 
 
-@contextmanager
-def discreet(where: str, secrets: Secrets) -> Iterator[None]:
-    """Turn whatever a client raises into a `WarehouseError` of one line, without secrets.
-
-    The client's own exception is not chained, since a traceback would print it.
-    """
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - each client has its own family of exceptions
-        raise told(error, where, secrets) from None
-
-
-def told(error: Exception, where: str, secrets: Secrets) -> WarehouseError:
-    """What a client has raised, as `discreet` raises it."""
-    line = one_line(secrets.hide(str(error)))
-    return WarehouseError(f"{where}: {line or type(error).__name__}")
-
-
 def first_sentence(error: Exception) -> str:
-    """DuckDB's message without the quoted statement, which is ours and not the reader's."""
+    """DuckDB's message without the quoted statement, which is ours, and without values of rows."""
     text = str(error).partition("\nLINE ")[0].partition("\n\n")[0]
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(unquoted_by_duckdb(text).split()) or type(error).__name__

@@ -18,11 +18,9 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from connectors.collected.errors import NotTaken, Overfull
-from connectors.sources.requests.request import (
-    Request,
-    TooLong,
-    write_key_of,
-)
+from connectors.discretion import fault
+from connectors.sentences import Alarm
+from connectors.sources.requests.request import Request, TooLong, write_key_of
 from dataflows.following import wall_clock
 from dataflows.preparation import tell
 from project.folder import LoadedProject
@@ -54,9 +52,8 @@ from serving.collecting.portions import (
 )
 from serving.collecting.room import ALL, Gone, holding
 from serving.collecting.streams import Streams
-from serving.guard import fault
 from serving.limits import Limiter
-from serving.sentences import Sentences
+from serving.reminders import Reminders
 from serving.shares import Shares
 
 _NO_SOURCE: Final = "no source of this server has the write key that was sent"
@@ -94,7 +91,7 @@ class Collector:
         self._streams = Streams(loaded)
         self._is_behind_proxy = is_behind_proxy(loaded)
         self._of_addresses = Limiter(_rate(loaded))
-        self._sentences = Sentences()
+        self._reminders = Reminders()
         self._opened_again = -math.inf
         self._failed: dict[str, float] = {}  # when, by source
         self._room = room or Shares(ALL)
@@ -130,7 +127,7 @@ class Collector:
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
-            tell(f"http: a fault of ours while collecting: {fault(error)}")
+            tell(Alarm(f"http: a fault of ours while collecting: {fault(error)}"))
             answer = _FAULT
         await send_answer(answer, cors(headers), scope["scheme"], send)
 
@@ -218,7 +215,7 @@ class Collector:
                 return Outcome.OVER_CAPACITY, later(429, "over_capacity", message, full.retry_after)
             except NotTaken as error:
                 self._failed[portion.stream.key] = time.monotonic()
-                self._sentences.tell(f"http: source '{portion.stream.key}': {error}")
+                self._reminders.tell(Alarm(f"http: source '{portion.stream.key}': {error}"))
                 return Outcome.NOT_WRITTEN, _NOT_WRITTEN
             self.figures.count_kept(
                 portion.stream.key,

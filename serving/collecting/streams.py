@@ -10,6 +10,7 @@ from typing import cast
 from audience_dsl.definitions import Settings
 from connectors.collected.folder import log_folder
 from connectors.collected.log import CollectedLog
+from connectors.sentences import Alarm
 from connectors.sources.errors import SourceError
 from dataflows.preparation import tell
 from project.collecting import open_log
@@ -150,5 +151,5 @@ def _opened_if_possible(loaded: LoadedProject, settings: Settings, told: str = "
     except (SourceError, OSError) as error:
         fault = str(error)
     if fault != told:
-        tell(f"http: nothing is collected for source '{settings.key}': {fault}")
+        tell(Alarm(f"http: nothing is collected for source '{settings.key}': {fault}"))
     return Stream(settings, None, FirstInstants(str(settings.options["format"])), fault)

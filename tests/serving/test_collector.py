@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
-from serving import connections, sentences
+from serving import connections, reminders
 from serving.collecting import collector
 from serving.collecting.instants import FirstInstants
 from serving.shares import Shares
@@ -643,7 +643,7 @@ def test_a_source_that_cannot_be_written_is_told_of_once_a_minute(
             other = post(here, track(number), "/v1/t", headers=basic("HT_WRITE_KEY"))
             assert other.status_code == 200
         assert capsys.readouterr().err.count(said) == 1
-        monkeypatch.setattr(sentences, "_AGAIN", 0.0)
+        monkeypatch.setattr(reminders, "_AGAIN", 0.0)
         assert post(here, track(4), "/v1/t").status_code == 503
         assert capsys.readouterr().err.count(said) == 1
 

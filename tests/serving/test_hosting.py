@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.cli.jobs import eventually, finished, job, now, running
 from tests.cli.projects import changed, write_project
@@ -115,6 +116,55 @@ def test_a_server_whose_thread_dies_ends_its_process(project: Path, what: str) -
         assert one.process.wait(60) == 1
         assert "usher: http: the server has ended: RuntimeError at " in one.errors()
         assert "a user's id" not in one.errors()
+
+
+def answer_of(url: str) -> int | None:
+    """The status of an answer, `None` if nobody is there; fails if it is cut off."""
+    try:
+        return ask(url).status_code
+    except requests.ConnectionError as error:
+        if "refused" not in str(error):
+            raise
+        return None
+
+
+def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its destination does not answer, so that its end takes a while."""
+    monkeypatch.setenv("HOOK", "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0")
+    hook = {
+        "type": "webhook",
+        "url": "http://127.0.0.1:9/hook",
+        "secret": "${HOOK}",
+        "allow_http": True,
+        "allow_private_hosts": ["127.0.0.1"],
+    }
+    write_project(
+        project,
+        changed(
+            serving=ANYWHERE,
+            sources={"web": WEB},
+            destinations={"hook": hook},
+            syncs={"told": {"audience": "keen", "destination": "hook"}},
+        ),
+    )
+    with running(project) as one:
+        url, _ = addresses(one)
+        key = new_key(loaded_from(project), "audiences:read")
+        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+        send(url, 1)
+        send(url, 2)
+        one.await_told(("u1", "entered", "keen", "event"))
+        one.process.send_signal(signal.SIGTERM)
+        eventually(lambda: ask(f"{url}/readyz").status_code == 503, one)
+        assert ask(f"{url}/readyz").json()["reasons"] == ["the job is ending"]
+        assert ask(f"{url}{MEMBER}", key).status_code == 200
+        found = set()
+        while one.process.poll() is None:
+            found.add(answer_of(f"{url}/livez"))
+        assert found == {200, None}
+        assert one.process.returncode == 0
 
 
 def test_a_server_that_cannot_begin_ends_the_job(project: Path) -> None:

@@ -65,7 +65,14 @@ def test_keys_by_hand(project: Path) -> None:
         (("--scope", "admin", "--audience", "none"), "unknown audience 'none'"),
         (("--scope", "admin", "--expires", "2001-01-01"), "is not later than now"),
         (("--scope", "admin", "--expires", "soon"), "is not later than now"),
+        (("--scope", "admin", "--expires", "3000000d"), "'3000000d' is beyond the year 9999"),
     ],
 )
 def test_keys_that_cannot_be(project: Path, arguments: tuple[str, ...], said: str) -> None:
     assert said in usher(project, "keys", "create", *arguments, code=2).stderr
+
+
+def test_a_key_until_the_end_of_the_calendar(project: Path) -> None:
+    last = "9999-12-31T23:59:59.999999Z"
+    usher(project, "keys", "create", "--scope", "admin", "--expires", last)
+    assert "; expires 9999-12-31\n" in usher(project, "keys", "list").stdout

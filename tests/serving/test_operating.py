@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cli.jobs import USHER, eventually, job, now, running
+from tests.cli.jobs import USHER, Job, eventually, job, now, running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
 from tests.serving.test_job import addresses
@@ -24,7 +26,16 @@ CANARY = "canary"
 USER = f"{CANARY}-user@shop.example"
 WRITE_KEY = f"{CANARY}-write-key"
 
+PULLED = "SELECT user_id, CAST(ltv AS INTEGER) AS ltv FROM 'users.csv'"
+
 DEFINITION = changed(
+    parent_models={
+        "users": {
+            "from": {"query": PULLED},
+            "primary_key": "user_id",
+            "properties": {"ltv": "number"},
+        }
+    },
     sources={"web": {"type": "http", "format": "segment", "write_keys": [WRITE_KEY]}},
     destinations={
         "archive": {"type": "file", "path": "out/transitions.jsonl"},
@@ -97,6 +108,19 @@ def busy(url: str, key: str) -> None:
     assert ask(f"{url}/v1/syncs?{CANARY}={USER}", key).status_code == 400
 
 
+def pulls_that_fail(root: Path, url: str, key: str, one: Job) -> str:
+    """What is said of rows that cannot be used, to whoever asks."""
+    pulls = f"{url}/v1/warehouse/users/pulls"
+    bad = {"is not unique": f"{USER},20\n{USER},5\n", "Conversion Error": f"u2,{USER}\n{USER},5\n"}
+    for reason, rows in bad.items():
+        (root / "users.csv").write_text(f"user_id,ltv\n{rows}")
+        assert ask(pulls, key, "POST").status_code == 202
+        eventually(lambda: reason in one.errors(), one)  # noqa: B023
+    said = ask(pulls, key).text
+    assert all(reason in said for reason in bad)
+    return said
+
+
 COUNTED = ("matched", "ignored", "duplicate", "late", "invalid")
 
 
@@ -120,6 +144,10 @@ def test_a_busy_job_says_how_it_is_and_nothing_of_anybody(project: Path, workers
         found = metrics(figures)
         assert found["usher_events_duplicate_total"] == 1
         assert found["usher_events_late_total"] == 1
+        assert found['usher_source_records_total{source="web"}'] == 9
+        letters = found['usher_source_dead_letters_total{source="web"}']
+        assert letters == found["usher_events_invalid_total"] > 0
+        assert 0 <= found['usher_source_lag_seconds{source="web"}'] < 60
         one.await_told((USER, "exited", "keen", "window_expired"))
         count = "usher_transition_delay_seconds_count"
         eventually(lambda: metrics(figures)[f'{count}{{cause="window_expired"}}'] >= 2, one)
@@ -134,16 +162,69 @@ def test_a_busy_job_says_how_it_is_and_nothing_of_anybody(project: Path, workers
         assert found[f"usher_http_answer_seconds_count{{{of_users}}}"] == 2
         shown = families(figures)
         text = ask(figures).text
+        history = pulls_that_fail(project, url, key, one)
         assert set(shown) == documented(), set(shown) ^ documented()
         assert one.stop() == 0
-    for said in (text, one.errors()):
+    for said in (text, history, one.errors()):
         assert CANARY not in said
         assert "203.0.113.77" not in said
         assert key[:14] not in said
     for line in one.errors().splitlines():
         facts = json.loads(line)
-        assert list(facts) == ["at", "process", "message"]
+        assert list(facts) == ["at", "process", "level", "message"]
+        assert (facts["level"] != "info") is bool(re.search(BAD, facts["message"])), facts
         assert facts["at"].endswith("Z")
+
+
+# What is not as it should be in such a job.
+BAD = r"fails: .* cannot be|is not unique|Conversion Error|is not delivered yet|starts again"
+
+
+def test_mistakes_are_objects_of_the_log_as_well(project: Path) -> None:
+    definitions = project / "usher.yml"
+    good = definitions.read_text()
+    bad = {**DEFINITION, "audiences": {"keen": {"parent_model": "nobody"}, "shy": {}}}
+    definitions.write_text(json.dumps(bad))
+    with job(project, "--log-format", "json") as one:
+        assert one.process.wait(60) == 2
+    *mistakes, summary = [json.loads(line) for line in one.errors().splitlines()]
+    assert len(mistakes) > 1
+    assert {one["level"] for one in (*mistakes, summary)} == {"error"}
+    assert all(re.match(r"usher.yml:\d+:\d+: ", one["message"]) for one in mistakes)
+    assert re.match(r"\d errors", summary["message"])
+    definitions.write_text(good)
+    with job(project, "--log-format", "json") as one:
+        eventually(lambda: "running; stop with" in one.errors(), one)
+        one.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "the definitions have not changed" in one.errors(), one)
+        definitions.write_text(json.dumps(bad))
+        eventually(lambda: "the job goes on with those before" in one.errors(), one)
+        assert one.stop() == 0
+    lines = [json.loads(line) for line in one.errors().splitlines()]
+    assert {one["message"] for one in lines if one["level"] == "error"} == {
+        "the definitions have mistakes; the job goes on with those before",
+        *(one["message"] for one in mistakes),
+    }
+
+
+@pytest.mark.parametrize("where", ["raise_()", "threading.Thread(target=raise_).start()"])
+def test_a_fault_is_an_object_of_the_log_without_its_own_words(where: str) -> None:
+    code = f"""
+import threading
+from dataflows.log_lines import log_json
+def raise_():
+    raise ValueError("{USER}")
+log_json()
+{where}
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root
+    )
+    (said,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert said["level"] == "error"
+    assert re.fullmatch(r"a fault of ours: ValueError at .*<string>:\d+", said["message"])
+    assert CANARY not in done.stderr
 
 
 def documented() -> set[str]:

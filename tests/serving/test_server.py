@@ -17,7 +17,7 @@ from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
 from membership.reader import MembershipReader
 from project.stores import open_store
-from serving import sentences
+from serving import reminders
 from serving.scopes import Scope
 from serving.tokens import Token, new_token, read_token
 from tests.cli.jobs import eventually
@@ -261,7 +261,7 @@ def test_a_store_that_cannot_be_read(
         assert one.ask("/livez").status_code == 200
         assert one.metrics()["usher_ready"] == 0
         assert capsys.readouterr().err.count("the store is damaged") == 1
-        monkeypatch.setattr(sentences, "_AGAIN", 0.0)  # a minute later
+        monkeypatch.setattr(reminders, "_AGAIN", 0.0)  # a minute later
         assert one.ask(USERS, key).status_code == 503
         assert capsys.readouterr().err.count("the store is damaged") == 1
 
@@ -308,6 +308,10 @@ def test_whether_it_is_ready_may_be_asked_as_often_as_one_likes(
 def test_the_progress_of_several_processes_is_one() -> None:
     whole, before = Progress(), Progress(RecordCounts(read=10))
     parts = [Progress(RecordCounts(read=1)), Progress(RecordCounts(read=2), 7, True)]
+    parts[1].reached = {"web": 7}
+    for part in (before, *parts):
+        part.count_source("web", part.counts.read, 1)
     whole.see(before, parts)
     whole.see(before, parts)
     assert (whole.counts.read, whole.clock, whole.has_caught_up) == (13, 7, True)
+    assert (whole.sources, whole.reached) == ({"web": (13, 3)}, {"web": 7})

@@ -253,6 +253,16 @@ def test_no_message_tells_a_secret(place: Place) -> None:
             assert "geh" not in shown.replace(f"{source.query}", "")
 
 
+def test_no_message_tells_what_a_row_has(place: Place) -> None:
+    if not place.takes_queries or place.dialect == "mysql":
+        pytest.skip("it reads all that a text can be, or nothing")
+    rows = "(SELECT '1' AS id UNION ALL SELECT 'ada@shop.example') AS t"
+    source = ModelSource(query=f"SELECT CAST(id AS INTEGER) AS user_id FROM {rows}")
+    with pytest.raises(WarehouseError, match=r"(?i)integer|int32") as refused:
+        pull(place.root, place.settings, plan(model(source)), AT)
+    assert "ada" not in str(refused.value)
+
+
 @contextmanager
 def _reading(place: Place, source: ModelSource) -> Iterator[Any]:
     output = place.root / "output"

@@ -208,8 +208,8 @@ def test_attributes_stand_in_the_order_that_the_snapshot_names(shop: Shop) -> No
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("('a'), ('b'), ('a')", "'a' occurs more than once"),
-        ("('a'), (' a ')", "'a' occurs more than once"),
+        ("('a'), ('b'), ('a'), ('a')", "is not unique, 2 of 4 rows have one that came before"),
+        ("('a'), (' a ')", "is not unique, 1 of 2 rows have one that came before"),
         ("('a'), (NULL), ('')", "2 of 3 rows have no value in the primary key 'user_id'"),
         ("(1.5)", "a key is text or an integer"),
         ("(DATE '2026-03-01')", "a key is text or an integer"),
@@ -220,6 +220,31 @@ def test_keys_that_are_none(shop: Shop, values: str, message: str) -> None:
     with pytest.raises(WarehouseError, match="parent model users: ") as refused:
         pull(root, WAREHOUSE, plan(model(USERS)), AT)
     assert message in str(refused.value)
+
+
+VALUES = "FROM (VALUES ('1'), ('ada@shop.example'), ('\"it''s\nada\"')) t(user_id)"
+
+
+@pytest.mark.parametrize(
+    ("selected", "said"),
+    [
+        ("user_id::INTEGER", "Could not convert string … to INT32 when casting from source column"),
+        ("user_id::DECIMAL(5, 2)", "to DECIMAL(5,2) when casting from source column user_id"),
+        ("user_id::DATE", "invalid date field format: … when casting from source column user_id"),
+        ("user_id::JSON", "when casting from source column user_id"),
+        ("strptime(user_id, '%Y')", "Invalid Input Error: …"),
+        ("error(user_id)", "Invalid Input Error: …"),
+        ("(length(user_id) + 4611686018427387904) * 2", "Overflow in multiplication of INT64 …"),
+    ],
+)
+def test_values_that_cannot_be_read_are_not_repeated(shop: Shop, selected: str, said: str) -> None:
+    root = shop("CREATE TABLE t AS SELECT 1")
+    for rows in (VALUES, f"{VALUES}, range(200_000) ORDER BY range"):
+        query = ModelSource(query=f"SELECT CAST({selected} AS VARCHAR) AS user_id {rows}")
+        with pytest.raises(WarehouseError) as refused:
+            pull(root, WAREHOUSE, plan(model(query)), AT)
+        assert said in str(refused.value)
+        assert "ada" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataflows.preparation import tell
 _AGAIN = 60.0
 
 
-class Sentences:
+class Reminders:
     """Its method may be called from any thread."""
 
     def __init__(self) -> None:
