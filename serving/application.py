@@ -17,6 +17,7 @@ from serving.answered import Answered
 from serving.answers import json_response
 from serving.audiences import Audiences
 from serving.collecting.collector import Collector
+from serving.collecting.figures import Figures
 from serving.collecting.paths import place_of
 from serving.collections import Collections
 from serving.guard import Guard
@@ -66,10 +67,11 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
     return application
 
 
-def admin_application(service: Service, collector: Collector) -> ASGIApp:
+def admin_application(service: Service, collector: Collector | None) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
-    health = Health(service, collector.reasons)
-    routes = [*health.routes, *Metrics(service, health, collector.figures).routes]
+    health = Health(service, list if collector is None else collector.reasons)
+    figures = Figures() if collector is None else collector.figures
+    routes = [*health.routes, *Metrics(service, health, figures).routes]
     return _application(routes, Answered())
 
 

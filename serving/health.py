@@ -48,16 +48,22 @@ class Health:
     def _of_job(self) -> list[str]:
         progress = self._service.progress
         if progress is None:
-            return []
-        clock = progress.clock
-        if clock is None:
+            return self._of_job_elsewhere()
+        if progress.clock is None:
             return ["the job has not begun to evaluate"]
-        if not progress.has_caught_up:
-            return ["the sources have not been read up to the start of the job"]
-        lag = wall_clock() - clock
-        if lag > _LAG_MOST:
-            return [f"the job is {lag // SECOND:,} s behind"]
-        return []
+        return _of_clock(progress.clock, has_caught_up=progress.has_caught_up)
+
+    def _of_job_elsewhere(self) -> list[str]:
+        try:
+            note = self._service.read(MembershipReader.job)
+        except StoreError:
+            return []  # which is a reason of its own
+        if note is None:
+            return ["no job evaluates: none has begun to"]
+        silent = wall_clock() - note.noted_at
+        if silent > _LAG_MOST:
+            return [f"no job evaluates: the last one was heard of {silent // SECOND:,} s ago"]
+        return _of_clock(note.clock, has_caught_up=note.has_caught_up)
 
     def _of_store(self) -> list[str]:
         try:
@@ -65,3 +71,12 @@ class Health:
         except StoreError:
             return ["the membership store cannot be read"]
         return []
+
+
+def _of_clock(clock: int, *, has_caught_up: bool) -> list[str]:
+    if not has_caught_up:
+        return ["the sources have not been read up to the start of the job"]
+    lag = wall_clock() - clock
+    if lag > _LAG_MOST:
+        return [f"the job is {lag // SECOND:,} s behind"]
+    return []

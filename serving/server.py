@@ -47,10 +47,10 @@ class _Loop(uvloop.Loop):
 class Server:
     """Answers from `start` until `end`."""
 
-    def __init__(self, doors: Doors, public: ASGIApp, admin: ASGIApp) -> None:
+    def __init__(self, doors: Doors, public: ASGIApp | None, admin: ASGIApp) -> None:
         self._doors: list[tuple[uvicorn.Server, socket]] = []
         self._shown = None if doors.certificate is None else Renewing(doors.certificate)
-        if doors.public is not None:
+        if doors.public is not None and public is not None:
             self._doors.append((_server(public, self._shown), doors.public))
         if doors.admin is not None:
             self._doors.append((_server(admin, None), doors.admin))
@@ -100,7 +100,7 @@ def _server(app: ASGIApp, shown: Renewing | None) -> uvicorn.Server:
 
 @contextmanager
 def serving(
-    doors: Doors, public: ASGIApp, admin: ASGIApp, ending: Callable[[], None]
+    doors: Doors, public: ASGIApp | None, admin: ASGIApp, ending: Callable[[], None]
 ) -> Iterator[None]:
     """What is asked within is answered; `ending` is called before that ends."""
     with closing(doors):
