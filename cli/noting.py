@@ -15,6 +15,9 @@ from project.stores import open_job_notes
 
 _EVERY = 1.0  # seconds
 
+# Seconds that a store may hold up the end.
+_PATIENCE = 5.0
+
 
 class Noting:
     """A store that does not take a note is asked again: the job, which needs it, tells of it."""
@@ -39,7 +42,7 @@ class Noting:
             yield
         finally:
             self._ended.set()
-            thread.join()
+            thread.join(_PATIENCE)
 
     def _work(self) -> None:
         try:

@@ -116,8 +116,8 @@ def run(
     Prints every entry and exit as it happens and delivers them to the destinations of the
     project's syncs. A source whose path is - reads events from standard input.
 
-    It also delivers, answers over HTTP (docs/http.md) and pulls from the warehouse on schedule.
-    With --only, these are divided among processes as you like (docs/operations.md).
+    It also answers over HTTP (docs/http.md) and pulls from the warehouse on schedule. With --only,
+    each of the four can be the work of another process (docs/operations.md).
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
