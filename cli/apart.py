@@ -91,16 +91,20 @@ def _server(
     loaded: LoadedProject, pulls: Refreshing, *, serves: bool
 ) -> Iterator[Callable[[LoadedProject], None]]:
     """What answers clients, if it is to, and who asks for metrics; yields how it is told news."""
-    with closing(open_doors(loaded, must_listen=True, for_clients=serves, is_shared=True)) as doors:
-        for sentence in doors.taken:
-            tell(sentence)
-        if doors.public is None and doors.admin is None:
-            yield lambda _loaded: None
-            return
-        # What answers is imported by the process that does it: it takes a fifth of a start.
-        from cli.server import served
+    with ExitStack() as held:
+        doors = held.enter_context(
+            closing(open_doors(loaded, must_listen=True, for_clients=serves, is_shared=True))
+        )
+        follow: Callable[[LoadedProject], None] = _nobody
+        if doors.public is not None or doors.admin is not None:
+            # It is imported by the process that answers: it takes a fifth of a start.
+            from cli.server import served
 
-        with served(loaded, doors, pulls) as server:
-            for sentence in doors.sentences:
-                tell(sentence)
-            yield server.follow
+            follow = held.enter_context(served(loaded, doors, pulls)).follow
+        for sentence in doors.sentences:
+            tell(sentence)
+        yield follow
+
+
+def _nobody(_loaded: LoadedProject) -> None:
+    """Nobody answers."""

@@ -131,3 +131,20 @@ def test_an_address_that_is_taken_ends_it_at_once(project: Path) -> None:
                 "has it; name another address\n"
             ),
         )
+
+
+def test_each_part_has_metrics_and_the_first_of_a_machine_gets_the_address(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+    (project / "usher.yml").write_text(json.dumps(changed(serving={"admin": address})))
+    with running(project, "--only", "deliver") as one:
+        assert f"usher: metrics at http://{address}/metrics\n" in one.errors()
+        assert "HTTP server" not in one.errors()
+        assert ask(f"http://{address}/livez").status_code == 200
+        behind = 'usher_sync_transitions_behind{sync="all"}'
+        assert metrics(f"http://{address}/metrics")[behind] == 0
+        with running(project, "--only", "pull") as other:
+            assert f"usher: {address} is taken, so this process has no metrics" in other.errors()
+            assert other.errors().count("is taken") == 1
+            assert other.stop() == 0
+        assert one.stop() == 0
