@@ -30,7 +30,7 @@ help: ## List the commands
 	@echo
 
 .PHONY: demo
-demo: $(READY) ## Backtest a day of an example shop, then watch it live for half a minute (KEEP=1: longer)
+demo: $(READY) ## Backtest a day of an example shop, then watch it live, with its page (KEEP=1: on and on)
 	@bash examples/demo.sh
 
 .PHONY: site

@@ -87,19 +87,28 @@ News = Began | Asked | Refused
 
 @contextmanager
 def hosting(
-    loaded: LoadedProject, progress: Progress, lock: int, *, asks: bool
+    loaded: LoadedProject,
+    progress: Progress,
+    lock: int,
+    *,
+    asks: bool,
+    for_clients: bool,
+    is_shared: bool,
 ) -> Iterator[Hosting]:
     """The server of a job, whose `progress` it tells; it answers within.
 
     Args:
         lock: The descriptor of a lock that its process holds as long as it lives.
         asks: Whether that job can say what will become of users.
+        for_clients, is_shared: As for `open_doors`.
 
     Raises:
         JobRefused: it cannot listen where it should.
     """
     with (
-        closing(open_doors(loaded, must_listen=False)) as doors,
+        closing(
+            open_doors(loaded, must_listen=False, for_clients=for_clients, is_shared=is_shared)
+        ) as doors,
         closing(Hosting(loaded, doors, progress, lock, asks=asks)) as hosted,
     ):
         yield hosted

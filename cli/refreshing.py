@@ -137,7 +137,9 @@ class Refreshing:
 
     def _start(self, loaded: LoadedProject, parent: str, trigger: Trigger) -> None:
         with self._lock:
-            if parent not in self._pulls and time.monotonic() >= self._not_before.get(parent, 0.0):
+            if time.monotonic() < self._not_before.get(parent, 0.0):
+                return
+            if parent not in self._pulls and not _is_pulled_elsewhere(loaded, parent):
                 self._begin(Order(loaded, parent, Request(trigger)))
 
     def _begin(self, order: Order) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
+from cli.apart import work_apart
 from cli.compiling import compile_core
 from cli.control import controlled
-from cli.delivering import deliver
 from cli.failures import (
     ENVIRONMENT,
     FAILURES,
@@ -24,6 +24,7 @@ from cli.failures import (
 )
 from cli.follower import follow
 from cli.hosting import Hosting, hosting
+from cli.noting import Noting
 from cli.refreshing import Refreshing
 from cli.sites import LeadingMachine, OneMachine, Site
 from cli.supervision import Supervised
@@ -41,17 +42,16 @@ from dataflows.recovery import with_stored_audiences
 from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
 from project.folder import LoadedProject
 
-_PARTS = frozenset({"evaluate", "deliver", "serve"})
+_PARTS = frozenset({"evaluate", "deliver", "serve", "pull"})
 
 
 def _parts(_context: click.Context, _option: click.Parameter, listed: str | None) -> frozenset[str]:
     parts = _PARTS if listed is None else frozenset(listed.split(","))
     if unknown := sorted(parts - _PARTS):
         raise click.BadParameter(
-            f"{visible(unknown[0])} is not a part of the job; it has evaluate, deliver and serve"
+            f"'{visible(unknown[0])}' is not a part of the job; it has evaluate, deliver, serve "
+            "and pull"
         )
-    if "evaluate" not in parts and len(parts) > 1:
-        raise click.BadParameter("without evaluate, deliver and serve are processes of their own")
     return parts
 
 
@@ -98,7 +98,7 @@ def _parts(_context: click.Context, _option: click.Parameter, listed: str | None
     "--only",
     metavar="PART,…",
     callback=_parts,
-    help="Of evaluate, deliver and serve, what this process does.  [default: all]",
+    help="Of evaluate, deliver, serve and pull, what this process does.  [default: all]",
 )
 @click.pass_obj
 def run(
@@ -117,9 +117,8 @@ def run(
     Prints every entry and exit as it happens and delivers them to the destinations of the
     project's syncs. A source whose path is - reads events from standard input.
 
-    Deliveries can be the work of a process of their own, also on another machine: one with --only
-    evaluate, one with --only deliver. The job answers over HTTP as well (docs/http.md), and a
-    process with --only serve does nothing else.
+    It also answers over HTTP (docs/http.md) and pulls from the warehouse on schedule. With --only,
+    each of the four can be the work of another process (docs/operations.md).
 
     Definitions that change take force while it runs, and at once on SIGHUP.
 
@@ -129,19 +128,14 @@ def run(
     Example:
       usher run
       tail -F events.jsonl | usher -C shop run --format json
+      usher run --only evaluate,pull
     """
     if log_format == "json":
         log_json()
     loaded = load_or_exit(root)
     if "evaluate" not in only:
         with environment_failures():
-            if "deliver" in only:
-                deliver(loaded)
-            else:
-                # What answers is imported by the process that does it: it takes a fifth of a start.
-                from cli.server import serve
-
-                serve(loaded)
+            work_apart(loaded, only)
         return
     of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
     # When the reader of our output has gone, deliveries to destinations go on.
@@ -156,12 +150,21 @@ def run(
                 site = held.enter_context(closing(LeadingMachine(loaded.root, of_all)))
             elif workers > 1:
                 site = OneMachine(workers)
-            pulls = Refreshing(loaded, on_schedule=True)
+            if "pull" not in only:
+                tell("pulls on schedule are the work of another process (usher run --only pull)")
+            pulls = Refreshing(loaded, on_schedule="pull" in only)
             progress = Progress()
-            server: Hosting | None = None
-            if "serve" in only:
-                # State on other machines is out of reach: who asks is told so at once.
-                server = held.enter_context(hosting(loaded, progress, lock, asks=of_all is None))
+            server = held.enter_context(
+                hosting(
+                    loaded,
+                    progress,
+                    lock,
+                    # State on other machines is out of reach: who asks is told so at once.
+                    asks=of_all is None,
+                    for_clients="serve" in only,
+                    is_shared=only != _PARTS,
+                )
+            )
             options = _Options(
                 form == "json", "deliver" in only, progress, lock, site, pulls, server
             )
@@ -217,7 +220,7 @@ class _Options:
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
-    server: Hosting | None
+    server: Hosting
 
 
 class _InProcess:
@@ -243,15 +246,13 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     """One job after the other, each with the definitions that the one before was ended for."""
     compile_core()
     job = _prepared(loaded, options, start)
-    if options.server is not None:
-        options.server.announce()
-    pulls = options.pulls
-
-    def ending() -> None:
-        if options.server is not None:
-            options.server.drain()
-
-    with pulls.working(), controlled(loaded, pulls.wait_for, ending) as control:
+    options.server.announce()
+    pulls, notes = options.pulls, Noting(loaded, options.progress)
+    with (
+        pulls.working(),
+        notes.working(),
+        controlled(loaded, pulls.wait_for, options.server.drain) as control,
+    ):
         while True:
             control.attach(job.stop, job.request)
             tell("running; stop with SIGTERM or Ctrl-C")
@@ -269,9 +270,8 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
                 job = _prepared(loaded, options, start)
             else:
                 loaded = changed
-                pulls.follow(loaded)
-                if options.server is not None:
-                    options.server.follow(loaded)
+                for one in (pulls, notes, options.server):
+                    one.follow(loaded)
     counts = options.progress.counts
     tell(
         f"stopped; {counts.read:,} events read, {counts.ignored:,} ignored, "
@@ -308,7 +308,7 @@ def _single(
         progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
-        questions=None if options.server is None else options.server.questions,
+        questions=options.server.questions,
     )
     return single, backfill
 
@@ -333,7 +333,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             json=options.json,
             delivers=options.delivers,
             progress=options.progress,
-            questions=None if options.server is None else options.server.questions,
+            questions=options.server.questions,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

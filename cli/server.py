@@ -1,21 +1,17 @@
-"""The HTTP server of `usher run`, in the process that is beside the job or alone."""
+"""The HTTP server of `usher run`, in the process that is beside the job or in one without it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from cli.control import controlled
-from cli.refreshing import Refreshing
 from dataflows.memory import rare_cycle_search
-from dataflows.preparation import tell
 from dataflows.progress import Progress
 from dataflows.questions import Questions
 from dataflows.threads import short_turns
 from project.folder import LoadedProject
-from serving.addresses import Doors, open_doors
+from serving.addresses import Doors
 from serving.application import admin_application, public_application
 from serving.asking import Pulls
 from serving.certificates import Renewing
@@ -29,12 +25,13 @@ class Served:
     """A server that runs."""
 
     service: Service
-    collector: Collector
+    collector: Collector | None  # where clients can reach it
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on answer by these definitions."""
         self.service.follow(loaded)
-        self.collector.follow(loaded)
+        if self.collector is not None:
+            self.collector.follow(loaded)
 
 
 @contextmanager
@@ -58,39 +55,12 @@ def served(
         held.enter_context(closing(doors))
         held.enter_context(short_turns())
         held.enter_context(rare_cycle_search())
-        collector = held.enter_context(closing(Collector(loaded)))
+        collector = None
+        if doors.public is not None:
+            collector = held.enter_context(closing(Collector(loaded)))
         service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
-        public = public_application(service, collector)
+        public = None if collector is None else public_application(service, collector)
         shown = None if doors.certificate is None else Renewing(doors.certificate)
         admin = admin_application(service, collector, shown)
         held.enter_context(serving(doors, public, admin, shown, service.end))
         yield Served(service, collector)
-
-
-def serve(loaded: LoadedProject) -> None:
-    """Answer until SIGTERM, from what a job keeps in the project's folder and store.
-
-    Raises:
-        JobRefused: it cannot listen where it should.
-        SourceError: what is collected is damaged, or another process collects it.
-    """
-    pulls = Refreshing(loaded, on_schedule=False)
-    doors = open_doors(loaded, must_listen=True)
-    with (
-        pulls.working(),
-        served(loaded, doors, pulls) as server,
-        controlled(loaded, lambda _awaiting: None) as control,
-    ):
-        for sentence in doors.sentences:
-            tell(sentence)
-        tell("running; stop with SIGTERM or Ctrl-C")
-        while True:
-            changed = threading.Event()
-            control.attach(changed)
-            changed.wait()
-            found = control.take_next()
-            if found is None:
-                break
-            server.follow(found)
-            pulls.follow(found)
-    tell("stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -44,9 +45,13 @@ from warehouse.errors import WarehouseError
 from warehouse.history import Trigger
 from warehouse.refresh import Request, refresh
 from warehouse.snapshot import WarehouseSnapshot, current
+from warehouse.versions import Versions, default_store
 
 # A source whose path this is reads events from standard input.
 STANDARD_INPUT = "-"
+
+# Seconds between two looks at a pull of another process.
+_PAUSE = 0.1
 
 
 def _unheard() -> None:
@@ -262,6 +267,9 @@ def tell(sentence: str) -> None:
 
 def _pulled(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:
     key = plan.parent_model.key
+    _await_pull(loaded, key)
+    if (pulled := serving_snapshot(loaded.root, plan)) is not None:
+        return pulled
     refresh(loaded.root, loaded.project.warehouse, plan, now, Request(Trigger.START))
     pulled = serving_snapshot(loaded.root, plan)
     if pulled is None:
@@ -271,6 +279,15 @@ def _pulled(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnaps
 
 def _standard_input(_positions: Sequence[bytes]) -> FollowedInput:
     return _the_input()
+
+
+def _await_pull(loaded: LoadedProject, parent_model: str) -> None:
+    """Return when no other process pulls it: what that brings may be all that is needed."""
+    versions = Versions(default_store(loaded.root), parent_model)
+    if versions.is_locked:
+        tell(f"waiting for the pull of {parent_model} that is under way")
+    while versions.is_locked:
+        time.sleep(_PAUSE)
 
 
 @cache

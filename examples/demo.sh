@@ -16,13 +16,18 @@ rm -rf .usher
 set -a
 . ./live.env
 set +a
+bring_client && has_page=yes || has_page=
 run_job
-open_shop
+if [ -n "$has_page" ]; then
+  open_shop
+  say "Look at its prices three times: a banner appears. Order something: it is gone, at once"
+fi
 typed python simulate.py --seconds 30 --rate 20 --url "$url"
 sleep 8 # nothing arrives any more, and yet members leave as their windows pass
 
-if [ -n "${KEEP:-}" ]; then
-  say "It goes on until you press Ctrl+C"
+if [ -n "${KEEP:-}" ] || { [ -n "$has_page" ] && [ -t 1 ]; }; then
+  say "The shop stays open at $shop until you press Ctrl+C"
+  trap 'exit 0' INT
   wait "$job"
 fi
 say "\`make site\` opens the shop again, to look around for as long as you like"

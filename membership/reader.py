@@ -23,6 +23,7 @@ from membership.facts import (
     journal_entries,
     memberships,
 )
+from membership.job_note import JobNote, job_note
 from membership.keys import ApiKey, ApiKeys
 from membership.schema import JOURNAL, check_readable
 
@@ -241,6 +242,10 @@ class MembershipReader:
     def progress(self) -> dict[str, str]:
         """What was last recorded as `progress`, by name, exactly as old as the journal is."""
         return dict(self._database.query("SELECT name, value FROM progress ORDER BY name"))
+
+    def job(self) -> JobNote | None:
+        """How far the job had come when it last said so; `None` if none ever has."""
+        return job_note(self._database)
 
     def keys(self) -> list[ApiKey]:
         """Every key of the HTTP server, the oldest first."""

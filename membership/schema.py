@@ -6,7 +6,8 @@
     journal_end  the position of the last one.  A writer holds this row from taking its positions
                  until its commit, so that positions become visible in their order, without gaps
     owners       which claim on a key group is the valid one
-    progress     what the writer wants to find again exactly as old as the journal is
+    progress     what the writer wants to find again exactly as old as the journal is; and how far
+                 the job has come, which it notes each second
     cursors      how far each reader of the journal that must miss nothing has come
     api_keys     who may ask the HTTP server for what; of a key itself, only its digest
 

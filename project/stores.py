@@ -10,6 +10,7 @@ from typing import cast
 from audience_dsl.definitions import Settings
 from membership.database import Database
 from membership.errors import StoreError, StoreMissing
+from membership.job_note import JobNotes
 from membership.ledger import Ledger
 from membership.reader import MembershipReader
 from membership.retention import Retention
@@ -57,6 +58,16 @@ def open_ledger(loaded: LoadedProject) -> Iterator[Ledger]:
     open_reader(loaded).close()
     with closing(_database(loaded, writable=True, verify=False)) as database:
         yield Ledger(database)
+
+
+def open_job_notes(loaded: LoadedProject) -> JobNotes:
+    """For noting how far the job has come, beside what it records.
+
+    Raises:
+        StoreMissing: nothing has been recorded yet.
+        StoreError: it cannot be written.
+    """
+    return JobNotes(_database(loaded, writable=True, verify=False))
 
 
 def retention_of(loaded: LoadedProject) -> Retention:

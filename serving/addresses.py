@@ -2,6 +2,9 @@
 
 What is named in the YAML must be free.  By itself the server takes its usual address if that is
 free, and the job does without if not: several jobs on one machine need no server each.
+
+Where the parts of a job are several processes of a machine, the first of them gets the address for
+metrics; the others say so.
 """
 
 from __future__ import annotations
@@ -69,12 +72,13 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Sockets that listen already; `None` where the usual address is taken."""
+    """Sockets that listen already; `None` where it is not to, or the address is `taken`."""
 
     public: socket.socket | None
     admin: socket.socket | None
     certificate: Certificate | None
     is_behind_proxy: bool
+    taken: tuple[str, ...] = ()  # what there is to say of that
 
     @property
     def public_url(self) -> str:
@@ -89,8 +93,9 @@ class Doors:
     def sentences(self) -> list[str]:
         """What there is to say of them."""
         return [
-            _sentence("listen", "HTTP server", self.public_url),
-            _sentence("admin", "metrics", self.admin_url and f"{self.admin_url}/metrics"),
+            *self.taken,
+            *([f"HTTP server at {self.public_url}"] if self.public else []),
+            *([f"metrics at {self.admin_url}/metrics"] if self.admin else []),
         ]
 
     def close(self) -> None:
@@ -99,24 +104,48 @@ class Doors:
                 door.close()
 
 
-def _sentence(field: str, what: str, url: str) -> str:
-    if url:
-        return f"{what} at {url}"
-    return f"{_USUAL[field]} is taken, so this job has no {what} (serving: {field} names one)"
-
-
-def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
+def open_doors(
+    loaded: LoadedProject, *, must_listen: bool, for_clients: bool = True, is_shared: bool = False
+) -> Doors:
     """Listen where the project wants it.
 
     Args:
         must_listen: Whether the usual addresses must be free as well.  That for clients must be
             in any case if there is something to collect.
+        for_clients: Whether clients are answered here; if not, there are metrics at most, where
+            the project names their address.
+        is_shared: Whether other processes of the project may have that address.
 
     Raises:
         JobRefused: an address is taken or impossible, or the certificate is of no use.
     """
+    taken: list[str] = []
+    certificate = public = admin = None
+    if for_clients:
+        certificate = _certificate(loaded)
+        public = _public(loaded, certificate, must_listen=must_listen)
+        if public is None:
+            sentence = "is taken, so this job has no HTTP server (serving: listen names one)"
+            taken.append(f"{_USUAL['listen']} {sentence}")
+    named = loaded.project.serving.get("admin")
+    if for_clients or named is not None:
+        address = str(named or _USUAL["admin"])
+        is_needed = not is_shared and (named is not None or must_listen)
+        try:
+            admin = _listen("admin", address, is_needed=is_needed)
+        except JobRefused:
+            if public is not None:
+                public.close()
+            raise
+        if admin is None:
+            taken.append(f"{address} is taken, so this process has no metrics ({_advice(named)})")
+    return Doors(public, admin, certificate, is_behind_proxy(loaded), tuple(taken))
+
+
+def _public(
+    loaded: LoadedProject, certificate: Certificate | None, *, must_listen: bool
+) -> socket.socket | None:
     options = loaded.project.serving
-    certificate = _certificate(loaded)
     is_named = "listen" in options
     named = str(options.get("listen", _USUAL["listen"]))
     if certificate is None and not is_behind_proxy(loaded) and not _is_loopback(named):
@@ -125,21 +154,18 @@ def open_doors(loaded: LoadedProject, *, must_listen: bool) -> Doors:
             "certificate and its private_key, or say behind_proxy: true if a proxy speaks TLS"
         )
     collects = any(one.type == "http" for one in loaded.project.sources.values())
-    public = _listen("listen", named, is_needed=is_named or must_listen or collects)
-    try:
-        is_named = "admin" in options
-        named = str(options.get("admin", _USUAL["admin"]))
-        admin = _listen("admin", named, is_needed=is_named or must_listen)
-    except JobRefused:
-        if public is not None:
-            public.close()
-        raise
-    return Doors(public, admin, certificate, is_behind_proxy(loaded))
+    return _listen("listen", named, is_needed=is_named or must_listen or collects)
 
 
 def is_behind_proxy(loaded: LoadedProject) -> bool:
     """Whether a proxy speaks TLS with clients, and not we."""
     return bool(loaded.project.serving.get("behind_proxy"))
+
+
+def _advice(named: object) -> str:
+    if named is None:
+        return "serving: admin names an address"
+    return f"serving: admin: ${{ADMIN:-{named}}} lets each process have its own"
 
 
 def _listen(field: str, named: str, *, is_needed: bool) -> socket.socket | None:

@@ -19,6 +19,7 @@ from serving.answered import Answered
 from serving.audiences import Audiences
 from serving.certificates import Renewing
 from serving.collecting.collector import Collector
+from serving.collecting.figures import Figures
 from serving.collecting.paths import place_of
 from serving.collections import Collections
 from serving.guard import Guard
@@ -68,10 +69,13 @@ def public_application(service: Service, collector: Collector) -> ASGIApp:
     return application
 
 
-def admin_application(service: Service, collector: Collector, shown: Renewing | None) -> ASGIApp:
+def admin_application(
+    service: Service, collector: Collector | None, shown: Renewing | None
+) -> ASGIApp:
     """Metrics, for whoever reaches its address; health as well, for who may reach no other."""
-    health = Health(service, collector.reasons)
-    routes = [*health.routes, *Metrics(service, health, collector.figures, shown).routes]
+    health = Health(service, list if collector is None else collector.reasons)
+    figures = Figures() if collector is None else collector.figures
+    routes = [*health.routes, *Metrics(service, health, figures, shown).routes]
     return _application(routes, Answered())
 
 

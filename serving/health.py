@@ -15,6 +15,7 @@ from starlette.routing import Route
 from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
 from membership.errors import StoreError
+from membership.job_note import JobNote
 from membership.reader import MembershipReader
 from serving.answers import json_response
 from serving.service import Service
@@ -62,20 +63,14 @@ class Health:
             return ["the job is ending"]
         progress = self._service.progress
         if progress is None:
-            return []
-        clock = progress.clock
-        if clock is None:
+            return []  # the store has the note of one elsewhere
+        if progress.clock is None:
             return ["the job has not begun to evaluate"]
-        if not progress.has_caught_up:
-            return ["the sources have not been read up to the start of the job"]
-        lag = wall_clock() - clock
-        if lag > _LAG_MOST:
-            return [f"the job is {lag // SECOND:,} s behind"]
-        return []
+        return _of_clock(progress.clock, has_caught_up=progress.has_caught_up)
 
 
 class _Store:
-    """Why it cannot be read, as it was found to be a moment ago."""
+    """Why it cannot be read, and what it has of a job elsewhere, as it was found a moment ago."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -90,9 +85,30 @@ class _Store:
     def reasons(self) -> list[str]:
         """What is found now."""
         try:
-            self._service.read(MembershipReader.end)
-            found = []
+            if self._service.progress is None:
+                found = _of_note(self._service.read(MembershipReader.job))
+            else:
+                self._service.read(MembershipReader.end)
+                found = []
         except StoreError:
             found = ["the membership store cannot be read"]
         self._found, self._found_at = found, time.monotonic()
         return found
+
+
+def _of_note(note: JobNote | None) -> list[str]:
+    if note is None:
+        return ["no job evaluates: none has begun to"]
+    silent = wall_clock() - note.noted_at
+    if silent > _LAG_MOST:
+        return [f"no job evaluates: the last one was heard of {silent // SECOND:,} s ago"]
+    return _of_clock(note.clock, has_caught_up=note.has_caught_up)
+
+
+def _of_clock(clock: int, *, has_caught_up: bool) -> list[str]:
+    if not has_caught_up:
+        return ["the sources have not been read up to the start of the job"]
+    lag = wall_clock() - clock
+    if lag > _LAG_MOST:
+        return [f"the job is {lag // SECOND:,} s behind"]
+    return []

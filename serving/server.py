@@ -53,12 +53,12 @@ class Server:
     """Answers from `start` until `end`."""
 
     def __init__(
-        self, doors: Doors, public: ASGIApp, admin: ASGIApp, shown: Renewing | None
+        self, doors: Doors, public: ASGIApp | None, admin: ASGIApp, shown: Renewing | None
     ) -> None:
         self._doors: list[tuple[uvicorn.Server, socket]] = []
         self._shown = shown
         protocol = ProxiedConnection if doors.is_behind_proxy else Connection
-        if doors.public is not None:
+        if doors.public is not None and public is not None:
             self._doors.append((_server(public, self._shown, protocol), doors.public))
         if doors.admin is not None:
             self._doors.append((_server(admin, None, Connection), doors.admin))
@@ -116,7 +116,7 @@ def _server(app: ASGIApp, shown: Renewing | None, protocol: type[Connection]) ->
 @contextmanager
 def serving(
     doors: Doors,
-    public: ASGIApp,
+    public: ASGIApp | None,
     admin: ASGIApp,
     shown: Renewing | None,
     ending: Callable[[], None],

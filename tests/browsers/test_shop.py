@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.browsers.chromium import chromium
-from tests.cli.jobs import USHER, Job, eventually, running
+from tests.cli.jobs import PATIENCE, USHER, Job, eventually, running
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 
@@ -49,17 +51,24 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
         shutil.copy(file, root)
     data = [sys.executable, f"{SHOP}/generate.py", "--users", "600", "--output", f"{root}/data"]
     subprocess.run(data, check=True, capture_output=True)
-    usher, admin, site = free_ports(3)
+    usher, site = choose_addresses(monkeypatch)
     monkeypatch.setenv("SHOP_EVENTS", "web")
     monkeypatch.setenv("SHOP_RECORDED", "data/none/*.jsonl")
-    monkeypatch.setenv("SHOP_USHER", f"127.0.0.1:{usher}")
-    monkeypatch.setenv("SHOP_ADMIN", f"127.0.0.1:{admin}")
-    monkeypatch.setenv("SHOP_SITE", f"http://127.0.0.1:{site}")
     create = [USHER, "-C", str(root), "keys", "create", "--scope", "audiences:read"]
     made = subprocess.run(create, check=True, capture_output=True, text=True)
     monkeypatch.setenv("USHER_KEY", made.stdout.strip())
     with running(root) as one, serving(root, f"http://127.0.0.1:{usher}", site) as url:
         yield Shop(url, root, one)
+
+
+def choose_addresses(monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """The ports of the job and of the page, which the shop's variables name."""
+    usher, admin, site = free_ports(3)
+    monkeypatch.setenv("SHOP_USHER", f"127.0.0.1:{usher}")
+    monkeypatch.setenv("SHOP_ADMIN", f"127.0.0.1:{admin}")
+    monkeypatch.setenv("SHOP_PORT", str(site))
+    monkeypatch.setenv("SHOP_SITE", f"http://127.0.0.1:{site}")
+    return usher, site
 
 
 @contextmanager
@@ -81,29 +90,8 @@ def found(page: Chrome, selector: str) -> WebElement:
 
 def test_the_banner_goes_when_the_visitor_orders(shop: Shop, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as page:
-        page.get(shop.url)
-        page.execute_script("window.marker = 'the same page'")
-        banner = found(page, "#banner")
-        eventually(lambda: "no audience" in found(page, "#audiences").text)
-        assert not banner.is_displayed()
-
-        pricing, furniture = found(page, "#to-pricing"), found(page, "nav a")
-        for _ in range(3):
-            furniture.click()
-            pricing.click()
-        eventually(banner.is_displayed)
-        assert "high_intent_pricing" in found(page, "#audiences").text
-
-        furniture.click()
-        found(page, ".card").click()
-        found(page, "[data-add]").click()
-        assert banner.is_displayed()
-        found(page, "#order").click()
-        eventually(lambda: not banner.is_displayed())
-        said = found(page, "#told li[data-milliseconds]")
-        assert "exited high_intent_pricing" in said.text
-        print(f"\nthe banner was gone {said.get_attribute('data-milliseconds')} ms after the order")
-        assert page.execute_script("return window.marker") == "the same page"
+        look_three_times(page, shop.url)
+        order(page)
 
         # Whoever comes again sees what holds now; a second browser is somebody else.
         page.get(f"{shop.url}/pricing")
@@ -147,3 +135,78 @@ def test_a_session_is_one_that_the_shop_has_made(shop: Shop) -> None:
     for told in ("chosen", f"{own}x", '"a\\015\\012Set-Cookie: other=1"', "\xe4"):
         assert len(session(told)) == len(own)
         assert session(told) not in {own, told}
+
+
+def look_three_times(page: Chrome, shop: str, pause: float = 0.0) -> None:
+    """Until the banner is there; `pause` seconds pass before each look but the first."""
+    page.get(shop)
+    page.execute_script("window.marker = 'the same page'")
+    banner = found(page, "#banner")
+    eventually(lambda: "no audience" in found(page, "#audiences").text)
+    assert not banner.is_displayed()
+    for number in range(3):
+        time.sleep(pause if number else 0)
+        found(page, "nav a").click()
+        found(page, "#to-pricing").click()
+    eventually(banner.is_displayed)
+    assert "high_intent_pricing" in found(page, "#audiences").text
+
+
+def order(page: Chrome) -> None:
+    """The banner goes, without a reload."""
+    banner = found(page, "#banner")
+    found(page, "nav a").click()
+    found(page, ".card").click()
+    found(page, "[data-add]").click()
+    assert banner.is_displayed()
+    found(page, "#order").click()
+    eventually(lambda: not banner.is_displayed())
+    said = found(page, "#told li[data-milliseconds]")
+    assert "exited high_intent_pricing" in said.text
+    print(f"\nthe banner was gone {said.get_attribute('data-milliseconds')} ms after the order")
+    assert page.execute_script("return window.marker") == "the same page"
+
+
+# Longer than any window that the demonstration has shortened.
+UNHURRIED = 5.0
+
+
+def test_the_demonstration_shows_a_banner_that_goes_by_the_order_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with demonstration(tmp_path, monkeypatch) as shop, chromium(tmp_path / "profile") as page:
+        look_three_times(page, shop, UNHURRIED)
+        time.sleep(2 * UNHURRIED)
+        order(page)
+
+
+@contextmanager
+def demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What `make demo` runs, in a copy of the examples; the address of the shop that it opens."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    left_out = shutil.ignore_patterns("data", "out", ".usher", "__pycache__")
+    shutil.copytree(SHOP.parent, tmp_path / "examples", ignore=left_out)
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    choose_addresses(monkeypatch)
+    monkeypatch.setenv("KEEP", "1")
+    printed = tmp_path / "printed"
+    with printed.open("wb") as out:
+        process = subprocess.Popen(
+            ["bash", tmp_path / "examples" / "demo.sh"],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        yield eventually(lambda: opened(printed, process))
+    finally:
+        process.terminate()  # it ends what it has started
+        process.wait(PATIENCE)
+
+
+def opened(printed: Path, process: subprocess.Popen[bytes]) -> str:
+    """The address of the shop as soon as it is said."""
+    found = re.search(r"^The shop is at (\S+)\n", printed.read_text(), re.MULTILINE)
+    assert process.poll() is None, printed.read_text()
+    return found[1] if found else ""

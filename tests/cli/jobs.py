@@ -94,7 +94,7 @@ def parts(root: Path) -> list[str]:
     """Without a server where the project says nothing of one: it takes a second to start."""
     definitions = "".join(one.read_text() for one in root.glob("*.yml"))
     has_server = re.search(r"\bserving\b|\bhttp\b", definitions)
-    return [] if has_server else ["--only", "evaluate,deliver"]
+    return [] if has_server else ["--only", "evaluate,deliver,pull"]
 
 
 def told(one: dict[str, Any]) -> tuple[str, str, str, str]:

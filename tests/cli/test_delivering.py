@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.cli.jobs import eventually, job, now, running
 from tests.cli.operating import SECRET, Operator, definition, write
 from tests.cli.projects import page, write_project
 from tests.membership.servers import PostgresServer
+from tests.serving.asking import ANYWHERE, ask
 
 
 def test_deliveries_apart_follow_the_definitions(
@@ -30,7 +32,7 @@ def test_deliveries_apart_follow_the_definitions(
         running(root, "--only", "evaluate") as evaluating,
         job(root, "--only", "deliver") as delivering,
     ):
-        eventually(lambda: "usher: delivering" in delivering.errors(), delivering)
+        eventually(lambda: "usher: running" in delivering.errors(), delivering)
         write(root, page("ann", "1", now()))
         eventually(lambda: "ann+" in server.accepted("hook"), delivering)
         assert op.facts("sync", "resync", "hook")[0]["taken"] is True
@@ -66,6 +68,31 @@ def test_deliveries_apart_follow_the_definitions(
         assert "no job runs that delivers: the next one begins with it" in said
         assert evaluating.stop() == 0
     assert len(server.accepted("hook")) == len(set(server.accepted("hook"))) + 1, "the resync's"
+
+
+def test_one_process_does_all_but_evaluate(tmp_path: Path, server: Hooks) -> None:
+    project = {**definition(server, "hook"), "serving": ANYWHERE}
+    root = write_project(tmp_path / "shop", project)
+    with (
+        running(root, "--only", "evaluate") as evaluating,
+        running(root, "--only", "deliver,pull,serve") as others,
+    ):
+        url = re.findall(r"HTTP server at (\S+)\n", others.errors())[0]
+        write(root, page("ann", "1", now()))
+        eventually(lambda: "ann+" in server.accepted("hook"), others)
+        eventually(lambda: ask(f"{url}/readyz").status_code == 200, others)
+
+        # What new definitions ask of the warehouse, this process pulls.
+        later = {**definition(server, "hook", "later"), "serving": ANYWHERE}
+        rich = {"parent_model": "users", "where": {"property": "ltv", "greater_than": 4}}
+        later["audiences"] = {**later["audiences"], "rich": rich}
+        (root / "usher.yml").write_text(json.dumps(later))
+        eventually(lambda: "users: pulled" in others.errors(), others)
+        eventually(lambda: "ann+" in server.accepted("later"), others)
+        eventually(lambda: any(one[2] == "rich" for one in evaluating.told()), evaluating)
+        assert "users: pulled" not in evaluating.errors()
+        assert others.stop() == 0
+        assert evaluating.stop() == 0
 
 
 def test_members_that_are_sent_again_come_without_their_events(

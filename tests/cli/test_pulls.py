@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from dataflows.following import wall_clock
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from schedules.freshness import freshness_of, state_of
-from tests.cli.jobs import PATIENCE, USHER, eventually, running
+from tests.cli.jobs import PATIENCE, USHER, eventually, job, running
 from tests.cli.projects import changed, write_project
 from warehouse.history import Pull, Trigger
 from warehouse.refresh import Request, history_of, refresh, roll_back
+from warehouse.versions import Versions, default_store
 
 PAGES = {"parent_model": "users", "where": {"did_not_perform": "page_viewed", "within": "2s"}}
 
@@ -184,6 +186,35 @@ def test_a_job_starts_with_an_old_snapshot_and_recovers_by_itself(project: Path)
         eventually(lambda: "users: pulled 2 rows, 0 users moved" in one.errors(), one)
         eventually(lambda: "users is current again" in one.errors(), one)
         assert newest(project).trigger == "scheduled"
+        assert one.stop() == 0
+
+
+def test_pulls_on_schedule_may_be_the_work_of_a_process_of_their_own(project: Path) -> None:
+    pulled(project)
+    aged(project)
+    (project / "users.csv").write_text("user_id,ltv\nu1,20\nu2,5\nu3,7\n")
+    with running(project, "--only", "evaluate") as evaluating:
+        evaluating.await_told(("u1", "entered", "quiet", "initial"))
+        assert "pulls on schedule are the work of another process" in evaluating.errors()
+        with running(project, "--only", "pull") as pulling:
+            evaluating.await_told(("u3", "entered", "quiet", "warehouse_pull"))
+            said = "users: pulled 3 rows, 1 users moved"
+            eventually(lambda: said in pulling.errors(), pulling)
+            assert pulling.lines() == []
+            assert pulling.stop() == 0
+        assert "users: pulled" not in evaluating.errors()
+        assert newest(project).trigger == "scheduled"
+        assert evaluating.stop() == 0
+
+
+def test_a_job_that_finds_no_snapshot_waits_for_the_pull_under_way(project: Path) -> None:
+    versions = Versions(default_store(project), "users")
+    with ExitStack() as held:
+        with versions.locked():
+            one = held.enter_context(job(project, "--only", "evaluate"))
+            said = "waiting for the pull of users that is under way"
+            eventually(lambda: said in one.errors(), one)
+        one.await_told(("u1", "entered", "quiet", "initial"))
         assert one.stop() == 0
 
 

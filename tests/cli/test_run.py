@@ -356,7 +356,7 @@ def test_deliveries_may_be_the_work_of_a_process_of_their_own(project: Path) -> 
         running(project, "--only", "evaluate") as evaluating,
         job(project, "--only", "deliver") as delivering,
     ):
-        eventually(lambda: "usher: delivering" in delivering.errors(), delivering)
+        eventually(lambda: "usher: running" in delivering.errors(), delivering)
         append(project, page("u1", 1, now()), page("u1", 2, now()))
         eventually(lambda: len(archived(project)) == 2, delivering)
         assert delivering.stop() == 0
@@ -377,4 +377,4 @@ def test_of_two_that_deliver_the_later_one_does(project: Path) -> None:
 def test_a_part_that_there_is_not_is_a_mistake(project: Path) -> None:
     code, said = finished(project, "--only", "deliver,cook")
     assert code == 2
-    assert "cook is not a part of the job; it has evaluate, deliver and serve" in said
+    assert "'cook' is not a part of the job; it has evaluate, deliver, serve and pull" in said

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from audience_dsl.instants import SECOND
 from project.folder import LoadedProject, load_project
 from tests.serving.asking import project, server
 from tests.serving.collected import kept
@@ -116,7 +118,31 @@ def test_the_windows_shrink_for_the_live_demo(shop: LoadedProject) -> None:
     assert loading.diagnostics == ()
     assert loading.loaded is not None
     conditions = loading.loaded.project.plans["users"].plan.conditions
-    assert max(condition.window for condition in conditions) <= 12_000_000
+    long = {one.window for one in conditions if one.window > 12 * SECOND}
+    assert long == {600 * SECOND, 1_800 * SECOND}  # those of the audience with the banner
+
+
+def test_without_what_npm_brings_the_page_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+    left_out = shutil.ignore_patterns("data", "out", ".usher", ".sdk")
+    examples = shutil.copytree(SHOP.parent, tmp_path / "examples", ignore=left_out)
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\nexit 7\n")
+    npm.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", ". ../showing.sh; bring_client || exit 3"],
+        cwd=examples / "shop",
+        env=os.environ | {"PATH": f"{npm.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith(
+        "The shop's page needs Segment's client, which npm could not bring: "
+    )
+    assert done.stdout.count("\n") == 1
 
 
 def test_simulated_visitors_are_sent_to_the_collector(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from engine.records import transition_ids
 from engine.transitions import Cause
 from membership.errors import OwnerChanged
+from membership.job_note import JobNote, JobNotes
 from tests.membership.places import Place
 from tests.membership.stories import NOW, SECOND, journal, proposals, told
 
@@ -191,6 +193,19 @@ def test_progress_is_as_old_as_the_journal(place: Place) -> None:
     with pytest.raises(OwnerChanged):
         zombie.record([proposals("ann-2@2")], NOW, {"users/0": "9"})
     assert place.reader().progress() == {"users/0": "8", "web": "12"}
+
+
+def test_the_job_notes_how_far_it_has_come_beside_that(place: Place) -> None:
+    place.owner().record([proposals("ann+1")], NOW, {"web": "12"})
+    reader = place.reader()
+    assert reader.job() is None
+    with closing(JobNotes(place.database(writable=True))) as notes:
+        for clock in (NOW, NOW + 1):
+            note = JobNote(clock=clock, has_caught_up=True, noted_at=NOW)
+            notes.write(note)
+            assert reader.job() == note
+    assert reader.progress()["web"] == "12"
+    assert journal(reader) == "ann+1#1"
 
 
 def test_a_large_batch(place: Place) -> None:

@@ -54,6 +54,21 @@ def test_without_a_name_the_job_does_without(
         open_doors(loaded, must_listen=True)
 
 
+def test_parts_of_a_job_share_the_address_of_metrics(tmp_path: Path, taken: str) -> None:
+    loaded = loaded_from(write_project(tmp_path, changed(serving={"admin": taken})))
+    doors = open_doors(loaded, must_listen=True, for_clients=False, is_shared=True)
+    assert (doors.public, doors.admin) == (None, None)
+    (sentence,) = doors.sentences
+    assert sentence == (
+        f"{taken} is taken, so this process has no metrics "
+        f"(serving: admin: ${{ADMIN:-{taken}}} lets each process have its own)"
+    )
+    # Where no address is named, only who answers clients has metrics.
+    loaded = loaded_from(write_project(tmp_path))
+    doors = open_doors(loaded, must_listen=True, for_clients=False, is_shared=True)
+    assert (doors.public, doors.admin, doors.sentences) == (None, None, [])
+
+
 def test_other_machines_are_let_in_only_if_that_is_safe(tmp_path: Path) -> None:
     assert "0.0.0.0:0, and keys would travel in the clear" in refusal(tmp_path, listen="0.0.0.0:0")
     behind = {"listen": "0.0.0.0:0", "admin": "[::1]:0", "behind_proxy": True}

@@ -10,13 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
+from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
+from dataflows.progress import Progress
 from serving.collecting.openapi import collector_paths
 from serving.collecting.paths import BATCHES, CALLS, NO_EVENTS
 from serving.openapi import document
 from tests.serving.asking import Server, new_key, project, pulled, server
 from tests.serving.collected import SOURCES
 from tests.serving.recorded import Turn, record
+
+HOUR = 3_600 * SECOND
 
 _OPERATIONS = (
     "GET /v1/audiences/{parent_model}/{user_id}",
@@ -72,7 +76,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     loaded = project(root, sources=SOURCES, collections=collections)
     pulled(loaded, wall_clock())
     record(loaded, Turn("u1", "keen"), Turn("u2", "quiet"))
-    with server(loaded) as one:
+    keeping_up = Progress()
+    keeping_up.tell_time(wall_clock() + HOUR, has_caught_up=True)
+    with server(loaded, keeping_up) as one:
         yield one
 
 

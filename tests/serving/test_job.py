@@ -84,7 +84,13 @@ def test_a_pull_through_the_api_moves_members(project: Path) -> None:
 def test_beside_a_job_or_without_one(project: Path) -> None:
     with serving_alone(project) as (one, url, figures):
         key = new_key(loaded_from(project), "admin")
-        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+        eventually(
+            lambda: (
+                ask(f"{url}/readyz").json().get("reasons")
+                == ["no job evaluates: none has begun to"]
+            ),
+            one,
+        )
         found = ask(f"{url}{USERS}", key).json()
         assert {each["state"] for each in found["audiences"]} == {"pending"}
         assert ask(f"{url}{USERS}/pulls", key, "POST").status_code == 202
@@ -103,7 +109,12 @@ def test_beside_a_job_or_without_one(project: Path) -> None:
         )
         with running(project, "--only", "evaluate") as other:
             assert "HTTP server at" not in other.errors()
+            figures_of_job = eventually(
+                lambda: re.findall(r"metrics at (\S+)\n", other.errors()), other
+            )[0]
+            eventually(lambda: "usher_clock_lag_seconds" in metrics(figures_of_job), other)
             eventually(lambda: metrics(figures)["usher_transitions_total"] == 2, other)
+            eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
             assert other.stop() == 0
         assert one.stop() == 0
 
@@ -120,3 +131,20 @@ def test_an_address_that_is_taken_ends_it_at_once(project: Path) -> None:
                 "has it; name another address\n"
             ),
         )
+
+
+def test_each_part_has_metrics_and_the_first_of_a_machine_gets_the_address(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+    (project / "usher.yml").write_text(json.dumps(changed(serving={"admin": address})))
+    with running(project, "--only", "deliver") as one:
+        assert f"usher: metrics at http://{address}/metrics\n" in one.errors()
+        assert "HTTP server" not in one.errors()
+        assert ask(f"http://{address}/livez").status_code == 200
+        behind = 'usher_sync_transitions_behind{sync="all"}'
+        assert metrics(f"http://{address}/metrics")[behind] == 0
+        with running(project, "--only", "pull") as other:
+            assert f"usher: {address} is taken, so this process has no metrics" in other.errors()
+            assert other.errors().count("is taken") == 1
+            assert other.stop() == 0
+        assert one.stop() == 0

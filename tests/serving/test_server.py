@@ -15,9 +15,10 @@ from audience_dsl.instants import SECOND
 from dataflows.following import wall_clock
 from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
+from membership.job_note import JobNote
 from membership.reader import MembershipReader
-from project.stores import open_store
-from serving import reminders
+from project.stores import open_job_notes, open_store
+from serving import health, reminders
 from serving.scopes import Scope
 from serving.tokens import Token, new_token, read_token
 from tests.cli.jobs import eventually
@@ -159,7 +160,7 @@ def test_what_is_old_is_stale_there_and_in_the_metrics(tmp_path: Path) -> None:
     assert samples[f'usher_pulls{{{of_users},status="succeeded",trigger="scheduled"}}'] == 2
     assert samples[f'usher_audience_members{{audience="keen",{of_users}}}'] == 0
     assert samples["usher_transitions_total"] == 0
-    assert samples["usher_ready"] == 1
+    assert samples["usher_ready"] == 0  # no job evaluates
 
 
 def test_one_pull_is_for_all_who_ask(here: Server, keys: dict[str, str]) -> None:
@@ -264,6 +265,34 @@ def test_a_store_that_cannot_be_read(
         monkeypatch.setattr(reminders, "_AGAIN", 0.0)  # a minute later
         assert one.ask(USERS, key).status_code == 503
         assert capsys.readouterr().err.count("the store is damaged") == 1
+
+
+def test_without_a_job_beside_it_readiness_follows_what_the_job_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_BELIEVED", 0.0)
+    loaded = project(tmp_path / "project")
+    open_store(loaded).close()
+
+    def reasons(lag: int, silence: int = 0, *, has_caught_up: bool = True) -> list[str]:
+        now = wall_clock()
+        clock, noted_at = now - lag * SECOND, now - silence * SECOND
+        notes.write(JobNote(clock=clock, has_caught_up=has_caught_up, noted_at=noted_at))
+        answer = here.ask("/readyz")
+        assert answer.status_code == (503 if "reasons" in answer.json() else 200)
+        return answer.json().get("reasons", [])
+
+    with server(loaded) as here, closing(open_job_notes(loaded)) as notes:
+        assert here.ask("/readyz").json()["reasons"] == ["no job evaluates: none has begun to"]
+        assert reasons(lag=1, has_caught_up=False) == [
+            "the sources have not been read up to the start of the job"
+        ]
+        assert reasons(lag=1) == []
+        assert reasons(lag=100) == ["the job is 100 s behind"]
+        assert reasons(lag=100, silence=100) == [
+            "no job evaluates: the last one was heard of 100 s ago"
+        ]
+        assert here.metrics()["usher_ready"] == 0
 
 
 def test_ready_when_the_job_has_caught_up_and_keeps_up(here: Server) -> None:
