@@ -118,14 +118,11 @@ def test_a_server_whose_thread_dies_ends_its_process(project: Path, what: str) -
         assert "a user's id" not in one.errors()
 
 
-def answer_of(url: str) -> int | None:
-    """The status of an answer, `None` if nobody is there; fails if it is cut off."""
+def outcome_of(url: str) -> str:
     try:
-        return ask(url).status_code
+        return str(ask(url).status_code)
     except requests.ConnectionError as error:
-        if "refused" not in str(error):
-            raise
-        return None
+        return "refused" if "refused" in str(error) else "cut off"
 
 
 def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
@@ -160,10 +157,13 @@ def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
         eventually(lambda: ask(f"{url}/readyz").status_code == 503, one)
         assert ask(f"{url}/readyz").json()["reasons"] == ["the job is ending"]
         assert ask(f"{url}{MEMBER}", key).status_code == 200
-        found = set()
+        found = []
         while one.process.poll() is None:
-            found.add(answer_of(f"{url}/livez"))
-        assert found == {200, None}
+            found.append(outcome_of(f"{url}/livez"))
+        # Who comes at the very instant at which the door is shut is cut off: the system has let
+        # them in, and nobody else has.
+        assert found.count("cut off") <= 1
+        assert {"200", "refused"} <= set(found)
         assert one.process.returncode == 0
 
 
