@@ -55,10 +55,10 @@ def served(
         held.enter_context(closing(doors))
         held.enter_context(short_turns())
         held.enter_context(rare_cycle_search())
+        service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
         collector = None
         if doors.public is not None:
-            collector = held.enter_context(closing(Collector(loaded)))
-        service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
+            collector = held.enter_context(closing(Collector(loaded, service.keyring)))
         public = None if collector is None else public_application(service, collector)
         shown = None if doors.certificate is None else Renewing(doors.certificate)
         admin = admin_application(service, collector, shown)

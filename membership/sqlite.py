@@ -7,6 +7,7 @@ shown survives a loss of power.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -166,10 +167,17 @@ class SqliteDatabase:
 
 
 def _make(path: Path) -> None:
-    """An empty file that only its owner can read: memberships are personal data."""
+    """An empty file that only its owner can read: memberships are personal data.
+
+    One that is there is not touched.  To close it would take this process's locks from it, those of
+    other connections among them; then another process may take it that nobody writes any more.
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, "it is a folder, or not to be written by us")
     except OSError as error:
         raise StoreUnavailable(
             f"{path}: the store cannot be written ({error.strerror}); "

@@ -52,9 +52,8 @@ class Service:
         # nothing that is quick.
         self._stores = [Store(lambda: open_reader(self.loaded)) for _ in range(6)]
         self.store, self.memberships, self.at_once, self.journal, self.newest, keys = self._stores
-        self.admission = Admission(
-            loaded.project.serving, loaded.root, Keyring(lambda: keys.read(_keys))
-        )
+        self.keyring = Keyring(lambda: keys.read(_keys))
+        self.admission = Admission(loaded.project.serving, loaded.root, self.keyring)
 
     def follow(self, loaded: LoadedProject) -> None:
         """From now on answer by these definitions."""

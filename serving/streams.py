@@ -75,7 +75,7 @@ class Streams:
         except BaseException:
             self._places.give_back(grant)
             raise
-        if self._looking is None:
+        if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         return _Events(follower, self._places)
 
@@ -90,7 +90,6 @@ class Streams:
                     ):
                         one.end()
             await asyncio.sleep(_LOOK)
-        self._looking = None
 
 
 class _Places:

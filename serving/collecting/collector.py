@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import parse_qsl
@@ -51,10 +52,14 @@ from serving.collecting.portions import (
     portions_of_payloads,
 )
 from serving.collecting.room import ALL, Gone, holding
+from serving.collecting.senders import Senders
 from serving.collecting.streams import Streams
+from serving.keyring import Keyring
 from serving.limits import Limiter
 from serving.reminders import Reminders
 from serving.shares import Shares
+
+Reader = Callable[[Request], list[Portion]]
 
 _NO_SOURCE: Final = "no source of this server has the write key that was sent"
 _UNKNOWN_KEY: Final = refusal(400, "unknown_sender", _NO_SOURCE)
@@ -86,9 +91,10 @@ class Collector:
         OSError: a log cannot be written.
     """
 
-    def __init__(self, loaded: LoadedProject, room: Shares | None = None) -> None:
+    def __init__(self, loaded: LoadedProject, keyring: Keyring, room: Shares | None = None) -> None:
         self.figures = Figures()
         self._streams = Streams(loaded)
+        self._senders = Senders(keyring, self._streams)
         self._is_behind_proxy = is_behind_proxy(loaded)
         self._of_addresses = Limiter(_rate(loaded))
         self._reminders = Reminders()
@@ -156,12 +162,11 @@ class Collector:
             visitor = address if is_browser(headers) else ""
             request = self._request(scope, visitor, network_user)
             try:
-                if kind is not Kind.PAYLOADS:
-                    check_sender(request, self._streams)
+                read = await self._reader(kind, request)
                 if method == "POST":
                     body = await held.read_body(receive)
                     request = replace(request, body=body, received_at=wall_clock())
-                answer = await self._collected(kind, request)
+                answer = await self._collected(kind, request, read)
             except UnknownSender:
                 self.figures.count_request(Outcome.UNKNOWN_SENDER)
                 return _UNKNOWN_APP if kind is Kind.PAYLOADS else _UNKNOWN_KEY
@@ -183,21 +188,34 @@ class Collector:
             return source_config(key, stream)
         return settings(key, headers, self._scheme(scope))
 
-    async def _collected(self, kind: Kind, request: Request) -> Answer:
-        is_payloads = kind is Kind.PAYLOADS
-        read = portions_of_payloads if is_payloads else portions_of_calls
+    async def _reader(self, kind: Kind, request: Request) -> Reader:
+        """What will read a request, as far as its head tells.
+
+        Raises:
+            Refused: a key of ours does not allow it.
+            UnknownSender: no source has the write key that it has.
+        """
+        if kind is Kind.PAYLOADS:
+            return partial(portions_of_payloads, streams=self._streams)
+        stream = await self._senders.stream_of(request)
+        if stream is not None:
+            return partial(portions_of_calls, stream_of=lambda _key: stream)
+        check_sender(request, self._streams)
+        return partial(portions_of_calls, stream_of=self._streams.of_key)
+
+    async def _collected(self, kind: Kind, request: Request, read: Reader) -> Answer:
         if _takes_long(request.body):
             loop = asyncio.get_running_loop()
-            portions = await loop.run_in_executor(self._beside, read, request, self._streams)
+            portions = await loop.run_in_executor(self._beside, read, request)
         else:
-            portions = read(request, self._streams)
+            portions = read(request)
         source = portions[0].stream.key if portions else ""
         outcome, refused = await self._kept(portions)
         self.figures.count_request(outcome, source)
         self.figures.count_bytes(source, len(request.body))
         if refused is not None:
             return refused
-        if is_payloads:
+        if kind is Kind.PAYLOADS:
             return PAYLOADS_TAKEN if request.method == "POST" else PIXEL
         return PIXEL if kind is Kind.PIXEL_CALLS else calls_taken(portions[0].stream.form)
 

@@ -36,6 +36,7 @@ def collector_paths() -> Json:
         "Keep an event, or a batch of them, of Segment's, RudderStack's or Hightouch's clients.",
         {"application/json": {}, "text/plain": {}},
     )
+    call |= {"parameters": [_SOURCE], "security": [{}, {"key": []}]}
     payloads = _posted("Keep events of Snowplow's trackers.", {"text/plain": {"schema": _TEXT}})
     names = [*CALLS, *BATCHES, *(name[0] for name in CALLS)]
     pixel = _asked("Keep the event in the query of one of Snowplow's trackers.", "image/gif")
@@ -61,6 +62,12 @@ def collector_paths() -> Json:
     }
 
 
+_SOURCE: Final = {
+    "name": "source",
+    "in": "query",
+    "description": "For which source, of a key with the scope events:write.",
+    "schema": _TEXT,
+}
 _KEY: Final = {"name": "write_key", "in": "path", "required": True, "schema": _TEXT}
 
 

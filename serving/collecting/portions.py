@@ -6,7 +6,7 @@ name an app id, each its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -42,15 +42,17 @@ def check_sender(request: Request, streams: Streams) -> None:
         raise UnknownSender
 
 
-def portions_of_calls(request: Request, streams: Streams) -> list[Portion]:
-    """All of it is for one source.
+def portions_of_calls(
+    request: Request, stream_of: Callable[[str | None], Stream | None]
+) -> list[Portion]:
+    """All of it is for one source, the one of its write key.
 
     Raises:
-        UnknownSender: no source has its write key.
+        UnknownSender: no source has that.
         TooLong: its body or its batch is longer than it may be.
     """
     content, rejected = open_calls(request)
-    stream = streams.of_key(write_key_of(request, content))
+    stream = stream_of(write_key_of(request, content))
     if stream is None:
         raise UnknownSender
     received = Received(rejected=rejected)

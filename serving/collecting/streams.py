@@ -74,6 +74,11 @@ class Streams:
         return self._apps.get(app_id) if isinstance(app_id, str) else None
 
     @property
+    def of_calls(self) -> list[Stream]:
+        """Those that take calls of Segment's protocol."""
+        return [one for one in list(self._opened.values()) if one.form != _SNOWPLOW]
+
+    @property
     def only_of_apps(self) -> Stream | None:
         """The source of all app ids, if there is one such source."""
         found = set(self._apps.values())

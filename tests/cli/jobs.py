@@ -1,4 +1,4 @@
-"""Live jobs as real processes: started, watched and stopped as a user would."""
+"""Live jobs as real processes: watched and stopped as a user would."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from tests.forked import Forked
+
+ROOT = Path(__file__).parents[2]
 USHER = str(Path(sys.executable).with_name("usher"))
 
 # Long enough for the slowest machine: a test that waits for it has failed already.
@@ -40,7 +43,7 @@ def now(offset: float = 0.0) -> str:
 class Job:
     """A running job; what it prints is kept in files beside the project."""
 
-    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, out: Path, err: Path) -> None:
         self.process = process
         self._out = out
         self._err = err
@@ -104,21 +107,26 @@ def told(one: dict[str, Any]) -> tuple[str, str, str, str]:
 @contextmanager
 def job(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Job]:
     """`usher run` on a project, or another command; killed at the end if it still runs."""
-    if not command:
-        only = [] if "--only" in arguments else parts(root)
-        command = [USHER, "-C", str(root), "run", "--format", "json", *only]
     number = len(list(root.parent.glob("*.err")))
     out, err = root.parent / f"{number}.out", root.parent / f"{number}.err"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
+    process: subprocess.Popen[bytes] | Forked
     with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = subprocess.Popen(
-            [*command, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=root.parent,
-            env=os.environ
-            | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONFAULTHANDLER": "1"},
-        )
+        if command:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=root.parent,
+                env=env,
+            )
+        else:
+            only = [] if "--only" in arguments else parts(root)
+            words = ["-C", str(root), "run", "--format", "json", *only, *arguments]
+            process = Forked(
+                words, with_stdin=True, stdout=stdout, stderr=stderr, cwd=root.parent, env=env
+            )
     try:
         yield Job(process, out, err)
     finally:

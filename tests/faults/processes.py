@@ -1,39 +1,33 @@
-"""Jobs as real processes that start in no time: forked from one that has loaded the product."""
+"""Jobs that may be harmed, as processes that begin at once."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import sys
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.cli.jobs import PATIENCE, eventually, parts
 from tests.faults.harm import UNHARMED, Harm
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.warm"])
+from tests.forked import Forked
 
 
 class Process:
     """`usher run` on a project."""
 
-    def __init__(self, process: ForkServerProcess, out: Path, err: Path) -> None:
+    def __init__(self, process: Forked, out: Path, err: Path) -> None:
         self._process = process
         self.out = out
         self.err = err
 
     @property
     def id(self) -> int:
-        assert self._process.pid is not None
         return self._process.pid
 
     @property
     def runs(self) -> bool:
-        return self._process.is_alive()
+        return self._process.poll() is None
 
     def said(self) -> str:
         return self.err.read_text()
@@ -50,20 +44,19 @@ class Process:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join(PATIENCE)
+        self._process.wait(PATIENCE)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        if self.runs and self._process.pid is not None:
-            os.kill(self._process.pid, signal.SIGTERM)
+        self._process.terminate()
         return self.end()
 
     def end(self) -> int:
         """Wait for its end; the exit code."""
-        self._process.join(PATIENCE)
-        assert not self.runs, self.said()
-        assert self._process.exitcode is not None
-        return self._process.exitcode
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self.said()) from None
 
 
 @contextmanager
@@ -78,24 +71,12 @@ def process(root: Path, *arguments: str, harm: Harm = UNHARMED) -> Iterator[Proc
         yield one
     finally:
         one.kill()
-        made.close()
 
 
 def started(
     verb: str, root: Path, *arguments: str, out: Path, err: Path, harm: Harm = UNHARMED
-) -> ForkServerProcess:
+) -> Forked:
     """A verb on a project, whose facts it prints to `out` as JSON."""
     words = ["-C", str(root), verb, "--format", "json", *arguments]
-    made = _PROCESSES.Process(target=_run, args=(words, harm, out, err), daemon=True)
-    made.start()
-    return made
-
-
-def _run(words: list[str], harm: Harm, out: Path, err: Path) -> None:
-    for path, number in (("/dev/null", 0), (out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), number)
-    harm.inflict()
-    from cli.main import usher
-
-    sys.argv = ["usher"]
-    usher(words)
+    with out.open("ab") as stdout, err.open("ab") as stderr:
+        return Forked(words, stdout=stdout, stderr=stderr, prepare=harm.inflict)

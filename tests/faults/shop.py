@@ -202,32 +202,30 @@ class Pulling:
                     self._story.go_on(0.05)
                 while not _waiting(other):
                     self._story.go_on(0.05)
-                    assert self._process.is_alive(), self._err.read_text()
+                    assert self._process.poll() is None, self._err.read_text()
                 if restart:
                     server.stop()
                     server.start()
-                while not restart and self._process.is_alive():
+                while not restart and self._process.poll() is None:
                     _end_sessions(other)  # what waited may have been the columns' session still
                     self._story.go_on(0.05)
                 self.end()
 
     def _is_begun(self) -> bool:
-        assert self._process.is_alive(), self._err.read_text()
+        assert self._process.poll() is None, self._err.read_text()
         return self._story.pulls()[-1]["status"] == "running"
 
     def end(self) -> Ended:
-        while self._process.is_alive():
+        while self._process.poll() is None:
             self._story.go_on(0.05)
-        code = self._process.exitcode
-        assert code is not None
+        code = self._process.wait()
         lines = self._out.read_text().splitlines()
         version = json.loads(lines[0])["version"] if lines else None
         return Ended(code, version, self._err.read_text())
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
-        self._process.close()
+        self._process.wait()
 
 
 _WAITS = "application_name = 'usher' AND wait_event_type = 'Lock'"

@@ -41,6 +41,27 @@ def test_only_its_owner_can_read_the_file(file: SqlitePlace) -> None:
     assert file.path.parent.stat().st_mode & 0o777 == 0o700
 
 
+# Another process, which looks and is gone.
+_LOOK = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("SELECT count(*) FROM journal").fetchone()
+database.close()
+"""
+
+
+def test_a_second_connection_takes_no_locks_from_the_first(file: SqlitePlace) -> None:
+    """Else the other process takes it that nobody writes, and removes what is being written."""
+    store = file.owner()
+    store.record([proposals("u1+1")], NOW)
+    with closing(SqliteDatabase(file.path, writable=True, verify=False)):
+        subprocess.run([sys.executable, "-c", _LOOK, str(file.path)], check=True)
+        assert file.path.with_name(f"{file.path.name}-wal").exists()
+    store.record([proposals("u1-2")], NOW)
+    store.close()
+    assert journal(file.reader()) == "u1+1#1 u1-2#2"
+
+
 def test_reading_before_anything_was_recorded(place: Place) -> None:
     with pytest.raises(StoreMissing, match="start usher run first"):
         place.reader()

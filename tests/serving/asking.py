@@ -114,8 +114,8 @@ def server(
     pulls = Refreshing(loaded, on_schedule=False)
     shown = None if doors.certificate is None else Renewing(doors.certificate)
     with (
-        closing(Collector(loaded, room)) as collector,
         closing(Service(loaded, pulls, progress)) as service,
+        closing(Collector(loaded, service.keyring, room)) as collector,
         serving(
             doors,
             public_application(service, collector),

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,17 @@ from hypothesis import strategies as st
 
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
+from dataflows.following import wall_clock
+from project.stores import open_store
 from serving import connections, reminders
 from serving.collecting import collector
 from serving.collecting.instants import FirstInstants
 from serving.shares import Shares
+from serving.tokens import read_token
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
 from tests.collected.logs import collecting, event, segments
-from tests.serving.asking import ANYWHERE, Server, loaded_from, project, server
+from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, project, server
 from tests.serving.collected import SOURCE_OF, SOURCES, captured, kept
 
 CLIENTS = sorted({one["client"] for one in captured()})
@@ -336,6 +339,42 @@ def test_an_unknown_sender_is_refused_before_its_body_is_read(here: Server) -> N
         line.sendall(b" " * 999_999)
         line.sendall(HEAD % (KEY["Authorization"].encode(), 2) + b"{}")
         assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_key_of_ours_sends_for_the_source_that_it_names(here: Server) -> None:
+    key = new_key(here.loaded, "events:write")
+    told = {"headers": {"Authorization": f"Bearer {key}"}}
+    before = len(kept(here.loaded.root, "rudder").events)
+    assert post(here, track(1), "/v1/track?source=rudder", **told).status_code == 200
+    assert post(here, {"batch": [track(2)]}, "/v1/batch?source=rudder", **told).status_code == 200
+    assert len(kept(here.loaded.root, "rudder").events) == before + 2
+    for path in ("/v1/track", "/v1/track?source=snowplow", "/v1/track?source=nobody"):
+        answer = post(here, track(3), path, **told)
+        assert_refusal(answer)
+        assert answer.json()["message"] == (
+            "say which source it is for, as ?source=KEY; there is web, rudder, hightouch"
+        )
+
+
+def test_a_key_of_ours_needs_its_scope_and_no_source_where_there_is_one(tmp_path: Path) -> None:
+    web = {"web": SOURCES["web"]}
+    with server(project(tmp_path / "project", sources=web)) as one:
+        keys = [new_key(one.loaded, scope) for scope in ("events:write", "admin", "audiences:read")]
+        answers = [
+            post(one, track(1), "/v1/track", headers={"Authorization": f"Bearer {key}"})
+            for key in keys
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 400]
+        assert "the scope events:write" in answers[2].json()["message"]
+        with closing(open_store(one.loaded)) as store:
+            token = read_token(keys[0])
+            assert token is not None
+            store.keys.revoke(token.id, wall_clock())
+        bearer = {"Authorization": f"Bearer {keys[0]}"}
+        eventually(lambda: not post(one, track(2), "/v1/track", headers=bearer).ok)
+        answer = post(one, track(2), "/v1/track", headers=bearer)
+        assert_refusal(answer)
+        assert "revoked" in answer.json()["message"]
 
 
 def test_what_says_neither_who_nor_when_counts_each_time(here: Server) -> None:

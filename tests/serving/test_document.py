@@ -132,10 +132,9 @@ def test_an_operation_does_what_the_document_says(
                 case.query["fields"] = "ltv"
         if mode is GenerationMode.POSITIVE and "after" in (case.query or {}):
             case.query["after"] = "1"  # one that an answer has given
-        # The collector's clients bring other keys.
         case.call_and_validate(
             headers={"Authorization": f"Bearer {key}"},
-            params={"writeKey": "SEGMENT_WRITE_KEY"} if is_collected else None,
+            params={"writeKey": "SEGMENT_WRITE_KEY", "source": "web"} if is_collected else None,
         )
 
     asked()
