@@ -36,7 +36,7 @@ def collector_paths() -> Json:
         "Keep an event, or a batch of them, of Segment's, RudderStack's or Hightouch's clients.",
         {"application/json": {}, "text/plain": {}},
     )
-    call |= {"parameters": [_SOURCE], "security": [{}, {"key": []}]}
+    call |= {"parameters": [_SOURCE]}
     payloads = _posted("Keep events of Snowplow's trackers.", {"text/plain": {"schema": _TEXT}})
     names = [*CALLS, *BATCHES, *(name[0] for name in CALLS)]
     pixel = _asked("Keep the event in the query of one of Snowplow's trackers.", "image/gif")
