@@ -78,7 +78,7 @@ def test_a_damaged_log_stops_the_job_with_a_sentence(tmp_path: Path) -> None:
     collect(root, range(3))
     (segment,) = segments(root)
     segment.write_bytes(segment.read_bytes()[:-5])
-    code, said = finished(root, "--only", "evaluate,deliver")
+    code, said = finished(root, "--only", "evaluate,deliver,pull")
     assert code == 3
     assert f"usher: {segment} is damaged at byte" in said
     assert said.count("\n") == 1
