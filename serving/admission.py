@@ -12,7 +12,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from dataflows.following import wall_clock
@@ -20,11 +19,11 @@ from membership.keys import ApiKey
 from serving.clients import address_of, client_of
 from serving.guard import add_header
 from serving.keyring import Keyring, unauthorized
-from serving.limits import Allowance, Limiter
+from serving.limits import Allowance, Limiter, limit_of
 from serving.origins import Origins
 from serving.problems import Problem
 from serving.scopes import Scope
-from serving.tokens import read_token
+from serving.tokens import bearer_of, read_token
 from serving.visitors import Visitor, Visitors
 
 _RATE = 2_000
@@ -62,11 +61,10 @@ class Admission:
     """By a project's `serving` section; its methods may be called from any thread."""
 
     def __init__(self, options: Mapping[str, object], root: Path, keyring: Keyring) -> None:
-        limits = cast(Mapping[str, int], options.get("limits", {}))
         self._keyring = keyring
-        self._of_keys = Limiter(limits.get("per_key", _RATE))
+        self._of_keys = Limiter(limit_of(options, "per_key", _RATE))
         self._of_visitors = Limiter(_RATE_OF_VISITORS)
-        self._of_addresses = Limiter(limits.get("per_address", _RATE))
+        self._of_addresses = Limiter(limit_of(options, "per_address", _RATE))
         self._behind_proxy = bool(options.get("behind_proxy"))
         self.origins = Origins(cast(list[str], options.get("allow_origins", [])))
         self.visitors = Visitors(root)
@@ -112,9 +110,7 @@ class Admission:
 
     async def _shown(self, request: Request, given: str, scopes: Sequence[Scope]) -> Grant:
         token = read_token(given)
-        found = None if token is None else self._keyring.known(token)
-        if found is None and token is not None:
-            found = await run_in_threadpool(self._keyring.find, token)
+        found = None if token is None else await self._keyring.found(token)
         return self._counted(request, Grant(self._keyring.check(found, scopes)))
 
     async def still_holds(self, grant: Grant, *scopes: Scope) -> bool:
@@ -132,10 +128,7 @@ class Admission:
     async def _current(self, id: str, visitor: Visitor | None, scopes: Sequence[Scope]) -> ApiKey:
         if visitor is not None and wall_clock() >= visitor.expires_at:
             raise unauthorized("the token has expired; make another")
-        found = self._keyring.known_id(id)
-        if found is None:
-            found = await run_in_threadpool(self._keyring.find_id, id)
-        return self._keyring.check(found, scopes)
+        return self._keyring.check(await self._keyring.found_id(id), scopes)
 
     def _knock(self, request: Request) -> None:
         self.origins.admit(request)
@@ -175,10 +168,10 @@ def _bearer(request: Request) -> str:
     Raises:
         Problem: nothing.
     """
-    how, _, given = request.headers.get("authorization", "").partition(" ")
-    if how.lower() != "bearer" or not given:
+    given = bearer_of(request.headers.get("authorization", ""))
+    if not given:
         raise unauthorized("send a key as Authorization: Bearer KEY; usher keys create makes one")
-    return given.strip()
+    return given
 
 
 def _pass(request: Request, limiter: Limiter, whose: str, client: str, cost: int) -> Allowance:

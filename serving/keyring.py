@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
+from starlette.concurrency import run_in_threadpool
+
 from dataflows.following import wall_clock
 from membership.errors import StoreMissing
 from membership.keys import ApiKey
@@ -45,9 +47,10 @@ class Keyring:
         """
         return self._sought(lambda: self._right(token))
 
-    def known(self, token: Token) -> ApiKey | None:
-        """The same from what is held alone: `None` if that is too old, or knows of none."""
-        return self._right(token) if self._is_fresh else None
+    async def found(self, token: Token) -> ApiKey | None:
+        """The same on an event loop: a thread is asked only when what is held does not do."""
+        known = self._right(token) if self._is_fresh else None
+        return known or await run_in_threadpool(self.find, token)
 
     def find_id(self, id: str) -> ApiKey | None:
         """The key of that id, if it is valid.
@@ -57,9 +60,10 @@ class Keyring:
         """
         return self._sought(lambda: _valid(self._keys.get(id)))
 
-    def known_id(self, id: str) -> ApiKey | None:
-        """The same from what is held alone."""
-        return _valid(self._keys.get(id)) if self._is_fresh else None
+    async def found_id(self, id: str) -> ApiKey | None:
+        """The same on an event loop."""
+        known = _valid(self._keys.get(id)) if self._is_fresh else None
+        return known or await run_in_threadpool(self.find_id, id)
 
     @staticmethod
     def check(key: ApiKey | None, scopes: Sequence[Scope]) -> ApiKey:

@@ -10,13 +10,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, cast
 
 # Clients that are remembered at a time: some 10 MB.
 _MOST = 50_000
 
 _SECOND = 1_000_000_000  # nanoseconds, of which all instants here are counts
+
+
+def limit_of(serving: Mapping[str, object], name: str, usual: int) -> int:
+    """A limit as a project's `serving` section has it."""
+    return cast(Mapping[str, int], serving.get("limits", {})).get(name, usual)
 
 
 class Allowance(NamedTuple):

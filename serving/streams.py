@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +23,7 @@ from membership.errors import PositionUnusable, StoreError
 from serving.admission import Grant
 from serving.broadcast import Broadcast, Follower
 from serving.connections import ABORT
+from serving.limits import limit_of
 from serving.parameters import read_cursor, read_parameters
 from serving.problems import Problem
 from serving.scopes import Scope as KeyScope
@@ -55,8 +54,8 @@ class Streams:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._broadcast = Broadcast(service)
-        limits = cast(Mapping[str, int], service.loaded.project.serving.get("limits", {}))
-        self._places = _Places(limits.get("streams", _STREAMS))
+        most = limit_of(service.loaded.project.serving, "streams", _STREAMS)
+        self._places = _Places(most)
         self._looking: asyncio.Task[None] | None = None
         self.routes = [Route("/v1/stream", self.stream, methods=["GET"])]
         service.at_end(self._broadcast.end)

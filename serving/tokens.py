@@ -55,6 +55,12 @@ def read_token(text: str) -> Token | None:
     return Token(found[1], found[2])
 
 
+def bearer_of(authorization: str) -> str:
+    """What a header of that name shows, `Bearer KEY`; empty if it shows something else."""
+    how, _, given = authorization.partition(" ")
+    return given.strip() if how.lower() == "bearer" else ""
+
+
 def _random(letters: str, count: int) -> str:
     return "".join(secrets.choice(letters) for _ in range(count))
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -55,7 +55,7 @@ from serving.collecting.room import ALL, Gone, holding
 from serving.collecting.senders import Senders
 from serving.collecting.streams import Streams
 from serving.keyring import Keyring
-from serving.limits import Limiter
+from serving.limits import Limiter, limit_of
 from serving.reminders import Reminders
 from serving.shares import Shares
 
@@ -96,7 +96,9 @@ class Collector:
         self._streams = Streams(loaded)
         self._senders = Senders(keyring, self._streams)
         self._is_behind_proxy = is_behind_proxy(loaded)
-        self._of_addresses = Limiter(_rate(loaded))
+        self._of_addresses = Limiter(
+            limit_of(loaded.project.serving, "collector_per_address", _RATE)
+        )
         self._reminders = Reminders()
         self._opened_again = -math.inf
         self._failed: dict[str, float] = {}  # when, by source
@@ -277,8 +279,3 @@ class Collector:
 def _takes_long(body: bytes) -> bool:
     """Whether it may take long to read; what is compressed may be anything."""
     return len(body) > _LONG or body.startswith(_GZIP) or body.count(b"{") > _MANY
-
-
-def _rate(loaded: LoadedProject) -> int:
-    limits = cast(Mapping[str, int], loaded.project.serving.get("limits", {}))
-    return limits.get("collector_per_address", _RATE)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
-
 from connectors.sources.requests.request import Request
 from membership.errors import StoreError
 from serving.collecting.answers import Refused, later, refusal
@@ -19,7 +17,7 @@ from serving.collecting.streams import Stream, Streams
 from serving.keyring import Keyring
 from serving.problems import Problem
 from serving.scopes import Scope
-from serving.tokens import Token, read_token
+from serving.tokens import Token, bearer_of, read_token
 
 _UNREAD: Final = later(503, "keys_unread", "keys cannot be read now; send them again", 1)
 
@@ -35,8 +33,7 @@ class Senders:
         Raises:
             Refused: the key does not allow it, there is no such source, or keys cannot be read.
         """
-        how, _, given = (request.header("authorization") or "").partition(" ")
-        token = read_token(given.strip()) if how.lower() == "bearer" else None
+        token = read_token(bearer_of(request.header("authorization") or ""))
         if token is None:
             return None
         await self._check(token)
@@ -50,13 +47,9 @@ class Senders:
 
     async def _check(self, token: Token) -> None:
         try:
-            key = self._keyring.known(token)
-            if key is None:
-                key = await run_in_threadpool(self._keyring.find, token)
-            self._keyring.check(key, (Scope.EVENTS_WRITE,))
+            self._keyring.check(await self._keyring.found(token), (Scope.EVENTS_WRITE,))
         except Problem as problem:
-            message = str(problem.detail)
-            answer = refusal(400, "unknown_sender", message)
+            answer = refusal(400, "unknown_sender", problem.detail)
             raise Refused(answer, Outcome.UNKNOWN_SENDER) from problem
         except StoreError as error:
             raise Refused(_UNREAD, Outcome.NOT_WRITTEN) from error

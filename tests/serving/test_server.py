@@ -33,6 +33,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Beside a project that was pulled just now."""
     loaded = project(tmp_path_factory.mktemp("here") / "project")
     pulled(loaded, wall_clock())
+    open_store(loaded).close()
     with server(loaded, Progress()) as one:
         yield one
 
