@@ -35,7 +35,7 @@ from benchmarks.suites import write_project
 from benchmarks.workload import DAY, PATHS, SESSION_EVENTS, SESSION_GAP, ZIPF
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.job import run_job
 from dataflows.ownership import sole_job
 from dataflows.preparation import prepare_job

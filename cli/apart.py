@@ -14,8 +14,8 @@ from cli.control import Control, controlled
 from cli.failures import FAILURES, sentence_of
 from cli.refreshing import Refreshing
 from connectors.sentences import Alarm
+from dataflows.log_lines import tell
 from dataflows.outbox import Outbox
-from dataflows.preparation import tell
 from dataflows.single import INTERRUPTION, PATIENCE
 from membership.store import MembershipStore
 from project.folder import LoadedProject

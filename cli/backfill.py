@@ -16,9 +16,10 @@ from cli.validate import load_or_exit
 from dataflows.backfill import Backfill, Report, read_report, request_backfill, sentences
 from dataflows.job import run_job
 from dataflows.lines import print_lines
+from dataflows.log_lines import tell
 from dataflows.ownership import is_owned, sole_job, usher_folder
-from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
+from dataflows.refusal import JobRefused
 from dataflows.single import SingleJob
 from project.folder import LoadedProject
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from connectors.sources.recorded import find_files
 from dataflows.backtest import Recording, Request, run_backtest
-from dataflows.preparation import tell
+from dataflows.log_lines import tell
 from engine.compiled import CACHE_FOLDER, INTERPRETED, KERNELS
 from engine.forecasts import forecast
 from engine.group import KeyGroup

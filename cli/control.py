@@ -25,8 +25,9 @@ from contextlib import contextmanager
 from cli.failures import show_mistakes
 from connectors.sentences import Alarm, Trouble
 from dataflows.backfill import requested_backfill
+from dataflows.log_lines import tell
 from dataflows.ownership import usher_folder
-from dataflows.preparation import lacking, tell
+from dataflows.preparation import lacking
 from dataflows.signals import handled
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project, read_files

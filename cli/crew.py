@@ -18,9 +18,9 @@ from pathlib import Path
 from cli.children import said_last, start_child
 from cli.worker import STOP
 from dataflows.cluster import Began, Counted, News, Part, Refused, SourceFailed
-from dataflows.preparation import JobRefused
 from dataflows.progress import Progress
 from dataflows.questions import Question
+from dataflows.refusal import JobRefused
 
 # Seconds that the processes may take to load the product and to find each other, and to stop in
 # good order when they have been told to.

@@ -16,7 +16,7 @@ from cli.delivery_lines import (
 )
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from delivery.facts import attempt_facts, standing_facts
 from delivery.standings import standings
 from membership.delivery_log import DeliveryLog

@@ -13,7 +13,7 @@ from audience_dsl import Diagnostic, Severity
 from connectors.sentences import Alarm, Trouble
 from connectors.sources.errors import SourceError
 from dataflows.log_lines import log_line, logs_json
-from dataflows.preparation import JobRefused
+from dataflows.refusal import JobRefused
 from membership.errors import StoreError
 from warehouse.errors import WarehouseError
 

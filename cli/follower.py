@@ -18,9 +18,10 @@ from cli.crew import Crew
 from cli.sites import await_machines, is_stopped, say_stop
 from connectors.sentences import Trouble
 from dataflows.cluster import News, Part, cluster_folder
+from dataflows.log_lines import tell
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
-from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import with_stored_audiences
+from dataflows.refusal import JobRefused
 from dataflows.signals import handled
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project

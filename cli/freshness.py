@@ -11,7 +11,7 @@ from audience_dsl.instants import format_instant
 from cli.failures import environment_failures
 from cli.pull_records import summary
 from cli.validate import load_or_exit
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.lines import visible
 from project.columns import Remembered
 from schedules.facts import freshness_facts, states_of

@@ -23,9 +23,10 @@ from typing import IO
 from cli.children import said_last, start_child
 from connectors.sentences import Trouble
 from dataflows.cluster import Answered, Refused
-from dataflows.preparation import JobRefused, tell
+from dataflows.log_lines import tell
 from dataflows.progress import Progress
 from dataflows.questions import Question, Relay
+from dataflows.refusal import JobRefused
 from project.folder import LoadedProject
 from serving.addresses import Certificate, Doors, open_doors
 

@@ -12,7 +12,7 @@ from audience_dsl.durations import read_duration
 from audience_dsl.instants import LATEST, format_instant, read_instant
 from cli.failures import MISTAKE, environment_failures, fail
 from cli.validate import load_or_exit
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.lines import visible
 from membership.errors import StoreMissing
 from membership.keys import ApiKey

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.progress import Progress
 from membership.errors import StoreError
 from membership.job_note import JobNote, JobNotes

@@ -10,7 +10,7 @@ import click
 from cli.failures import ENVIRONMENT, FAILURES, MISTAKE, fail, sentence_of
 from cli.pull_records import PullShape, print_pull
 from cli.validate import load_or_exit
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from project.folder import LoadedProject
 from warehouse.history import Pull, Trigger
 from warehouse.refresh import Request, refresh, roll_back

@@ -10,7 +10,7 @@ import os
 
 from cli.child_life import begin, end_after
 from cli.orders import Failed, Order
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from warehouse.history import Pull
 from warehouse.refresh import refresh
 

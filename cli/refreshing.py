@@ -20,8 +20,9 @@ from cli.children import said_last, start_child
 from cli.orders import Failed, Order
 from connectors.discretion import fault
 from connectors.sentences import Alarm, Trouble
-from dataflows.following import wall_clock
-from dataflows.preparation import lacking, tell
+from connectors.wall_clock import wall_clock
+from dataflows.log_lines import tell
+from dataflows.preparation import lacking
 from project.folder import LoadedProject
 from schedules.freshness import freshness_of
 from schedules.refreshes import pause

@@ -33,12 +33,12 @@ from connectors.sentences import Alarm
 from dataflows.backfill import Backfill, requested_backfill
 from dataflows.job import Start, run_job
 from dataflows.lines import print_lines, visible
-from dataflows.log_lines import log_json
+from dataflows.log_lines import log_json, tell
 from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
-from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
 from dataflows.recovery import with_stored_audiences
+from dataflows.refusal import JobRefused
 from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
 from project.folder import LoadedProject
 

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from connectors.sentences import Trouble
 from dataflows.cluster import Preparation, cluster_folder
+from dataflows.log_lines import tell
 from dataflows.machines import Board, Machines, Notice, Presence, definitions_digest
-from dataflows.preparation import JobRefused, tell
 from dataflows.recovery import Recovery
+from dataflows.refusal import JobRefused
 
 # Seconds after which it is said for whom we wait, and after which nobody is waited for any more.
 _SAYS = 5.0

@@ -30,11 +30,12 @@ from dataflows.cluster import (
 )
 from dataflows.emission import Reconciliation, WarmingNotes
 from dataflows.job import Start
+from dataflows.log_lines import tell
 from dataflows.outbox import Outbox
-from dataflows.preparation import JobRefused, tell
 from dataflows.progress import Progress
 from dataflows.questions import Asked, Questions
 from dataflows.recovery import forget_state, open_recovery
+from dataflows.refusal import JobRefused
 from project.folder import LoadedProject
 from project.stores import open_store
 

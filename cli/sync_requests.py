@@ -9,7 +9,7 @@ import click
 
 from cli.delivery_lines import json_line
 from cli.failures import ENVIRONMENT, fail
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.ownership import is_delivered
 from membership.deliveries import Ask, Request
 from membership.ledger import Ledger

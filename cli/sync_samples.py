@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing
 
 from audience_dsl.definitions import Sync
 from connectors.destinations.destination import Message
+from connectors.wall_clock import wall_clock
 from dataflows.destinations import profiles_of
-from dataflows.following import wall_clock
 from delivery.entries import Unsendable
 from delivery.messages import Messages
 from delivery.samples import sample_entries

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from connectors.wall_clock import wall_clock
 from dataflows.emission import Emission
-from dataflows.following import StoredShare, wall_clock
+from dataflows.following import StoredShare
 from dataflows.job import run_from
 from dataflows.meetings import Gate
 from dataflows.ownership import usher_folder

@@ -10,7 +10,7 @@ from connectors.destinations.destination import Destination
 from connectors.destinations.errors import DestinationError
 from connectors.destinations.place import Place
 from connectors.destinations.registry import open_destination
-from dataflows.preparation import tell
+from dataflows.log_lines import tell
 from delivery.deliveries import Deliveries
 from delivery.feed import Work
 from delivery.pins import PinnedProfiles

@@ -19,10 +19,10 @@ from connectors.destinations.appending import append
 from connectors.sentences import Alarm
 from connectors.sources.chunks import DeadLetter
 from connectors.sources.reader import Batch
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.lines import visible
+from dataflows.log_lines import tell
 from dataflows.ownership import FOLDER, usher_folder
-from dataflows.preparation import tell
 from dataflows.progress import Progress
 from dataflows.steps import GroupTransitions
 from engine.group import Counts, Member

@@ -9,7 +9,6 @@ whatever it has kept: the first share does, for those that are no more.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from typing_extensions import override
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
 from connectors.sources.source import Followed
+from connectors.wall_clock import wall_clock
 from dataflows.meetings import Meeting
 from dataflows.pauses import AT_ONCE, Pauses
 from dataflows.recalling import Histories, Recalled
@@ -36,11 +36,6 @@ _TICK = 50_000
 # was read goes to other processes: then every key group's part of it is a message of its own.
 _BYTES = 1 << 20
 _BYTES_FOR_OTHERS = 1 << 22
-
-
-def wall_clock() -> int:
-    """Microseconds since 1970 UTC."""
-    return time.time_ns() // 1_000
 
 
 # Opens a source where an earlier job stopped reading it, as each of its shares has told; at its

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 
 import msgspec
 
 from audience_dsl.instants import format_instant
 from connectors.discretion import fault
 from connectors.sentences import Alarm, level_of
+from connectors.wall_clock import wall_clock
 
 _VARIABLE = "USHER_LOG_FORMAT"
 
@@ -41,7 +41,7 @@ def log_line(sentence: str) -> str:
     if not logs_json():
         return f"usher: {sentence}\n"
     facts = {
-        "at": format_instant(time.time_ns() // 1_000),
+        "at": format_instant(wall_clock()),
         "process": os.getpid(),
         "level": level_of(sentence),
         "message": str(sentence),
@@ -49,7 +49,12 @@ def log_line(sentence: str) -> str:
     return msgspec.json.encode(facts).decode() + "\n"
 
 
+def tell(sentence: str) -> None:
+    """Say something to whoever looks after the job."""
+    sys.stderr.write(log_line(sentence))
+    sys.stderr.flush()
+
+
 def _tell_fault(error: BaseException | None) -> None:
     if error is not None:
-        sys.stderr.write(log_line(Alarm(f"a fault of ours: {fault(error)}")))
-        sys.stderr.flush()
+        tell(Alarm(f"a fault of ours: {fault(error)}"))

@@ -18,8 +18,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from connectors.sentences import Trouble
 from dataflows.destinations import open_deliveries
 from dataflows.lines import json_line, text_line
+from dataflows.log_lines import tell
 from dataflows.ownership import delivering
-from dataflows.preparation import tell
 from dataflows.printing import Printing
 from dataflows.pruning import Pruning
 from membership.errors import StoreError

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from dataflows.preparation import JobRefused
+from dataflows.refusal import JobRefused
 
 FOLDER = ".usher"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +25,11 @@ from connectors.sources.source import Portion
 from dataflows.backfill import Backfill
 from dataflows.evaluation import Audiences
 from dataflows.following import OpenSource, StoredShare
-from dataflows.log_lines import log_line
+from dataflows.log_lines import tell
 from dataflows.meetings import Gate, Meeting
 from dataflows.questions import Asked, Questions
 from dataflows.recalling import OpenHistory, Recall
+from dataflows.refusal import JobRefused
 from dataflows.shares import (
     WHOLE,
     Share,
@@ -56,10 +56,6 @@ _PAUSE = 0.1
 
 def _unheard() -> None:
     """Nobody wants to know."""
-
-
-class JobRefused(Exception):
-    """The job cannot start here; the text says why and what to do."""
 
 
 class Outputs(Protocol):
@@ -257,12 +253,6 @@ def _file_source(loaded: LoadedProject, source: Settings) -> OpenSource:
         return FollowedFiles([loaded.root / path], positions[0] if positions else None)
 
     return follow
-
-
-def tell(sentence: str) -> None:
-    """Say something to whoever looks after the job."""
-    sys.stderr.write(log_line(sentence))
-    sys.stderr.flush()
 
 
 def _pulled(loaded: LoadedProject, plan: ParentPlan, now: int) -> WarehouseSnapshot:

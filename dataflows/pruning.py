@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from connectors.sentences import Trouble
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.errors import StoreError
 from membership.retention import Retention
 from membership.store import MembershipStore

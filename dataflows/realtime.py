@@ -41,9 +41,11 @@ from dataflows.clocks import LiveClock
 from dataflows.evaluation import evaluate_audiences
 from dataflows.following import FollowedSource, Polled
 from dataflows.lines import print_lines
+from dataflows.log_lines import tell
 from dataflows.ownership import sole_job
-from dataflows.preparation import Job, JobRefused, tell
+from dataflows.preparation import Job
 from dataflows.recalling import Ends, Histories, Recalled
+from dataflows.refusal import JobRefused
 from dataflows.shares import reading_name, slowest
 from dataflows.signals import handled
 from dataflows.single import SingleJob

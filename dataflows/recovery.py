@@ -24,7 +24,7 @@ from dataflows.chains import DamagedLog, Position
 from dataflows.checkpoints import StoredGroup
 from dataflows.following import StoredShare
 from dataflows.ownership import usher_folder
-from dataflows.preparation import JobRefused
+from dataflows.refusal import JobRefused
 from dataflows.removals import Known, known_audiences, with_known
 from dataflows.resumption import DamagedStore, StoredRow, read_resumption
 from dataflows.seals import BrokenSeal, sealed, unsealed

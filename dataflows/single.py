@@ -7,9 +7,9 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from types import TracebackType
 
+from connectors.wall_clock import wall_clock
 from dataflows.backfill import Backfill
 from dataflows.emission import Emission, Reconciled, Reconciliation, ignore
-from dataflows.following import wall_clock
 from dataflows.outbox import Outbox
 from dataflows.preparation import Job, prepare_job
 from dataflows.progress import Progress

@@ -14,8 +14,9 @@ from contextlib import suppress
 
 from connectors.sentences import Trouble
 from dataflows.evaluation import Audiences
+from dataflows.log_lines import tell
 from dataflows.ownership import usher_folder
-from dataflows.preparation import Job, tell
+from dataflows.preparation import Job
 from dataflows.switches import Switch, SwitchJournal
 from engine.carrying import ALWAYS
 from warehouse.errors import WarehouseError

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audience_dsl.instants import format_instant
-from dataflows.following import wall_clock
-from dataflows.preparation import JobRefused
+from connectors.wall_clock import wall_clock
+from dataflows.refusal import JobRefused
 from project.folder import LoadedProject
 from serving.validity import valid_until
 

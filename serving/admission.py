@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 
 from starlette.requests import Request
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.keys import ApiKey
 from serving.clients import address_of, client_of
 from serving.guard import add_header

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from audience_dsl.instants import SECOND, format_instant
 from connectors.sentences import Alarm, Trouble
-from dataflows.following import wall_clock
-from dataflows.preparation import tell
+from connectors.wall_clock import wall_clock
+from dataflows.log_lines import tell
 from serving.addresses import Certificate
 
 # Seconds between two looks at the files.

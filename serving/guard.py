@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.discretion import fault
 from connectors.sentences import Alarm
-from dataflows.preparation import tell
+from dataflows.log_lines import tell
 from serving.answered import Answered
 from serving.safety import safe
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from audience_dsl.instants import SECOND
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.errors import StoreError
 from membership.job_note import JobNote
 from membership.reader import MembershipReader

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.errors import StoreMissing
 from membership.keys import ApiKey
 from serving.limits import Limiter

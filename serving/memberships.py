@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from audience_dsl.definitions import ParentPlan
 from audience_dsl.instants import format_instant
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.questions import Forecast
 from engine.forecasts import Foreseen
 from engine.hashing import stable_hashes

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from typing_extensions import override
 
 from audience_dsl.instants import SECOND
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.progress import Progress
 from delivery.standings import standings
 from membership.errors import StoreError

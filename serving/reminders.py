@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from dataflows.preparation import tell
+from dataflows.log_lines import tell
 
 _AGAIN = 60.0
 

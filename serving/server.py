@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from connectors.discretion import fault
 from connectors.sentences import Alarm
-from dataflows.preparation import tell
+from dataflows.log_lines import tell
 from serving.addresses import Doors
 from serving.certificates import Renewing
 from serving.connections import Connection, ProxiedConnection

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from delivery.facts import attempt_facts, standing_facts
 from delivery.standings import standings
 from serving.answers import json_response

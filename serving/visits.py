@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from audience_dsl.instants import SECOND, format_instant
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from serving.answers import json_response
 from serving.bodies import decode_body, read_body
 from serving.parameters import read_parameters

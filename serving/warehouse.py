@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from audience_dsl.instants import format_instant
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from schedules.facts import freshness_facts, pull_facts, states_of
 from schedules.freshness import freshness_of
 from serving.answers import json_response

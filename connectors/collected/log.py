@@ -31,14 +31,10 @@ from connectors.collected.records import Event, Letter, Records, records_of
 from connectors.collected.removing import remove_outdated
 from connectors.collected.segments import HEAD_SIZE, Head, create_segment, find_segments, write_all
 from connectors.collected.waiting import Entry, Queue, settle
+from connectors.wall_clock import wall_clock
 
 # Seconds between two looks for what need not be kept any longer.
 _TIDY_EVERY = 10.0
-
-
-def wall_clock() -> int:
-    """Microseconds since 1970 UTC."""
-    return time.time_ns() // 1_000
 
 
 class Figures(NamedTuple):

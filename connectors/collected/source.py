@@ -26,6 +26,7 @@ from connectors.collected.reading import FrameReader, first_place
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
 from connectors.sources.source import EVERYTHING, Portion
+from connectors.wall_clock import wall_clock
 
 # Microseconds that a commit may take before it is said that something is behind.  Who is told that
 # a source has caught up allows for more than that.
@@ -97,7 +98,7 @@ class CollectedSource:
             SourceError: the log is damaged.
             OSError: it cannot be read.
         """
-        now = time.time_ns() // 1_000
+        now = wall_clock()
         durable = self._durable.ask()
         before = self._started if self._is_past else None
         frames = self._frames.read(durable.end, limit, before)

@@ -22,8 +22,8 @@ from connectors.collected.errors import NotTaken, Overfull
 from connectors.discretion import fault
 from connectors.sentences import Alarm
 from connectors.sources.requests.request import Request, TooLong, write_key_of
-from dataflows.following import wall_clock
-from dataflows.preparation import tell
+from connectors.wall_clock import wall_clock
+from dataflows.log_lines import tell
 from project.folder import LoadedProject
 from serving.addresses import is_behind_proxy
 from serving.clients import address_of, client_of

@@ -12,7 +12,7 @@ from connectors.collected.folder import log_folder
 from connectors.collected.log import CollectedLog
 from connectors.sentences import Alarm
 from connectors.sources.errors import SourceError
-from dataflows.preparation import tell
+from dataflows.log_lines import tell
 from project.collecting import open_log
 from project.folder import LoadedProject
 from serving.collecting.instants import FirstInstants

@@ -22,7 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.browsers.chromium import chromium
-from tests.cli.jobs import PATIENCE, USHER, Job, eventually, running
+from tests.cli.jobs import PATIENCE, Job, ended, eventually, running
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 
@@ -54,8 +54,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     usher, site = choose_addresses(monkeypatch)
     monkeypatch.setenv("SHOP_EVENTS", "web")
     monkeypatch.setenv("SHOP_RECORDED", "data/none/*.jsonl")
-    create = [USHER, "-C", str(root), "keys", "create", "--scope", "audiences:read"]
-    made = subprocess.run(create, check=True, capture_output=True, text=True)
+    made = ended(root, "keys", "create", "--scope", "audiences:read")
     monkeypatch.setenv("USHER_KEY", made.stdout.strip())
     with running(root) as one, serving(root, f"http://127.0.0.1:{usher}", site) as url:
         yield Shop(url, root, one)

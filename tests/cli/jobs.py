@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, TypeVar
 
 from tests.forked import Forked
@@ -29,10 +30,17 @@ _X = TypeVar("_X")
 def eventually(ask: Callable[[], _X], of: Job | None = None) -> _X:
     """The first answer that is true."""
     deadline = time.monotonic() + PATIENCE
-    while not (answer := ask()):
+    while not (answer := _asked(ask)):
         assert of is None or of.process.poll() is None, of.errors()
         assert time.monotonic() < deadline, of.errors() if of else "waited in vain"
-        time.sleep(0.02)
+    return answer
+
+
+def _asked(ask: Callable[[], _X]) -> _X:
+    """The answer; where there is none yet, after a pause that leaves the processor to others."""
+    began = time.monotonic()
+    if not (answer := ask()):
+        time.sleep(max(0.02, 4 * (time.monotonic() - began)))
     return answer
 
 
@@ -105,8 +113,13 @@ def told(one: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 @contextmanager
-def job(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Job]:
-    """`usher run` on a project, or another command; killed at the end if it still runs."""
+def job(
+    root: Path, *arguments: str, words: Sequence[str] = (), command: Sequence[str] = ()
+) -> Iterator[Job]:
+    """`usher run` on a project; killed at the end if it still runs.
+
+    Or `usher` with other words, or another command.
+    """
     number = len(list(root.parent.glob("*.err")))
     out, err = root.parent / f"{number}.out", root.parent / f"{number}.err"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
@@ -123,9 +136,14 @@ def job(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Jo
             )
         else:
             only = [] if "--only" in arguments else parts(root)
-            words = ["-C", str(root), "run", "--format", "json", *only, *arguments]
+            words = words or ("run", "--format", "json", *only, *arguments)
             process = Forked(
-                words, with_stdin=True, stdout=stdout, stderr=stderr, cwd=root.parent, env=env
+                ["-C", str(root), *words],
+                with_stdin=True,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=root.parent,
+                env=env,
             )
     try:
         yield Job(process, out, err)
@@ -137,11 +155,27 @@ def job(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Jo
 
 
 @contextmanager
-def running(root: Path, *arguments: str, command: Sequence[str] = ()) -> Iterator[Job]:
+def running(
+    root: Path, *arguments: str, words: Sequence[str] = (), command: Sequence[str] = ()
+) -> Iterator[Job]:
     """The same, once it has begun: whatever is received from now on is not history."""
-    with job(root, *arguments, command=command) as one:
+    with job(root, *arguments, words=words, command=command) as one:
         eventually(lambda: "usher: running" in one.errors(), one)
         yield one
+
+
+def ended(root: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """What a verb on a project has said, in a process of its own, that ends with this code."""
+    with TemporaryFile() as out, TemporaryFile() as err:
+        process = Forked(["-C", str(root), *words], stdout=out, stderr=err)
+        found = process.wait(PATIENCE)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+    done = subprocess.CompletedProcess(words, found, *texts)
+    assert found == code, done
+    return done
 
 
 def finished(root: Path, *arguments: str) -> tuple[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from dataflows.backfill import read_report, request_backfill
-from tests.cli.jobs import USHER, Job, eventually, job, now, running
+from tests.cli.jobs import Job, ended, eventually, job, now, running
 from tests.cli.projects import DEFINITION, page, write_project
 from tests.cli.test_changes import append, by_signal, define
 
@@ -60,20 +59,18 @@ def project(tmp_path: Path) -> Path:
 TRUTH = {("viewers", "u1"), ("viewers", "u3"), ("absent", "u2"), ("absent", "u3")}
 
 
-def backfilled(root: Path) -> tuple[int, str]:
-    done = subprocess.run(
-        [USHER, "-C", str(root), "backfill"], capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr
+def backfilled(root: Path, code: int = 0) -> str:
+    """What `usher backfill` says, that ends with this code."""
+    said = ended(root, "backfill", code=code).stderr
+    assert "Traceback" not in said
+    return said
 
 
 def members(root: Path, *audiences: str) -> set[tuple[str, str]]:
     """Audiences and users."""
     found = set()
     for audience in audiences or AFTER:
-        command = [USHER, "-C", str(root), "members", audience]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        said = ended(root, "members", audience).stdout
         found |= {(audience, line.split()[1]) for line in said.splitlines()}
     return found
 
@@ -94,8 +91,7 @@ def test_a_running_job_is_asked_and_goes_on(project: Path) -> None:
         assert members(project) & {("viewers", "u1"), ("rare", "u1")} == {("rare", "u1")}
         append(project, page("u2", 7, now()))
         one.await_told(("u2", "exited", "absent", "event"))
-        code, said = backfilled(project)
-        assert code == 0, said
+        said = backfilled(project)
         assert "usher: the running job sees to it" in said
         assert "usher: exact now: performed page_viewed at least 2 times within 1h" in said
         assert "warming" not in said
@@ -108,18 +104,15 @@ def test_a_running_job_is_asked_and_goes_on(project: Path) -> None:
         append(project, page("u2", 8, now()))
         one.await_told(("u2", "entered", "viewers", "event"))
         assert one.stop() == 0
-    code, said = backfilled(project)
-    assert (code, said.splitlines()[-1]) == (
-        0,
-        "usher: nothing to backfill: no condition is warming",
-    )
+    said = backfilled(project)
+    assert said.splitlines()[-1] == "usher: nothing to backfill: no condition is warming"
 
 
 def test_where_no_job_runs_only_the_truth_is_told(project: Path) -> None:
     with caught_up(project) as one:
         assert one.stop() == 0
     define(project, AFTER)
-    with job(project, command=[USHER, "-C", str(project), "backfill"]) as two:
+    with job(project, words=["backfill"]) as two:
         two.stdin.close()
         assert two.process.wait(120) == 0, two.errors()
         said = [line.split()[1:4] for line in two.lines()]
@@ -145,8 +138,7 @@ def test_what_has_no_history_is_named(tmp_path: Path) -> None:
         define(root, {**BEFORE, "viewers": VIEWERS}, sources=sources)
         by_signal(one)
         eventually(lambda: "warming" in one.errors(), one)
-        code, said = backfilled(root)
-        assert code == 0
+        said = backfilled(root)
         assert "exact now" not in said
         assert "warming, exact from 20" in said
         assert "usher: source 'web': standard input has no history" in said
@@ -159,8 +151,7 @@ def test_files_that_are_gone_are_not_taken_for_known(project: Path) -> None:
     (project / "live" / "a.jsonl").unlink()
     append(project, page("u2", 7, now()))
     define(project, AFTER)
-    code, said = backfilled(project)
-    assert code == 0, said
+    said = backfilled(project)
     assert "exact now" not in said
     assert "usher: source 'web': files that it read are gone" in said
     assert said.count("warming, exact from") >= 3
@@ -183,7 +174,7 @@ def test_a_job_that_is_killed_meanwhile_begins_again(project: Path, verb: str) -
     report = project / ".usher" / "backfill-report"
     for share in (0.0, 0.2, 0.5):
         report.unlink(missing_ok=True)
-        with job(project, command=[USHER, "-C", str(project), verb]) as two:
+        with job(project, words=[verb]) as two:
             eventually(partial(has_come_to, project, share), two)
             two.process.kill()
             two.process.wait()
@@ -194,7 +185,7 @@ def test_a_job_that_is_killed_meanwhile_begins_again(project: Path, verb: str) -
     assert not (project / ".usher" / "backfill").exists()
     crowd = {("viewers", f"c{number}") for number in range(997)}
     assert members(project) == TRUTH | crowd
-    assert "nothing to backfill" in backfilled(project)[1]
+    assert "nothing to backfill" in backfilled(project)
 
 
 def test_a_parent_model_that_comes_later_is_given_its_past(project: Path) -> None:
@@ -211,8 +202,7 @@ def test_a_parent_model_that_comes_later_is_given_its_past(project: Path) -> Non
     )
     with running(project) as two:
         eventually(lambda: "warming" in two.errors(), two)
-        code, said = backfilled(project)
-        assert code == 0
+        said = backfilled(project)
         assert "usher: exact now: performed seen at least once within 1h" in said
         assert two.stop() == 0
     assert members(project, "viewers") == {("viewers", "u1"), ("viewers", "u3")}
@@ -221,5 +211,5 @@ def test_a_parent_model_that_comes_later_is_given_its_past(project: Path) -> Non
 def test_beside_mistakes_nothing_is_asked(tmp_path: Path) -> None:
     root = write_project(tmp_path / "project")
     (root / "usher.yml").write_text("project: [")
-    assert backfilled(root)[0] == 2
+    backfilled(root, 2)
     assert not (root / ".usher" / "backfill").exists()

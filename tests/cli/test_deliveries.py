@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 
 import cli.sync_requests
 from tests.cli.hooks import Hooks
-from tests.cli.jobs import USHER, eventually, now, running
+from tests.cli.jobs import eventually, now, running
 from tests.cli.jobs import job as job_of
 from tests.cli.operating import KEY, SECRET, Operator, definition, write
 from tests.cli.projects import page, write_project
@@ -94,8 +94,8 @@ def test_each_answer_and_what_is_done_about_it(tmp_path: Path, server: Hooks) ->
         assert "mend it" in op.run("dead-letters", "replay", event["id"], code=2).output
         assert "no dead letter" in op.run("dead-letters", "replay", "0815", code=2).output
         del server.says["picky"]
-        follow = [USHER, "-C", str(root), "deliveries", "picky", "--log", "0", "--follow"]
-        with job_of(root, command=follow) as follower:
+        follow = ["deliveries", "picky", "--log", "0", "--follow"]
+        with job_of(root, words=follow) as follower:
             eventually(lambda: "picky  running" in follower.lines(), follower)
             op.run("dead-letters", "replay", first["id"])
             eventually(lambda: server.accepted("picky")[-1] == "bad+", job)

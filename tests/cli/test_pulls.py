@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from project.columns import Remembered
 from project.folder import LoadedProject, load_project
 from schedules.freshness import freshness_of, state_of
-from tests.cli.jobs import PATIENCE, USHER, eventually, job, running
+from tests.cli.jobs import PATIENCE, ended, eventually, job, running
 from tests.cli.projects import changed, write_project
 from warehouse.history import Pull, Trigger
 from warehouse.refresh import Request, history_of, refresh, roll_back
@@ -30,22 +30,9 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project")
 
 
-def usher(root: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [USHER, "-C", str(root), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == code, done
-    return done
-
-
 def facts(root: Path, *arguments: str) -> list[dict[str, Any]]:
-    return [
-        json.loads(line) for line in usher(root, *arguments, "--format", "json").stdout.splitlines()
-    ]
+    lines = ended(root, *arguments, "--format", "json").stdout.splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def define(root: Path, **sections: Any) -> None:
@@ -89,7 +76,7 @@ def test_pulls_by_hand(project: Path) -> None:
     assert (first["rows"], first["moved"], first["error"]) == (2, 2, None)
     assert states(project) == {"keen": "current", "quiet": "current"}
     (project / "users.csv").write_text("user_id,ltv\nu1,20\n")
-    refused = usher(project, "pull", "users", code=3)
+    refused = ended(project, "pull", "users", code=3)
     assert refused.stderr == (
         "usher: parent model users: it has 1 rows, where there were 2: 50.0% fewer, and `pull: "
         "max_shrink` is 20%; if that is meant, run: usher pull users --allow-shrink\n"
@@ -101,7 +88,7 @@ def test_pulls_by_hand(project: Path) -> None:
     history = facts(project, "pulls", "users")
     assert [one["status"] for one in history] == ["succeeded", "succeeded", "failed", "succeeded"]
     assert history[0] == back
-    printed = usher(project, "pulls", "--limit", "3").stdout.splitlines()
+    printed = ended(project, "pulls", "--limit", "3").stdout.splitlines()
     assert "failed after" in printed[2]
     (keen, quiet) = facts(project, "freshness")
     assert (keen["audience"], keen["state"], quiet["state"]) == ("keen", "current", "current")
@@ -109,14 +96,14 @@ def test_pulls_by_hand(project: Path) -> None:
     assert keen["last_pull"] == {name: back[name] for name in back if name != "parent_model"}
     # The schedule does not undo it before the next pull is due.
     assert keen["next_pull"] > back["pull_date"]
-    assert "  keen  current\n" in usher(project, "freshness").stdout
+    assert "  keen  current\n" in ended(project, "freshness").stdout
 
 
 def test_verbs_that_are_asked_for_nonsense(project: Path) -> None:
-    refused = usher(project, "pull", "nobody", code=2)
+    refused = ended(project, "pull", "nobody", code=2)
     assert refused.stderr == "usher: unknown parent model 'nobody'; the project has users\n"
     assert (
-        "--rollback reads nothing" in usher(project, "pull", "--rollback", "--full", code=2).stderr
+        "--rollback reads nothing" in ended(project, "pull", "--rollback", "--full", code=2).stderr
     )
 
 
@@ -222,8 +209,8 @@ def test_a_job_starts_although_a_column_has_gone_and_says_so(project: Path) -> N
     pulled(project)
     aged(project)
     (project / "users.csv").write_text("user_id,lifetime\nu1,20\nu2,5\n")
-    assert "unknown column 'ltv'" in usher(project, "validate", code=2).stdout
-    assert "there is no column 'ltv'" in usher(project, "pull", code=3).stderr
+    assert "unknown column 'ltv'" in ended(project, "validate", code=2).stdout
+    assert "there is no column 'ltv'" in ended(project, "pull", code=3).stderr
     assert "there is no column 'ltv'" in (newest(project).error or "")
     with running(project) as one:
         one.await_told(("u1", "entered", "quiet", "initial"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.jobs import USHER, finished, job, now, running
+from tests.cli.jobs import finished, job, now, running
 from tests.cli.projects import page, write_project
 from tests.cli.test_run import POPULATED, append
 
@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Path:
 
 def reconciled(root: Path) -> tuple[str, str]:
     """What `usher reconcile` prints, and what it says."""
-    with job(root, command=[USHER, "-C", str(root), "reconcile"]) as one:
+    with job(root, words=["reconcile"]) as one:
         one.stdin.close()
         assert one.process.wait(120) == 0, one.errors()
         return "\n".join(one.lines()), one.errors().splitlines()[-1]

@@ -193,7 +193,7 @@ def test_the_journal_is_pruned_as_the_project_says(project: Path) -> None:
         said = two.errors()
     assert f"usher: {before - 1} old transitions were removed from the journal\n" in said
     assert "sync 'gone' is not defined any more; its place in the journal is forgotten\n" in said
-    with job(project, command=[USHER, "-C", str(project), "transitions"]) as three:
+    with job(project, words=["transitions"]) as three:
         assert three.process.wait(PATIENCE) == 0
         assert len(three.lines()) == 1
 
@@ -303,7 +303,7 @@ def test_a_damaged_snapshot_is_pulled_anew(stored: Path, tmp_path: Path) -> None
 
 
 def test_text_is_one_line_a_transition_that_no_user_id_can_break(project: Path) -> None:
-    with running(project, command=[USHER, "-C", str(project), "run"]) as one:
+    with running(project, words=["run"]) as one:
         append(project, page("u9\n\x1b[2Jß", 1, now()))
         eventually(lambda: len(one.lines()) == 3, one)
         assert one.stop() == 0

@@ -10,8 +10,8 @@ import pytest
 from cli.crew import Crew
 from dataflows.cluster import News, Part, cluster_folder, meeting_folder, prepare_cluster
 from dataflows.ownership import sole_job
-from dataflows.preparation import JobRefused
 from dataflows.recovery import open_recovery
+from dataflows.refusal import JobRefused
 from project.folder import load_project
 from tests.cli.projects import write_project
 from tests.cluster.test_machines import addresses

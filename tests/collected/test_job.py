@@ -17,7 +17,7 @@ from audience_dsl.instants import format_instant
 from cli.main import usher
 from connectors.collected.folder import log_folder
 from connectors.collected.limits import Sizes
-from tests.cli.jobs import PATIENCE, USHER, eventually, finished, job, now, running
+from tests.cli.jobs import PATIENCE, eventually, finished, job, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.collected.logs import collect, collecting, letter, segments
 from tests.collected.story import BESIDE, SOURCE, LogStory
@@ -178,7 +178,7 @@ def test_a_backfill_reads_the_log(tmp_path: Path) -> None:
             await_stored(one, root, time.time_ns() // 1_000)
             assert one.stop() == 0
     defined(nobody=nobody, viewers=viewers)
-    with job(root, command=[USHER, "-C", str(root), "backfill"]) as backfill:
+    with job(root, words=["backfill"]) as backfill:
         assert backfill.process.wait(PATIENCE) == 0, backfill.errors()
     members = CliRunner().invoke(usher, ["-C", str(root), "members", "viewers"])
     assert [line.split()[1] for line in members.stdout.splitlines()] == ["u0"]

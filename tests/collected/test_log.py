@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from connectors.collected.errors import LogInUse, NotTaken, Overfull
 from connectors.collected.limits import Capacity, Sizes
-from connectors.collected.log import wall_clock
 from connectors.collected.records import Records
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import eventually
 from tests.collected.logs import (
     collect,

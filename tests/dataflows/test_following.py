@@ -10,7 +10,8 @@ from bytewax.inputs import StatefulSourcePartition
 
 from connectors.sources.chunks import Chunk
 from connectors.sources.errors import SourceError
-from dataflows.following import FollowedSource, Polled, wall_clock
+from connectors.wall_clock import wall_clock
+from dataflows.following import FollowedSource, Polled
 from dataflows.meetings import Meeting
 from dataflows.shares import WHOLE
 

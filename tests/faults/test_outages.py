@@ -16,10 +16,8 @@ from tests.cli.jobs import PATIENCE, Job, eventually, running
 from tests.faults.journal import journal
 from tests.faults.shop import NEVER, ShopStory
 from tests.faults.verdict import assert_true_in_the_end
-from tests.faults.wall import MISSING, WallClock
+from tests.faults.wall import PythonClock
 from tests.membership.servers import PostgresServer
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 SECOND = 1_000_000
 MINUTE, HOUR = 60, 60 * 60
@@ -34,7 +32,7 @@ _OUTAGES = {
 def test_the_warehouse_is_down_for_an_hour(
     tmp_path: Path, server: PostgresServer, outage: str
 ) -> None:
-    clock = WallClock(tmp_path)
+    clock = PythonClock(tmp_path)
     break_off, options, reason = _OUTAGES[outage]
     story = ShopStory(tmp_path / "project", 50, server, pull={"every": "4h"}, options=options)
     with running(story.root, command=clock.command(story.root)) as one:
@@ -62,7 +60,7 @@ def test_the_warehouse_is_down_for_an_hour(
     assert_true_in_the_end(story)
 
 
-def _set(story: ShopStory, clock: WallClock, ahead: int) -> None:
+def _set(story: ShopStory, clock: PythonClock, ahead: int) -> None:
     clock.set(ahead)
     story.set_clock(ahead * SECOND)
 
@@ -89,7 +87,7 @@ def _causes(story: ShopStory) -> set[str]:
     return {one["cause"]["kind"] for one in journal(story.root)}
 
 
-def _state(story: ShopStory, clock: WallClock) -> str:
+def _state(story: ShopStory, clock: PythonClock) -> str:
     """What `usher freshness` says of an audience, by that clock."""
     command = clock.command(story.root, "freshness")
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)

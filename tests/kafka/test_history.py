@@ -116,8 +116,7 @@ def test_a_running_job_is_given_the_past(tmp_path: Path, topic: Topic) -> None:
         by_signal(one)
         eventually(lambda: "warming" in one.errors(), one)
         topic.send(view("u1", "live"))
-        code, said = backfilled(project)
-        assert code == 0, said
+        said = backfilled(project)
         assert "usher: exact now: performed page_viewed at least 2 times within 1h" in said
         one.await_told(("u2", "entered", "viewers", "definition_changed"))
         # One view 50 minutes ago and one just now: either may be counted first.

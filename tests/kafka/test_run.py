@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.jobs import USHER, eventually, finished, now, running
+from tests.cli.jobs import ended, eventually, finished, now, running
 from tests.cli.projects import DEFINITION, changed, page, write_project
 from tests.cli.test_run import POPULATED, archived, assert_sound
 from tests.kafka.broker import Broker, Topic
@@ -199,9 +198,6 @@ def test_the_group_shows_how_far_the_job_has_come(tmp_path: Path, topic: Topic) 
 
 
 def test_a_topic_is_no_recording(project: Path) -> None:
-    command = [USHER, "-C", str(project), "backtest", "--source", "web"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "usher: source 'web' has no recorded files; name some with --events PATH\n",
-    )
+    done = ended(project, "backtest", "--source", "web", code=2)
+    said = "usher: source 'web' has no recorded files; name some with --events PATH\n"
+    assert done.stderr == said

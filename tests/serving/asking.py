@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from cli.refreshing import Refreshing
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.progress import Progress
 from membership.keys import ApiKey
 from membership.reader import MembershipReader

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dataflows.preparation import JobRefused
+from dataflows.refusal import JobRefused
 from serving import addresses
 from serving.addresses import open_doors
 from tests.cli.projects import changed, write_project

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from serving.scopes import Scope
 from tests.serving.asking import Server, held_up, new_key, project, pulled, server
 from tests.serving.recorded import Turn, record

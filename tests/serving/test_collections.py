@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from serving.scopes import Scope
 from tests.cli.projects import DEFINITION, changed, write_project
 from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, pulled, server

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from connectors.collected.limits import Sizes
 from connectors.sources.requests.request import MOST_BYTES, MOST_EVENTS
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from project.stores import open_store
 from serving import connections, reminders
 from serving.collecting import collector

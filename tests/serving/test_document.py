@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from audience_dsl.instants import SECOND
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.progress import Progress
 from serving.collecting.openapi import collector_paths
 from serving.collecting.paths import BATCHES, CALLS, NO_EVENTS

@@ -17,7 +17,7 @@ from typing import Any
 
 from connectors.collected.folder import log_folder
 from connectors.collected.source import CollectedSource
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key, pulled

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.keys import ApiKey
 from serving.keyring import Keyring
 from serving.tokens import Token, new_token

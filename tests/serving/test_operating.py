@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cli.jobs import USHER, Job, eventually, job, now, running
+from tests.cli.jobs import Job, ended, eventually, job, now, running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
 from tests.serving.test_job import addresses
@@ -300,22 +300,16 @@ def test_what_ends_a_job_is_in_its_log_too(project: Path) -> None:
     assert said["message"].startswith("serving: other machines reach 0.0.0.0:0")
 
 
-def usher(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [USHER, "-C", str(root), *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
 def test_keys_of_the_command_line_on_a_running_server(tmp_path: Path) -> None:
     root = write_project(tmp_path / "project", changed(serving=ANYWHERE))
     with running(root, "--only", "serve") as one:
         url, _ = addresses(one)
         path = f"{url}/v1/audiences/users/u1"
-        key = usher(root, "keys", "create", "--scope", "audiences:read", "--audience", "keen")
+        create = ("keys", "create", "--scope", "audiences:read", "--audience", "keen")
+        key = ended(root, *create).stdout.strip()
         assert ask(path, key).status_code == 200
         assert ask(f"{url}/v1/transitions?audience=quiet", key).status_code == 403
-        (listed,) = usher(root, "keys", "list", "--format", "json").splitlines()
-        usher(root, "keys", "revoke", json.loads(listed)["id"])
+        (listed,) = ended(root, "keys", "list", "--format", "json").stdout.splitlines()
+        ended(root, "keys", "revoke", json.loads(listed)["id"])
         eventually(lambda: ask(path, key).status_code == 401)
         assert one.stop() == 0

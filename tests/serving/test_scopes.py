@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from serving.openapi import document
 from serving.scopes import Scope
 from tests.serving.asking import Server, ask, new_key, project, pulled, server

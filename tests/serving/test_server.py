@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from audience_dsl.instants import SECOND
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from dataflows.progress import Progress
 from dataflows.summary import RecordCounts
 from membership.job_note import JobNote

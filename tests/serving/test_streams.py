@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.reader import MembershipReader
 from membership.retention import Retention
 from project.stores import open_reader, open_store

@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from cli.main import usher
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from membership.deliveries import Attempt, Changes
 from project.stores import open_store
 from serving.scopes import Scope

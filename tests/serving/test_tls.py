@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from audience_dsl.instants import SECOND
-from dataflows.preparation import JobRefused
+from dataflows.refusal import JobRefused
 from serving.addresses import open_doors
 from serving.validity import valid_until
 from tests.cli.jobs import eventually, finished

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflows.following import wall_clock
+from connectors.wall_clock import wall_clock
 from project.stores import open_store
 from serving import admission
 from serving.tokens import read_token

@@ -8,7 +8,6 @@ pause would do the same.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from connectors.sources.kafka.offsets import Mark
+from connectors.wall_clock import wall_clock
 from engine.plan import Int64s
 
 _MILLISECOND = 1_000
@@ -74,7 +74,7 @@ class Progress:
         partitions = np.fromiter((one.partition() for one in messages), np.int64, count)
         offsets = np.fromiter((one.offset() for one in messages), np.int64, count)
         stamps = np.fromiter((one.timestamp()[1] for one in messages), np.int64, count)
-        now = time.time_ns() // 1_000
+        now = wall_clock()
         known = (stamps >= 0) & (stamps <= now // _MILLISECOND)
         arrivals = np.where(known, stamps, 0) * _MILLISECOND
         arrivals[~known] = now

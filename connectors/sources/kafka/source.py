@@ -11,7 +11,6 @@ at its own time, as after a stop of the job.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -38,6 +37,7 @@ from connectors.sources.kafka.offsets import (
 from connectors.sources.kafka.progress import Progress
 from connectors.sources.kafka.watch import TopicFacts, TopicWatch
 from connectors.sources.source import EVERYTHING, Portion
+from connectors.wall_clock import wall_clock
 
 _AT_ONCE = 500  # messages taken from the client in one call
 _PATIENCE = 5.0
@@ -75,7 +75,7 @@ class KafkaSource:
     def __init__(
         self, settings: Settings, group: str, tell: Tell, started: int | None = None
     ) -> None:
-        self._started = time.time_ns() // 1_000 if started is None else started
+        self._started = wall_clock() if started is None else started
         self._tell = tell
         self._start = str(settings.options.get("start", EARLIEST))
         self._skips = settings.options.get("on_missing") == "skip"
