@@ -9,8 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-# One more than there are cores: many tests wait for processes that they have started.
-WORKERS ?= 3
+# Twice as many as there are cores: many tests wait for processes that they have started.
+WORKERS ?= 4
 # What takes long: jobs that are killed or wait, brokers and servers.
 LONG := tests/faults tests/kafka tests/cluster tests/collected/test_job.py \
   tests/warehouse/test_contract.py tests/warehouse/test_clouds.py tests/cli/test_backfill.py \
