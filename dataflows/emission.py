@@ -190,7 +190,8 @@ class Emission:
         counts.read += batch.received
         counts.ignored += batch.ignored
         counts.invalid += len(batch.dead_letters)
-        self.progress.count_source(source, batch.received, len(batch.dead_letters))
+        reasons = [one.reason for one in batch.dead_letters]
+        self.progress.count_source(source, batch.received, reasons)
 
     def count_evaluated(self, counts: Counts) -> None:
         self.progress.counts.add_evaluated(counts)

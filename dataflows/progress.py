@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,17 +10,27 @@ from typing import NamedTuple
 from dataflows.delays import Delays
 from dataflows.summary import RecordCounts
 
-_NOBODY: Mapping[str, int] = {}
+_NOTHING: Mapping[str, int] = {}
+
+# Kinds of what is wrong that are counted each on its own; whoever sends cannot make more of them.
+_MOST_KINDS = 30
+_OTHERS = "anything else"
 
 
 class SourceCounts(NamedTuple):
-    """What a job has read of one source."""
+    """What a job has read of one source; and by what is wrong with them, what was invalid."""
 
     read: int = 0
-    invalid: int = 0
+    invalid: Mapping[str, int] = _NOTHING
 
-    def plus(self, read: int, invalid: int) -> SourceCounts:
-        return SourceCounts(self.read + read, self.invalid + invalid)
+    def plus(self, read: int, invalid: Mapping[str, int]) -> SourceCounts:
+        if not invalid:
+            return self._replace(read=self.read + read)
+        counted = dict(self.invalid)
+        for reason, count in invalid.items():
+            kind = reason if reason in counted or len(counted) < _MOST_KINDS else _OTHERS
+            counted[kind] = counted.get(kind, 0) + count
+        return SourceCounts(self.read + read, counted)
 
 
 @dataclass(slots=True)
@@ -41,12 +52,14 @@ class Progress:
     reached: Mapping[str, int] = field(default_factory=dict)
     """Up to which instant all that has arrived from each source has been read."""
 
-    def count_source(self, source: str, read: int, invalid: int) -> None:
+    def count_source(self, source: str, read: int, reasons: Iterable[str]) -> None:
+        """Count records read, and each `DeadLetter.reason` of those that were invalid."""
         known = self.sources.get(source, SourceCounts())
+        invalid = Counter(one.partition(":")[0] for one in reasons)  # which its details follow
         self.sources = {**self.sources, source: known.plus(read, invalid)}
 
     def tell_time(
-        self, clock: int, reached: Mapping[str, int] = _NOBODY, *, has_caught_up: bool
+        self, clock: int, reached: Mapping[str, int] = _NOTHING, *, has_caught_up: bool
     ) -> None:
         self.clock = clock
         self.reached = reached

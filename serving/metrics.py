@@ -169,7 +169,9 @@ def _of_sources(progress: Progress) -> Iterator[Metric]:
         "usher_source_records", "Records read, by source.", labels=["source"]
     )
     letters = CounterMetricFamily(
-        "usher_source_dead_letters", "Those of them that cannot be read.", labels=["source"]
+        "usher_source_dead_letters",
+        "Those of them that cannot be read, by what is wrong with them.",
+        labels=["source", "reason"],
     )
     lag = GaugeMetricFamily(
         "usher_source_lag_seconds",
@@ -178,7 +180,8 @@ def _of_sources(progress: Progress) -> Iterator[Metric]:
     )
     for source, counts in sorted(progress.sources.items()):
         read.add_metric([source], counts.read)
-        letters.add_metric([source], counts.invalid)
+        for reason, count in sorted(counts.invalid.items()):
+            letters.add_metric([source, reason], count)
     now = wall_clock()
     for source, instant in sorted(progress.reached.items()):
         lag.add_metric([source], max(0.0, (now - instant) / SECOND))

@@ -340,8 +340,8 @@ def test_the_progress_of_several_processes_is_one() -> None:
     parts = [Progress(RecordCounts(read=1)), Progress(RecordCounts(read=2), 7, True)]
     parts[1].reached = {"web": 7}
     for part in (before, *parts):
-        part.count_source("web", part.counts.read, 1)
+        part.count_source("web", part.counts.read, ["not JSON: at 7"])
     whole.see(before, parts)
     whole.see(before, parts)
     assert (whole.counts.read, whole.clock, whole.has_caught_up) == (13, 7, True)
-    assert (whole.sources, whole.reached) == ({"web": (13, 3)}, {"web": 7})
+    assert (whole.sources, whole.reached) == ({"web": (13, {"not JSON": 3})}, {"web": 7})
