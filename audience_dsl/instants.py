@@ -17,6 +17,7 @@ import math
 import re
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  UTC, as everything here
@@ -41,6 +42,9 @@ _ISO = re.compile(
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _LONGEST = 64
 
+# Instants: the records of a request, and those read one after the other, share most of theirs.
+_REMEMBERED = 256
+
 
 def read_instant(raw: object) -> int | None:
     """The instant that a decoded JSON value denotes, or `None` if it denotes none."""
@@ -61,6 +65,7 @@ def read_instant(raw: object) -> int | None:
     return None
 
 
+@lru_cache(_REMEMBERED)
 def format_instant(instant: int) -> str:
     """`2026-03-01T10:00:00.000000Z`: always UTC, always six decimals.
 
@@ -76,6 +81,7 @@ def _from_epoch(number: Fraction) -> int | None:
     return _within_calendar(math.floor(number * unit))
 
 
+@lru_cache(_REMEMBERED)
 def _from_iso(text: str) -> int | None:
     match = _ISO.fullmatch(text)
     if match is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -108,8 +108,18 @@ def _checked(item: object, fault: str, *, size: int, left: int) -> Event:
 
 
 def _is_deeper(value: object, most: int) -> bool:
-    if isinstance(value, dict):
-        return most == 0 or any(_is_deeper(one, most - 1) for one in value.values())
-    if isinstance(value, list):
-        return most == 0 or any(_is_deeper(one, most - 1) for one in value)
-    return False
+    level = _nested([value])
+    for _ in range(most):
+        if not level:
+            return False
+        level = _nested(one for outer in level for one in outer)
+    return bool(level)
+
+
+def _nested(values: Iterable[object]) -> list[Collection[object]]:
+    """What the lists and objects among some values hold."""
+    return [
+        one.values() if isinstance(one, dict) else one
+        for one in values
+        if isinstance(one, (dict, list))
+    ]
