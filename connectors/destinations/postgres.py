@@ -182,6 +182,8 @@ class Postgres(Blocking):
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
         from psycopg import errors
 
+        # By another sync: what PostgreSQL finds depends on how far that has come.
+        made_meanwhile = errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject
         for name, statement in ((self._table, CREATE), (f"{self._table}_exits", CREATE_LEFT)):
             if name != self._table and not self._deletes:
                 continue
@@ -189,11 +191,7 @@ class Postgres(Blocking):
             quoted = ".".join(f'"{one}"' for one in name.split("."))
             found = connection.execute("SELECT to_regclass(%s)", [quoted]).fetchone()
             if found is None or found[0] is None:
-                # Another one may do so at the same time.
-                with (
-                    suppress(errors.UniqueViolation, errors.DuplicateTable),
-                    connection.transaction(),
-                ):
+                with suppress(*made_meanwhile), connection.transaction():
                     connection.execute(self._named(statement))
         connection.commit()
 

@@ -124,6 +124,19 @@ def test_entries_and_exits_may_come_by_two_syncs(new_stand: NewStand) -> None:
     assert set(stand.heads().values()) == {(8, False)}
 
 
+def test_syncs_that_begin_at_the_same_time_make_one_table(new_stand: NewStand) -> None:
+    async def begun(stand: PostgresStand) -> list[Answer]:
+        syncs = [stand.open() for _ in range(4)]
+        answers = await asyncio.gather(*(one.send([message("a", 1)]) for one in syncs))
+        for one in syncs:
+            await one.close()
+        return answers
+
+    for _ in range(25):
+        for answer in asyncio.run(begun(new_stand("postgres-delete"))):
+            assert verdicts(answer) == {ACCEPTED}, texts(answer)
+
+
 def test_a_connection_that_the_server_ends_is_made_anew(
     new_stand: NewStand, postgres: PostgresServer
 ) -> None:
