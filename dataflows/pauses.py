@@ -19,7 +19,7 @@ AT_ONCE = datetime.fromtimestamp(0, UTC)
 
 # Seconds.  An event that came alone costs as much as hundreds that came together: without a pause
 # a steady trickle keeps the job half as busy again.
-_BETWEEN_POLLS = 0.02
+_BETWEEN_POLLS = 0.04
 _PAUSE = 0.002
 
 # At least as many as the flow has steps.

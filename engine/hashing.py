@@ -19,6 +19,7 @@ from engine.words import word_at
 GROUP_BITS = 6
 GROUPS = 1 << GROUP_BITS
 
+_GROUP_SHIFT = 64 - GROUP_BITS
 _MASK = 0xFFFFFFFF
 
 
@@ -34,7 +35,7 @@ def groups_of(hashes: Int64s) -> Int64s:
 
     A column that ascends by hash therefore has each group's users next to each other.
     """
-    return (hashes >> (64 - GROUP_BITS)) & (GROUPS - 1)
+    return (hashes >> _GROUP_SHIFT) & (GROUPS - 1)
 
 
 def group_of(text: str) -> int:
@@ -42,7 +43,7 @@ def group_of(text: str) -> int:
     data = text.encode()
     hashes = np.empty(1, dtype=np.int64)
     hash_all(np.frombuffer(data, dtype=np.uint8), np.array((0, len(data))), hashes)
-    return int(groups_of(hashes)[0])
+    return (int(hashes[0]) >> _GROUP_SHIFT) & (GROUPS - 1)
 
 
 @kernel

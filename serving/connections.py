@@ -80,6 +80,7 @@ class Connection(HttpToolsProtocol):
 
     _client = ""
     _awaits_head = True
+    _awaits_body = False
     _has_begun = False  # with what has come just now
     _head = 0  # bytes that have come of it
     _held = 0  # of the heads that are being answered
@@ -103,6 +104,7 @@ class Connection(HttpToolsProtocol):
             self._cut = self.loop.call_later(_REFUSED_SECONDS, transport.abort)
         else:
             self._await_head()
+            self._watch()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,8 +129,10 @@ class Connection(HttpToolsProtocol):
                 self._refuse(_TOO_LONG)
             elif not self._hold(size):
                 self._refuse(_BUSY)
-        elif self._is_silent and not self.transport.is_closing():
+        elif self._is_silent:
             self._await_head()
+        if not self.transport.is_closing():
+            self._watch()
 
     @override
     def on_message_begin(self) -> None:
@@ -148,7 +152,7 @@ class Connection(HttpToolsProtocol):
             self._refusal = _BUSY
         if self._refusal is not None:
             raise _Refused
-        self._await_body()
+        self._awaits_body, self._body = True, 0
         super().on_headers_complete()
 
     @override
@@ -158,6 +162,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
+        self._awaits_body = False
         self._keep()
         super().on_message_complete()
 
@@ -209,19 +214,23 @@ class Connection(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._awaits_head, self._head = True, 0
-        if self._cut is None:
-            self._cut = self.loop.call_later(_SECONDS_MOST, self._end)
 
-    def _await_body(self) -> None:
-        """It ends, or so much more of it comes, while the timer runs."""
-        self._body = 0
-        self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._look_at_body)
+    def _watch(self) -> None:
+        """Let the timer run while more has to come: most requests come whole, and need none."""
+        if self._cut is not None:
+            return
+        if self._awaits_head:
+            self._cut = self.loop.call_later(_SECONDS_MOST, self._end)
+        elif self._awaits_body:
+            self._cut = self.loop.call_later(_BODY_SECONDS_MOST, self._look_at_body)
 
     def _look_at_body(self) -> None:
+        """It ends, or so much more of it comes, while the timer runs."""
         if self._body < _BODY_BYTES_LEAST:
             self._end()
         else:
-            self._await_body()
+            self._body, self._cut = 0, None
+            self._watch()
 
     def _keep(self) -> None:
         """It has sent in time what it was waited for."""
