@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -150,8 +151,9 @@ def _asked(url: str, key: str, rate: float, seconds: float, path: str = _MEMBER)
     command = ["hey", "-z", f"{seconds:.0f}s", "-c", str(_ASKERS), "-q", str(int(rate / _ASKERS))]
     command += ["-o", "csv", "-H", f"Authorization: Bearer {key}", url + path]
     answers = list(csv.DictReader(subprocess.check_output(command, text=True).splitlines()))
-    if not answers or {one["status-code"] for one in answers} != {"200"}:
-        raise Failed(f"{url} answers with errors, or not at all")
+    statuses = Counter(one["status-code"] for one in answers)
+    if set(statuses) != {"200"}:
+        raise Failed(f"{url + path} answers with errors, or not at all: {dict(statuses)}")
     return [float(one["response-time"]) * 1e3 for one in answers]
 
 

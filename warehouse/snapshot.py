@@ -27,6 +27,7 @@ from engine.hashing import stable_hashes
 from engine.inputs import Snapshot
 from engine.plan import Int64s
 from engine.texts import Texts
+from warehouse.arrays import mapped
 from warehouse.errors import WarehouseError
 from warehouse.patterns import rearranged
 from warehouse.versions import Versions, default_store
@@ -177,12 +178,12 @@ def open_snapshot(folder: Path) -> WarehouseSnapshot:
             raise WarehouseError(f"snapshot {folder} is of another release; pull it anew")
         manifest = msgspec.json.decode(written, type=Manifest)
         snapshot = Snapshot(
-            users=Texts(_mapped(folder, "user_data"), _mapped(folder, "user_starts")),
-            hashes=_mapped(folder, "hashes"),
-            pattern_of=_mapped(folder, "pattern_of"),
-            patterns=_mapped(folder, "patterns"),
+            users=Texts(mapped(folder / "user_data.npy"), mapped(folder / "user_starts.npy")),
+            hashes=mapped(folder / "hashes.npy"),
+            pattern_of=mapped(folder / "pattern_of.npy"),
+            patterns=mapped(folder / "patterns.npy"),
         )
-        rows = _mapped(folder, "attribute_rows")
+        rows = mapped(folder / "attribute_rows.npy")
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise WarehouseError(f"snapshot {folder} is damaged ({error}); pull it anew") from error
     lengths = {len(snapshot.users.starts) - 1, len(snapshot.hashes), len(snapshot.pattern_of)}
@@ -242,8 +243,3 @@ def collection_digest(collection: Collection) -> str:
 def source_digest(model: ParentModel | RelatedModel) -> str:
     """Equal for models whose rows come from the same place by the same keys."""
     return hashlib.blake2b(repr((model.source, model.keys)).encode(), digest_size=8).hexdigest()
-
-
-def _mapped(folder: Path, name: str) -> Any:
-    """A read-only array over the file's pages; an ordinary array, as kernels expect."""
-    return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)

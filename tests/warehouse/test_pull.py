@@ -1,7 +1,10 @@
 """Pulling a parent model: what is read, what is refused, and what stays in force."""
 
 import fcntl
+import gc
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +360,26 @@ def test_damaged_snapshots_are_refused(shop: Shop, damage: str, how: str) -> Non
             file.write_bytes(b"\x93something else")
     with pytest.raises(WarehouseError, match="pull it anew"):
         open_snapshot(snapshot.folder)
+
+
+def test_threads_open_a_snapshot_at_the_same_time(shop: Shop) -> None:
+    """Also where Python's search for cycles lets others go on in the middle of it."""
+    root = shop("CREATE TABLE users AS SELECT 'u' || i AS user_id, 'x' AS plan FROM range(9) t(i)")
+    folder = pull(root, WAREHOUSE, plan(model(USERS), FREE), AT).folder
+    usual = gc.get_threshold()
+
+    def let_others(_phase: str, _facts: dict[str, int]) -> None:
+        time.sleep(0)
+
+    gc.callbacks.append(let_others)
+    gc.set_threshold(3)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            opened = list(threads.map(lambda _: open_snapshot(folder).rows, range(400)))
+    finally:
+        gc.set_threshold(*usual)
+        gc.callbacks.remove(let_others)
+    assert opened == [9] * 400
 
 
 def test_a_parent_model_may_have_any_key(shop: Shop, tmp_path: Path) -> None:
