@@ -29,6 +29,7 @@ from audience_dsl.definitions import Settings, Sync
 from connectors.destinations.destination import Answer, Destination, Message
 from connectors.destinations.place import Place
 from connectors.destinations.webhook import Webhook
+from connectors.wall_clock import wall_clock
 from dataflows.memory import rare_cycle_search
 from delivery.deliveries import Deliveries
 from delivery.feed import Work
@@ -242,7 +243,7 @@ class Office:
             "users", 0, ("keen",), ("v",), users, [0] * count, [_START] * count, [1] * count,
             [EVENT_CAUSE] * count, [f"ajs-next-{user}" for user in users],
         )  # fmt: skip
-        self._tail.announce(self._store.record([proposals], time.time_ns() // 1_000))
+        self._tail.announce(self._store.record([proposals], wall_clock()))
         return users
 
     def _await(self, messages: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -22,6 +21,7 @@ from cli.validate import load_or_exit
 from connectors.sources.arrivals import ArrivalPolicy
 from connectors.sources.formats import FORMATS
 from connectors.sources.recorded import find_files
+from connectors.wall_clock import wall_clock
 from dataflows.backtest import Recording
 from dataflows.preview import NoEvents, Request, run_preview
 from dataflows.sampling import Sample
@@ -94,7 +94,7 @@ def preview(
     if audience not in project.audiences:
         known = ", ".join(sorted(project.audiences))
         fail(f"unknown audience '{audience}'; the project has {known}", MISTAKE)
-    now = time.time_ns() // 1000
+    now = wall_clock()
     with environment_failures():
         if paths:
             recordings = [Recording(file, None, events_format) for file in find_files(paths)]

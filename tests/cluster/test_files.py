@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import eventually
 from tests.cluster.workers import await_workers, cluster, kill, runs, workers_of
 from tests.faults.journal import whole_lines
 from tests.faults.processes import process
-from tests.faults.story import DEFINITION, Story, now
+from tests.faults.story import DEFINITION, Story
 from tests.faults.verdict import assert_true_in_the_end, await_stored
 
 # Sources, so that there is something to divide.
@@ -38,7 +39,7 @@ def story_of(tmp_path: Path, seed: int) -> Story:
     with process(story.root) as one:
         one.await_begin()
         story.go_on(0.3)
-        await_stored(one, story.root, now())
+        await_stored(one, story.root, wall_clock())
         assert one.stop() == 0, one.said()
     return story
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import eventually
 from tests.cluster.workers import await_workers, cluster, kill, workers_of
 from tests.faults.journal import journal
 from tests.faults.processes import process
-from tests.faults.story import now
 from tests.faults.verdict import assert_true_in_the_end, await_stored
 from tests.kafka.broker import Topic
 from tests.kafka.story import TopicStory
@@ -40,7 +40,7 @@ def story(
     with process(story.root) as one:
         one.await_begin()
         story.go_on(0.3)
-        await_stored(one, story.root, now())
+        await_stored(one, story.root, wall_clock())
         assert one.stop() == 0, one.said()
     return story
 

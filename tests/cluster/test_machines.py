@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import eventually
 from tests.cluster.workers import await_workers, runs, workers_of
 from tests.faults.processes import Process, process
-from tests.faults.story import Story, definition_of, now
+from tests.faults.story import Story, definition_of
 from tests.faults.verdict import assert_true_in_the_end, await_stored
 from tests.membership.servers import PostgresServer
 
@@ -40,7 +41,7 @@ def story(tmp_path: Path, postgres: PostgresServer) -> Story:
     with process(story.root) as one:
         one.await_begin()
         story.go_on(0.3)
-        await_stored(one, story.root, now())
+        await_stored(one, story.root, wall_clock())
         assert one.stop() == 0, one.said()
     return story
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from audience_dsl.instants import format_instant
 from cli.main import usher
 from connectors.collected.folder import log_folder
 from connectors.collected.limits import Sizes
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import PATIENCE, eventually, finished, job, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.collected.logs import collect, collecting, letter, segments
@@ -175,7 +175,7 @@ def test_a_backfill_reads_the_log(tmp_path: Path) -> None:
             log.append([record]).result()
         with process(root, *BESIDE) as one:
             one.await_begin()
-            await_stored(one, root, time.time_ns() // 1_000)
+            await_stored(one, root, wall_clock())
             assert one.stop() == 0
     defined(nobody=nobody, viewers=viewers)
     with job(root, words=["backfill"]) as backfill:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from typing_extensions import override
 
+from connectors.wall_clock import wall_clock
 from project.folder import load_project
 from tests import oracle
 from tests.faults.journal import journal
-from tests.faults.story import DEFINITION, HOUR, Story, definition_of, now
+from tests.faults.story import DEFINITION, HOUR, Story, definition_of
 from warehouse.pull import pull
 
 DEFINITION_WITH_VIPS = definition_of(
@@ -68,7 +69,7 @@ class PulledStory(Story):
         (self.root / "users.csv").write_text("user_id,ltv\n" + lines)
         loaded = load_project(self.root, {}).loaded
         assert loaded is not None
-        version = pull(self.root, None, loaded.project.plans["users"], now()).version
+        version = pull(self.root, None, loaded.project.plans["users"], wall_clock()).version
         self.pulled[version] = Contents(dict(self._rows))
         return version
 
@@ -99,5 +100,5 @@ class PulledStory(Story):
             ]
             steps += [(at, 0, contents.of(user, at)) for at, contents in pulls]
             history = [step for *_, step in sorted(steps, key=lambda one: one[:2])]
-            found += oracle.transitions(self._definition, history, now() + self.ahead + HOUR)
+            found += oracle.transitions(self._definition, history, wall_clock() + self.ahead + HOUR)
         return found

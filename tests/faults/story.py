@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audience_dsl.instants import format_instant
+from connectors.wall_clock import wall_clock
 from dataflows.realtime import ALLOWANCE
 from tests import oracle
 from tests.cli.projects import changed, page, write_project
@@ -83,7 +84,7 @@ class Story:
 
     def set_clock(self, ahead: int) -> None:
         self.clock_was_set = True
-        self._shown = max(self._shown, now() + self.ahead)
+        self._shown = max(self._shown, wall_clock() + self.ahead)
         self.ahead = ahead
 
     def go_on(self, seconds: float) -> None:
@@ -119,11 +120,11 @@ class Story:
         return event
 
     def _received(self) -> int:
-        return now() + self.ahead - _ON_ITS_WAY
+        return wall_clock() + self.ahead - _ON_ITS_WAY
 
     def _happen(self, events: Sequence[oracle.Event]) -> None:
         self.write([json.dumps(event.record) + "\n" for event in events], events)
-        reached = max(now() + self.ahead, self._shown)
+        reached = max(wall_clock() + self.ahead, self._shown)
         self.tardy |= {
             event.record["userId"] for event in events if reached - event.arrival > ALLOWANCE
         }
@@ -138,7 +139,7 @@ class Story:
 
     def transitions(self, began: int = 0) -> list[oracle.Transition]:
         """All that a job causes that began at an instant, until an hour after all this."""
-        until = now() + self.ahead + HOUR
+        until = wall_clock() + self.ahead + HOUR
         events: dict[str, list[oracle.Event]] = {user: [] for user in self._rows}
         for event in self.events:
             events.setdefault(event.record["userId"], []).append(event)
@@ -190,7 +191,3 @@ def members_after(transitions: Iterable[oracle.Transition]) -> set[Member]:
         change = inside.add if one.type == "entered" else inside.discard
         change((one.user_id, one.audience))
     return inside
-
-
-def now() -> int:
-    return time.time_ns() // 1_000

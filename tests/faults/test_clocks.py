@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from audience_dsl.instants import format_instant
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import Job, eventually, running
 from tests.faults.journal import journal
-from tests.faults.story import Story, now
+from tests.faults.story import Story
 from tests.faults.verdict import assert_true_in_the_end
 from tests.faults.wall import MISSING, WallClock
 
@@ -37,7 +38,7 @@ class Stepping:
     def check(self) -> None:
         """Nobody was told to have left, or to have come, before the clock was there."""
         entries = journal(self.story.root)
-        self._latest = max(self._latest, now() + self.story.ahead)
+        self._latest = max(self._latest, wall_clock() + self.story.ahead)
         latest = format_instant(self._latest)
         for one in entries[self._told :]:
             assert one["effective_at"] <= latest, one

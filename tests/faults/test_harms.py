@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from connectors.wall_clock import wall_clock
 from tests.faults.harm import Harm
 from tests.faults.journal import journal
 from tests.faults.processes import process
-from tests.faults.story import HOUR, Story, now
+from tests.faults.story import HOUR, Story
 from tests.faults.verdict import (
     assert_same,
     assert_true_in_the_end,
@@ -101,7 +102,7 @@ def test_damage_is_noticed_or_harmless(tmp_path: Path) -> None:
             os.link(story.root / "live" / path.name, path)
         what = damage(copy / ".usher", chance)
         with process(copy, harm=Harm(clock=HOUR)) as one:
-            await_stored(one, copy, now() + HOUR)
+            await_stored(one, copy, wall_clock() + HOUR)
             code = one.stop()
         if code == 0:
             assert_same(kept_members(copy), expected)
@@ -140,7 +141,7 @@ def test_a_week_later_what_fell_due_meanwhile_happens_at_its_own_instant(tmp_pat
     story = began(tmp_path, 9)
     before = len(journal(story.root))
     with process(story.root, harm=Harm(clock=WEEK)) as one:
-        await_stored(one, story.root, now() + WEEK)
+        await_stored(one, story.root, wall_clock() + WEEK)
         assert one.stop() == 0, one.said()
     after = journal(story.root)[before:]
     ageings = story.ageings()
@@ -160,7 +161,7 @@ def test_a_clock_that_was_set_back_makes_nobody_leave_early_or_come_twice(tmp_pa
             assert one.stop() == 0, one.said()
     expected = story.members()
     with process(story.root, harm=Harm(clock=HOUR)) as one:
-        await_stored(one, story.root, now() + HOUR)
+        await_stored(one, story.root, wall_clock() + HOUR)
         assert one.stop() == 0, one.said()
     assert_same(kept_members(story.root), expected)
 

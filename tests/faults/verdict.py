@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from connectors.wall_clock import wall_clock
 from dataflows.checkpoints import StoredGroup
 from dataflows.recovery import open_recovery
 from dataflows.resumption import DamagedStore, StoredRow, read_resumption
@@ -14,12 +15,12 @@ from tests.cli.jobs import eventually
 from tests.faults.harm import Harm
 from tests.faults.journal import assert_journal_is_true, began, journal
 from tests.faults.processes import Process, process
-from tests.faults.story import HOUR, Member, Story, members_after, now
+from tests.faults.story import HOUR, Member, Story, members_after
 
 
 def begin(story: Story) -> None:
     """Run a job that stores something: one that did not begins its life again."""
-    at = now()
+    at = wall_clock()
     with process(story.root, *story.arguments) as one:
         one.await_begin()
         story.go_on(0.2)
@@ -37,7 +38,7 @@ def assert_true_in_the_end(story: Story, *, since_the_first_start: bool = True) 
     """
     harm = Harm(clock=story.ahead + HOUR)
     with process(story.root, *story.arguments, harm=harm) as one:
-        await_stored(one, story.root, now() + story.ahead + HOUR)
+        await_stored(one, story.root, wall_clock() + story.ahead + HOUR)
         truth = story.transitions(began(story.root))
         expected = members_after(truth)
         with suppress(AssertionError):  # it is told below what differs

@@ -11,6 +11,7 @@ from connectors.sources.chunks import Chunk
 from connectors.sources.history import ALL_KNOWN
 from connectors.sources.kafka.history import KafkaHistory
 from connectors.sources.kafka.source import KafkaSource
+from connectors.wall_clock import wall_clock
 from tests.cli.jobs import eventually, running
 from tests.cli.projects import page
 from tests.cli.test_backfill import NOBODY, VIEWERS, backfilled, members
@@ -53,7 +54,7 @@ def read(history: KafkaHistory) -> list[str]:
 
 
 def instant(minutes: float) -> int:
-    return time.time_ns() // 1_000 + round(minutes * MINUTE)
+    return wall_clock() + round(minutes * MINUTE)
 
 
 def sent(topic: Topic, text: str, minutes: float, partition: int = 0) -> None:

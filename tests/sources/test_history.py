@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import gzip
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from connectors.sources.followed import FollowedFiles
 from connectors.sources.history import ALL_KNOWN, FileHistory
+from connectors.wall_clock import wall_clock
 from tests.sources.test_followed import append, line, users
 
 DAY = 86_400_000_000
-YESTERDAY = time.time_ns() // 1_000 - DAY
+YESTERDAY = wall_clock() - DAY
 
 
 def position_of(*paths: Path) -> bytes:
