@@ -16,31 +16,38 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Public by their number, yet answered by the machine that hosts this one.
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
-# Translators put an IPv4 address behind these; the second network has them where it likes.
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
+# Networks for protocols, of which one release of Python says that they are global, and another that
+# they are not: hosts of the internet have no address there, and a cloud has its credentials in the
+# first one.  The others have IPv4 addresses inside: translators', 6to4's and Teredo's.
+_OF_PROTOCOLS: tuple[Network, ...] = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("2001::/23"),
+    ipaddress.IPv6Network("2002::/16"),
+)
+# Translators put an IPv4 address behind these.
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")
 _IPV4_BITS = 0xFFFF_FFFF
 
 _NAME = re.compile(r"(?!-)[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 
 
 def is_inner(address: Address) -> bool:
-    """Whether an address, or any that is written inside it, is not one of the internet."""
+    """Whether an address, or one that is written inside it, is not one of the internet."""
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64_LOCAL or address.is_site_local:
+        inside = _inside(address)
+        if address.is_site_local or (inside is not None and is_inner(inside)):
             return True
-        if any(is_inner(one) for one in _embedded(address)):
-            return True
-    # The library calls 2002::/16 and NAT64 global, and some multicast as well.
+    if any(address in network for network in _OF_PROTOCOLS):
+        return True
+    # The library calls some multicast global as well.
     return not address.is_global or address.is_multicast or address in _METADATA
 
 
-def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or address in _COMPATIBLE:
-        found.append(ipaddress.IPv4Address(int(address) & _IPV4_BITS))
-    return [one for one in found if one is not None]
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if any(address in network for network in _TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & _IPV4_BITS)
+    return address.ipv4_mapped
 
 
 def read_address(host: str) -> Address | None:
