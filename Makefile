@@ -58,8 +58,10 @@ test-faults: $(READY) ## Jobs that are killed and harmed; real servers of Kafka,
 .PHONY: setup
 setup: $(READY) ## Create .venv from the lock file (any other command does it by itself)
 
-# The first of these that runs, is 3.11 or 3.12 and can make virtual environments.
-PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3 python)
+# The first of these that runs, is 3.11 or 3.12 and can make virtual environments.  A distribution's
+# own comes first: others, as pyenv makes them, are often compiled without optimizations, and answer
+# a fourth slower.
+PYTHONS := $(or $(PYTHON),$(addprefix /usr/bin/,python3.11 python3.12) python3.11 python3.12 python3 python)
 
 $(READY): requirements.lock pyproject.toml
 	@python=""; for each in $(PYTHONS); do \
@@ -69,7 +71,7 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Usher needs Python 3.11 or 3.12 with its venv module; none of these is one: $(PYTHONS)." >&2; \
 	  echo "Install it (Debian: apt-get install python3.11-venv; macOS: brew install python@3.11)," >&2; \
 	  echo "or say where it is: make setup PYTHON=/path/to/python3.11" >&2; exit 3; fi; \
-	echo "Setting up $(VENV) with $$("$$python" --version); this takes half a minute, once." >&2; \
+	echo "Setting up $(VENV) with $$("$$python" --version) of $$(command -v "$$python"); this takes half a minute, once." >&2; \
 	"$$python" -m venv --clear $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(PIP) install --require-hashes -r $(VENV)/uv.lock
