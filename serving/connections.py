@@ -18,6 +18,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.clients import address_of, client_of
+from serving.joined import Joined
 from serving.problems import raw_problem
 from serving.shares import Shares
 
@@ -93,6 +94,7 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = Joined(transport, self.loop)
         transport.set_write_buffer_limits(_UNREAD_BYTES_MOST)
         address = address_of({"client": self.client}, is_behind_proxy=False)
         self._client = client_of(address)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -91,6 +93,29 @@ def test_what_is_no_request_is_told_so(here: Server, said: bytes, status: int) -
     with connected(here) as line:
         line.sendall(said)
         assert_problem(all_of(line), status)
+
+
+def test_an_answer_is_one_packet(here: Server) -> None:
+    """Whoever waits for it is woken once."""
+    with connected(here) as line:
+        for _ in range(20):
+            line.sendall(ASK)
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += line.recv(1 << 16)
+        facts = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+    (with_data,) = struct.unpack_from("I", facts, 152)  # tcpi_data_segs_in
+    assert with_data == 20
+
+
+def test_answers_to_requests_that_come_together_stay_in_order(here: Server) -> None:
+    asked = b"GET /livez HTTP/1.1\r\n\r\n" + b"GET /nowhere HTTP/1.1\r\n\r\n"
+    with connected(here) as line:
+        line.sendall(asked * 5 + b"GET /openapi.json HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answers = all_of(line)
+    statuses = re.findall(rb"HTTP/1.1 (\d+) ", answers)
+    assert statuses == [b"200", b"404"] * 5 + [b"200"]
+    json.loads(answers.rpartition(b"\r\n\r\n")[2])
 
 
 def test_a_head_without_an_end_is_cut_off(here: Server) -> None:
