@@ -24,10 +24,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import requests
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
@@ -130,16 +132,22 @@ def _beside(url: str, key: str, seconds: float) -> tuple[list[float], list[float
 
 def _writes(url: str, key: str, user: int, ends: float) -> Iterator[float]:
     """Of users one after the other, from the acknowledgement to the answer that has it."""
-    headers = {"Authorization": f"Bearer {key}"}
-    with requests.Session() as session:
+    write = {"Authorization": _basic(_KEY), "Content-Type": "application/json"}
+    read = {"Authorization": f"Bearer {key}"}
+    with contextlib.closing(HTTPConnection(url.removeprefix("http://"), timeout=10)) as line:
+
+        def asked(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Any:
+            line.request(method, path, body, headers)
+            answer = line.getresponse()
+            said = answer.read()
+            if answer.status != HTTPStatus.OK:
+                raise Failed(said.decode())
+            return json.loads(said)
+
         while time.monotonic() < ends:
-            body = _batch([user] * 3, f"probe-{user}")
-            sent = session.post(f"{url}/v1/batch", data=body, auth=(_KEY, ""), timeout=10)
+            asked("POST", "/v1/batch", _batch([user] * 3, f"probe-{user}"), write)
             began = time.monotonic()
-            if sent.status_code != requests.codes.ok:
-                raise Failed(sent.text)
-            name = url + _PATH.format(user)
-            while not session.get(name, headers=headers, timeout=10).json()["audience_ids"]:
+            while not asked("GET", _PATH.format(user), None, read)["audience_ids"]:
                 if time.monotonic() - began > _PATIENCE:
                     return
                 time.sleep(0.01)
@@ -230,10 +238,13 @@ def _batch(users: Sequence[int], id_: str) -> bytes:
     return json.dumps({"batch": views}).encode()
 
 
+def _basic(user: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:".encode()).decode()
+
+
 async def _send(url: str, seconds: float) -> None:
     """Send batches at the rate, over connections that stay open."""
     host, _, port = url.removeprefix("http://").rpartition(":")
-    given = base64.b64encode(f"{_KEY}:".encode()).decode()
     random = np.random.default_rng(5)
     idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(_SENDERS):
@@ -242,7 +253,7 @@ async def _send(url: str, seconds: float) -> None:
     async def post(number: int) -> None:
         reader, writer = await idle.get()
         body = _batch(random.integers(1, USERS, _BATCH).tolist(), f"{time.time()}-{number}")
-        head = f"POST /v1/batch HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {given}\r\n"
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: {host}\r\nAuthorization: {_basic(_KEY)}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
