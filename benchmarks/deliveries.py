@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-import numpy as np
 import requests
 from standardwebhooks import Webhook as Signer
 
@@ -86,7 +85,8 @@ def delivery_costs(messages: int, seconds: float) -> DeliveryCosts:
                 unanswered.append(served.p99(seconds / _ROUNDS))
     # The best rounds: whatever else the machine does makes a round worse.
     beside = max(min(refused), min(unanswered)) / min(alone)
-    (cpu, rate), (bare_cpu, bare_rate) = np.median(lanes, axis=0), np.median(loops, axis=0)
+    cpu, rate = (median(found) for found in zip(*lanes, strict=True))
+    bare_cpu, bare_rate = (median(found) for found in zip(*loops, strict=True))
     return DeliveryCosts(cpu * 1e6, bare_cpu * 1e6, rate, bare_rate, median(alone), beside)
 
 
