@@ -158,6 +158,7 @@ def test_details_where_nobody_evaluates(here: Server, key: str) -> None:
         ("POST", "/v1/audiences/users", 400, {"data": b'{"user_ids": ["\\ud800"]}'}),
         ("POST", "/v1/audiences/users", 400, {"data": b'{"user_ids": ["\xff"]}'}),
         ("POST", "/v1/audiences/users", 413, {"data": b" " * 1_100_000}),
+        ("POST", "/v1/audiences/users", 413, {"data": b" " * 30_000_000}),
     ],
 )
 def test_what_cannot_be_answered(
