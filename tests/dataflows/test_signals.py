@@ -25,6 +25,21 @@ def test_a_signal_may_come_while_the_main_thread_waits_for_what_it_sets() -> Non
     assert rounds > 10
 
 
+def test_a_signal_may_come_to_another_thread_while_the_main_thread_waits() -> None:
+    """The system chooses who is interrupted; nothing wakes the main thread then."""
+    seen = threading.Event()
+
+    def interrupted() -> None:
+        time.sleep(0.1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    with handled({signal.SIGUSR1: seen.set}):
+        thread = threading.Thread(target=interrupted)
+        thread.start()
+        assert seen.wait(10)
+    thread.join()
+
+
 def test_each_signal_has_its_action_and_the_handlers_before_come_back() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     done: list[str] = []
