@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -13,42 +12,28 @@ from serving.problems import Problem
 
 _BYTES_MOST = 64 << 10
 
-# Of a body that is too long; of a longer one the rest is not read.
-_FORGOTTEN_MOST = 32 << 20
-
 _X = TypeVar("_X")
 
 
 async def read_body(request: Request, most: int = _BYTES_MOST) -> bytes:
-    """All of it, unless it has more bytes than `most`.
+    """All of it, unless it has more bytes than `most`: then the server drops what still comes.
 
-    What is too long is read to its end, and forgotten: a connection that is closed while its client
-    still sends is reset, often before the client has seen why.
+    The connection stays open.  One that is closed while its client still sends is reset, often
+    before the client has seen why.
 
     Raises:
         Problem: it is too long, or its sender has gone.
     """
-    announced = request.headers.get("content-length", "0")
-    if announced.isascii() and announced.isdecimal() and int(announced[:19]) > _FORGOTTEN_MOST:
-        raise _too_long(most, {"Connection": "close"})
-    parts, size = [], 0
+    body = bytearray()
     try:
         async for part in request.stream():
-            size += len(part)
-            if size > _FORGOTTEN_MOST:
-                raise _too_long(most, {"Connection": "close"})
-            if size <= most:
-                parts.append(part)
+            if len(body) + len(part) > most:
+                status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+                raise Problem(status, f"the body has more than {most:,} bytes")
+            body += part
     except ClientDisconnect as gone:
         raise Problem(HTTPStatus.BAD_REQUEST, "the body has ended too early") from gone
-    if size > most:
-        raise _too_long(most, {})
-    return b"".join(parts)
-
-
-def _too_long(most: int, headers: Mapping[str, str]) -> Problem:
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return Problem(status, f"the body has more than {most:,} bytes", headers)
+    return bytes(body)
 
 
 def decode_body(body: bytes, type_: type[_X], what: str) -> _X:
