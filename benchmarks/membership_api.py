@@ -53,6 +53,7 @@ _PATIENCE = 60.0
 _WARM_UP = 5.0
 
 _KEY = "a-write-key"
+_WRITER = "Basic " + base64.b64encode(f"{_KEY}:".encode()).decode()
 _BARE = b'{"parent_model_id":"users","user_id":"u000001","audience_ids":["active"]}'
 _PATH = "/v1/audiences/users/u{:06d}"
 _MEMBER = _PATH.format(7)
@@ -132,7 +133,7 @@ def _beside(url: str, key: str, seconds: float) -> tuple[list[float], list[float
 
 def _writes(url: str, key: str, user: int, ends: float) -> Iterator[float]:
     """Of users one after the other, from the acknowledgement to the answer that has it."""
-    write = {"Authorization": _basic(_KEY), "Content-Type": "application/json"}
+    write = {"Authorization": _WRITER, "Content-Type": "application/json"}
     read = {"Authorization": f"Bearer {key}"}
     with contextlib.closing(HTTPConnection(url.removeprefix("http://"), timeout=10)) as line:
 
@@ -238,10 +239,6 @@ def _batch(users: Sequence[int], id_: str) -> bytes:
     return json.dumps({"batch": views}).encode()
 
 
-def _basic(user: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:".encode()).decode()
-
-
 async def _send(url: str, seconds: float) -> None:
     """Send batches at the rate, over connections that stay open."""
     host, _, port = url.removeprefix("http://").rpartition(":")
@@ -253,7 +250,7 @@ async def _send(url: str, seconds: float) -> None:
     async def post(number: int) -> None:
         reader, writer = await idle.get()
         body = _batch(random.integers(1, USERS, _BATCH).tolist(), f"{time.time()}-{number}")
-        head = f"POST /v1/batch HTTP/1.1\r\nHost: {host}\r\nAuthorization: {_basic(_KEY)}\r\n"
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: {host}\r\nAuthorization: {_WRITER}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")

@@ -16,9 +16,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Public by their number, yet answered by the machine that hosts this one.
 _METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
-# Networks for protocols, of which one release of Python says that they are global, and another that
-# they are not: hosts of the internet have no address there, and a cloud has its credentials in the
-# first one.  The others have IPv4 addresses inside: translators', 6to4's and Teredo's.
+# Networks that protocols have for themselves: hosts of the internet have no address there, and a
+# cloud has its credentials in the first.  The others hold IPv4 addresses, of translators, 6to4 and
+# Teredo.  Releases of Python do not agree on which of these are global.
 _OF_PROTOCOLS: tuple[Network, ...] = (
     ipaddress.IPv4Network("192.0.0.0/24"),
     ipaddress.IPv6Network("64:ff9b:1::/48"),
