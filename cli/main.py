@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 from typing_extensions import override
@@ -35,6 +37,9 @@ _VERBS = {
     "dead-letters": "dead_letters",
     "keys": "keys",
 }
+
+
+_STDOUT = 1
 
 
 class _Verbs(click.Group):
@@ -75,11 +80,23 @@ def usher(ctx: click.Context, project: Path) -> None:
     ctx.obj = project
 
 
+def _end_without_reader(number: int, _frame: FrameType | None) -> None:
+    """`usher backtest | head` ends as any other command does whose reader has seen enough.
+
+    The signal also comes when a server has closed its connection.  That is an error for whoever
+    talks to it, and no reason to end.
+    """
+    output = select.poll()
+    output.register(_STDOUT, 0)
+    if output.poll(0):
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
 def main() -> None:
     # We multiply no matrices; numpy's library for that would keep a thread a core ready.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # `usher backtest | head` ends as any other command does whose reader has seen enough.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, _end_without_reader)
     try:
         sys.exit(usher.main(prog_name="usher", standalone_mode=False))
     except click.ClickException as mistake:

@@ -133,13 +133,13 @@ def run(
     if log_format == "json":
         log_json()
     loaded = load_or_exit(root)
+    # When the reader of our output has gone, or somebody we talk to, all else goes on.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if "evaluate" not in only:
         with environment_failures():
             work_apart(loaded, only)
         return
     of_all = _machines(loaded, workers, machines, machine, is_private=cluster_network_is_private)
-    # When the reader of our output has gone, deliveries to destinations go on.
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with environment_failures():
         if of_all is not None and not of_all.leads:
             follow(loaded, of_all)

@@ -154,6 +154,8 @@ def test_following(project: Path, store: MembershipStore) -> None:
             assert [line.split()[2] for line in first] == ["quiet", "keen"]
             store.record([proposals("u1-6@4", group=U1), proposals("u2-7@2", group=U2)], NOW)
             assert "exited   keen  u2  event m7" in following.stdout.readline()
+            # It comes also when a server has closed its connection.
+            following.send_signal(signal.SIGPIPE)
             store.record([proposals("u2+8@3", group=U2)], NOW)
             assert "entered  keen  u2  event m8" in following.stdout.readline()
         finally:

@@ -119,6 +119,17 @@ def test_beside_a_job_or_without_one(project: Path) -> None:
         assert one.stop() == 0
 
 
+def test_clients_that_go_while_they_are_answered(project: Path) -> None:
+    with serving_alone(project) as (one, url, _):
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(100):
+            with socket.create_connection((host, int(port))) as client:
+                client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: usher\r\n\r\n" * 30)
+                assert client.recv(1)
+        assert ask(f"{url}/livez").status_code == 200
+        assert one.stop() == 0
+
+
 def test_an_address_that_is_taken_ends_it_at_once(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
