@@ -9,12 +9,11 @@ from socket import socket
 from typing import Any
 
 from cli.child_life import begin, end_after
-from cli.hosting import Asked, Began, Drain, Follow, News, Stop, Task, Told
+from cli.hosting import Began, Drain, Follow, News, Stop, Task, Told
 from cli.refreshing import Refreshing
 from cli.server import served
-from dataflows.cluster import Answered, Refused
+from dataflows.cluster import Refused
 from dataflows.progress import Progress
-from dataflows.questions import Questions
 from serving.addresses import Doors, is_behind_proxy
 
 
@@ -32,12 +31,6 @@ class Line:
         with self._lock, suppress(OSError):  # without the job, this process ends at once
             self._connection.send(news)
 
-    def pass_on(self, questions: Questions) -> None:
-        """Ask the job what is asked, for ever."""
-        while questions.waiting.wait():
-            questions.waiting.clear()
-            self.tell(Asked(tuple(questions.taken())))
-
 
 def answer(line: Line, task: Task) -> None:
     """Until the job says that it is enough.
@@ -45,9 +38,6 @@ def answer(line: Line, task: Task) -> None:
     Raises:
         SourceError: what is collected is damaged, or another process collects it.
     """
-    questions = Questions()
-    threading.Thread(target=line.pass_on, args=(questions,), daemon=True).start()
-    asked = questions if task.asks else None
     pulls = Refreshing(task.loaded, on_schedule=False)
     doors = Doors(
         _inherited(task.public),
@@ -55,15 +45,13 @@ def answer(line: Line, task: Task) -> None:
         task.certificate,
         is_behind_proxy(task.loaded),
     )
-    with pulls.working(), served(task.loaded, doors, pulls, Progress(), asked) as server:
+    with pulls.working(), served(task.loaded, doors, pulls, Progress()) as server:
         line.tell(Began())
         while True:
             told: Told = line.receive()
             match told:
                 case Progress():
                     server.service.progress = told
-                case Answered(answers):
-                    questions.answer(answers)
                 case Follow(loaded):
                     server.follow(loaded)
                     pulls.follow(loaded)

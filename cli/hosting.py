@@ -2,8 +2,9 @@
 
 In the job's own process each of the two had to wait for Python's interpreter while the other one
 computed, and a question took three times as long at its slowest.  The server finds nearly all that
-it tells in the project's folder and in the store.  What the job alone knows goes over the child's
-socket: how far it has come, and what will become of users.
+it tells in the project's folder and in the store.  How far the job has come goes over the child's
+socket; what will become of users it asks as servers do that are not a job's own
+(`dataflows.question_socket`).
 
 Its sockets for clients stay open here until the job ends.  So a server that has died starts again
 without a client being turned away, and whatever it has acknowledged is on the disk.
@@ -22,10 +23,9 @@ from typing import IO
 
 from cli.children import said_last, start_child
 from connectors.sentences import Trouble
-from dataflows.cluster import Answered, Refused
+from dataflows.cluster import Refused
 from dataflows.log_lines import tell
 from dataflows.progress import Progress
-from dataflows.questions import Question, Relay
 from dataflows.refusal import JobRefused
 from project.folder import LoadedProject
 from serving.addresses import Certificate, Doors, open_doors
@@ -46,7 +46,6 @@ class Task:
     """What the server's process is told first; sockets are descriptors that it inherits."""
 
     loaded: LoadedProject
-    asks: bool
     public: int | None
     admin: int | None
     certificate: Certificate | None
@@ -57,13 +56,6 @@ class Follow:
     """From now on answer by these definitions."""
 
     loaded: LoadedProject
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the job is to be asked."""
-
-    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +74,8 @@ class Began:
 
 
 # What the server is told, and what it tells.
-Told = Follow | Answered | Progress | Drain | Stop
-News = Began | Asked | Refused
+Told = Follow | Progress | Drain | Stop
+News = Began | Refused
 
 
 @contextmanager
@@ -92,7 +84,6 @@ def hosting(
     progress: Progress,
     lock: int,
     *,
-    asks: bool,
     for_clients: bool,
     is_shared: bool,
 ) -> Iterator[Hosting]:
@@ -100,7 +91,6 @@ def hosting(
 
     Args:
         lock: The descriptor of a lock that its process holds as long as it lives.
-        asks: Whether that job can say what will become of users.
         for_clients, is_shared: As for `open_doors`.
 
     Raises:
@@ -110,19 +100,16 @@ def hosting(
         closing(
             open_doors(loaded, must_listen=False, for_clients=for_clients, is_shared=is_shared)
         ) as doors,
-        closing(Hosting(loaded, doors, progress, lock, asks=asks)) as hosted,
+        closing(Hosting(loaded, doors, progress, lock)) as hosted,
     ):
         yield hosted
 
 
 class Hosting:
-    """To be closed; `questions` is what the job is asked."""
+    """To be closed."""
 
-    def __init__(
-        self, loaded: LoadedProject, doors: Doors, progress: Progress, lock: int, *, asks: bool
-    ) -> None:
+    def __init__(self, loaded: LoadedProject, doors: Doors, progress: Progress, lock: int) -> None:
         self._loaded = loaded
-        self._asks = asks
         self._doors = doors
         self._progress = progress
         self._inherited = lock
@@ -132,7 +119,6 @@ class Hosting:
         self._closing = threading.Event()
         self._begun = threading.Event()  # or refused to, before it ever did
         self._refused = ""
-        self.questions = Relay(lambda answers: self._say(Answered(answers)))
         self._thread = threading.Thread(target=self._keep, name="usher-server", daemon=True)
         if doors.public is not None or doors.admin is not None:
             self._thread.start()
@@ -215,8 +201,6 @@ class Hosting:
                 case Began():
                     has_begun = True
                     self._begun.set()
-                case Asked(questions):
-                    self.questions.hand(questions)
                 case Refused(sentence):
                     refused = sentence
         return refused, has_begun
@@ -225,7 +209,6 @@ class Hosting:
         doors = self._doors
         return Task(
             loaded=self._loaded,
-            asks=self._asks,
             public=None if doors.public is None else doors.public.fileno(),
             admin=None if doors.admin is None else doors.admin.fileno(),
             certificate=doors.certificate,

@@ -37,6 +37,8 @@ from dataflows.log_lines import log_json, tell
 from dataflows.machines import Machines
 from dataflows.ownership import sole_job, usher_folder
 from dataflows.progress import Progress
+from dataflows.question_socket import Answering
+from dataflows.questions import Asked
 from dataflows.recovery import with_stored_audiences
 from dataflows.refusal import JobRefused
 from dataflows.single import INTERRUPTION, PATIENCE, SingleJob
@@ -154,19 +156,20 @@ def run(
                 tell("pulls on schedule are the work of another process (usher run --only pull)")
             pulls = Refreshing(loaded, on_schedule="pull" in only)
             progress = Progress()
+            asked: Asked | None = None
+            if of_all is None:  # state on other machines is out of reach
+                asked = held.enter_context(closing(Answering(loaded.root))).questions
             server = held.enter_context(
                 hosting(
                     loaded,
                     progress,
                     lock,
-                    # State on other machines is out of reach: who asks is told so at once.
-                    asks=of_all is None,
                     for_clients="serve" in only,
                     is_shared=only != _PARTS,
                 )
             )
             options = _Options(
-                form == "json", "deliver" in only, progress, lock, site, pulls, server
+                form == "json", "deliver" in only, progress, lock, site, pulls, asked, server
             )
             _run(loaded, options, Start.REBUILD if rebuild else Start.RESUME)
 
@@ -220,6 +223,7 @@ class _Options:
     lock: int
     site: Site | None  # where the workers are; without it, this process does all
     pulls: Refreshing
+    asked: Asked | None  # by servers
     server: Hosting
 
 
@@ -308,7 +312,7 @@ def _single(
         progress=options.progress,
         reconciled=reconciled,
         backfill=backfill,
-        questions=options.server.questions,
+        questions=options.asked,
     )
     return single, backfill
 
@@ -333,7 +337,7 @@ def _prepared(loaded: LoadedProject, options: _Options, start: Start) -> _InProc
             json=options.json,
             delivers=options.delivers,
             progress=options.progress,
-            questions=options.server.questions,
+            questions=options.asked,
             reconciled=_tell_differences,
         )
         snapshots = job.preparation.snapshots

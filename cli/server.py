@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dataflows.memory import rare_cycle_search
 from dataflows.progress import Progress
-from dataflows.questions import Questions
+from dataflows.question_socket import Asking
 from dataflows.threads import short_turns
 from project.folder import LoadedProject
 from serving.addresses import Doors
@@ -40,13 +40,11 @@ def served(
     doors: Doors,
     pulls: Pulls,
     progress: Progress | None = None,
-    questions: Questions | None = None,
 ) -> Iterator[Served]:
     """The server answers within, at doors that it closes.
 
     Args:
         progress: Of the job that it is beside; without one, it is alone.
-        questions: For that job.
 
     Raises:
         SourceError: what is collected is damaged, or another process collects it.
@@ -55,9 +53,10 @@ def served(
         held.enter_context(closing(doors))
         held.enter_context(short_turns())
         held.enter_context(rare_cycle_search())
-        service = held.enter_context(closing(Service(loaded, pulls, progress, questions)))
+        service = held.enter_context(closing(Service(loaded, pulls, progress)))
         collector = None
         if doors.public is not None:
+            held.enter_context(closing(Asking(loaded.root, service.questions)))
             collector = held.enter_context(closing(Collector(loaded, service.keyring)))
         public = None if collector is None else public_application(service, collector)
         shown = None if doors.certificate is None else Renewing(doors.certificate)

@@ -78,10 +78,12 @@ class Questions:
         self._lock = threading.Lock()
         self._asked: list[Question] = []  # that nobody has taken up
         self._pending: dict[int, _Pending] = {}
-        # Whoever has asked before in another process may still be answered, and that is not for us.
+        # Others ask the same job, and are answered where we hear it.
         self._number = secrets.randbits(_NUMBER_BITS)
         self.waiting = threading.Event()
         """Set when something is asked; to be cleared by who takes it up."""
+        self.is_heard = False
+        """Whether there is a job to be asked."""
         self._users = 0  # that are asked about
 
     def ask(self, parent_model: str, user_ids: Sequence[str]) -> tuple[int, Future[Forecast]]:
@@ -138,7 +140,7 @@ class Relay:
     """The same in one process of a job of several, all of which are handed all that is asked.
 
     One of them has the clock, which takes it up; in the others it is dropped some time.  It is also
-    what a job answers through whose server is another process.
+    what a job answers through that others ask over a socket.
 
     Args:
         tell: Given what the process's own key groups answer.

@@ -110,9 +110,9 @@ class Memberships:
         ]
 
     async def _forecast(self, parent: str, user_ids: Sequence[str]) -> Forecast | None:
-        """What the job foresees, if there is one here and it answers in time."""
+        """What the job foresees, if there is one on this machine and it answers in time."""
         questions = self._service.questions
-        if questions is None or not user_ids:
+        if not questions.is_heard or not user_ids:
             return None
         number, future = questions.ask(parent, user_ids)
         try:

@@ -28,23 +28,18 @@ _X = TypeVar("_X")
 class Service:
     """To be closed when it is done with; its methods may be called from any thread.
 
-    `progress` is that of the job that it is beside, if there is one, and `questions` are for it.
+    `progress` is that of the job that it is beside, if there is one; `questions` are for whichever
+    job evaluates on this machine.
     Who is in what is read from `memberships` in threads, on the event loop from `at_once`, which
     nobody else may hold; the journal from `journal`, and what is new of it from `newest`.
     `is_draining` says that the job is about to end, and the server with it.
     """
 
-    def __init__(
-        self,
-        loaded: LoadedProject,
-        pulls: Pulls,
-        progress: Progress | None,
-        questions: Questions | None = None,
-    ) -> None:
+    def __init__(self, loaded: LoadedProject, pulls: Pulls, progress: Progress | None) -> None:
         self.loaded = loaded
         self.pulls = pulls
         self.progress = progress
-        self.questions = questions
+        self.questions = Questions()
         self.is_draining = False
         self.answered = Answered()
         self._ends: list[Callable[[], None]] = []

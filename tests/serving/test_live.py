@@ -87,13 +87,22 @@ def test_what_has_happened_and_what_is_to_come(project: Path, job: Job) -> None:
     unknown = details(url, key, "somebody%20else")
     assert unknown["as_of"] is not None
     assert unknown["audiences"] == []
-    # A server of its own knows the same, but not what is to come.
-    with serving_alone(project) as (_, other, _figures):
+    # A server of its own asks the same job, and without it does not know what is to come.
+    with serving_alone(project) as (server, other, _figures):
+        apart = details(other, key, "u1")
+        assert apart["as_of"] >= found["as_of"]
+        of = {one["audience_id"]: one for one in apart["audiences"]}
+        assert sorted(of) == ["keen", "rich"]
+        change = instant(of["keen"]["next_change_at"]) - instant(first)
+        assert change.total_seconds() == 3_600
+        assert job.stop() == 0
         apart = details(other, key, "u1")
         assert apart["as_of"] is None
         assert [one["audience_id"] for one in apart["audiences"]] == ["keen", "rich"]
         assert all("next_change_at" not in one for one in apart["audiences"])
-    assert job.stop() == 0
+        # The next job is asked, too.
+        with running(project, "--only", "evaluate"):
+            eventually(lambda: details(other, key, "u1")["as_of"], server)
 
 
 def test_questions_outlive_a_change_of_definitions(project: Path, job: Job) -> None:
