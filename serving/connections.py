@@ -3,6 +3,10 @@
 Uvicorn's parser keeps what it is sent until a request's head is complete, however long that is and
 takes, and its transport keeps what nobody reads.  How long bodies may be is up to those who read
 them (`serving.bodies`, `serving.collecting.room`).
+
+A client may offer to go on in another protocol, as Java's does with HTTP/2.  Uvicorn's parser takes
+such a request for one without a body, and what follows for the next; here it is read as if nothing
+had been offered.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ from functools import cache
 from http import HTTPStatus
 from typing import ClassVar, Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade
 from typing_extensions import override
 from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.clients import address_of, client_of
@@ -25,9 +31,11 @@ from serving.shares import Shares
 # In a request's scope: drops the connection, with all that has not been taken of the answer.
 ABORT = "usher.abort"
 
-# Bytes that the head of a request may have, and those of all that are being answered together.
+# Bytes that the head of a request may have, and those of all that are being answered together.  One
+# that has come before those before it were answered takes so many more.
 _BYTES_MOST = 64 << 10
 _ALL_BYTES_MOST = 64 << 20
+_BESIDE = 2 << 10
 
 # Seconds that the head of a request may take, so many bytes of its body, and its sender to read the
 # answer.
@@ -94,6 +102,7 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _InTurn(transport, self)
         self.transport = Joined(transport, self.loop)
         transport.set_write_buffer_limits(_UNREAD_BYTES_MOST)
         address = address_of({"client": self.client}, is_behind_proxy=False)
@@ -122,7 +131,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(self._refusal)
             return
         self._has_begun = False
-        super().data_received(data)
+        self._parse(data)
         if self._awaits_head and not self.transport.is_closing():
             # What came before the head, in the same piece, is not known.
             size = min(len(data), _BYTES_MOST) if self._has_begun else len(data)
@@ -136,6 +145,24 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._watch()
 
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserError:
+                self.send_400_response("")
+            except HttpParserUpgrade as offer:
+                data = self._head_without_offer() + data[offer.args[0] :]
+                continue
+            return
+
+    def _head_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % one for one in self.headers if one[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
     @override
     def on_message_begin(self) -> None:
         self._has_begun = True
@@ -145,12 +172,16 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
+        if self.parser.get_method() == b"CONNECT":  # which offers nothing else
+            raise _Refused
+        if self._is_offer:
+            return
         self._awaits_head = False
         self._keep()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > _BYTES_MOST:
             self._refusal = _TOO_LONG
-        elif not self._hold(size - self._head):
+        elif not self._hold(size - self._head + (0 if self._is_next else _BESIDE)):
             self._refusal = _BUSY
         if self._refusal is not None:
             raise _Refused
@@ -164,6 +195,8 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
+        if self._is_offer:
+            return
         self._awaits_body = False
         self._keep()
         super().on_message_complete()
@@ -178,6 +211,7 @@ class Connection(HttpToolsProtocol):
         if not self.pipeline:
             self._forget_heads(self._head if self._awaits_head else 0)
         super().on_response_complete()
+        self.flow.resume_reading()
         if self.transport.is_closing():
             self._let_read()
 
@@ -213,6 +247,17 @@ class Connection(HttpToolsProtocol):
         """Nothing is awaited or answered: it has sent an empty line, which is no request yet."""
         is_awaited = self._cut is not None or self.timeout_keep_alive_task is not None
         return not is_awaited and self.cycle.response_complete
+
+    @property
+    def _is_offer(self) -> bool:
+        """It comes again without what it offers; to be asked while it is parsed."""
+        return bool(self.parser.should_upgrade())
+
+    @property
+    def _is_next(self) -> bool:
+        """All requests before it have been answered."""
+        last = cast(RequestResponseCycle | None, self.cycle)
+        return last is None or last.response_complete
 
     def _await_head(self) -> None:
         self._awaits_head, self._head = True, 0
@@ -279,6 +324,19 @@ class Connection(HttpToolsProtocol):
         if self._answered is not None:
             self._answered.disconnected = True
             self._answered.message_event.set()
+
+
+class _InTurn(FlowControl):
+    """Nothing more is read while a request waits until those before it have been answered."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        super().__init__(transport)
+        self._connection = connection
+
+    @override
+    def resume_reading(self) -> None:
+        if not self._connection.pipeline:
+            super().resume_reading()
 
 
 class ProxiedConnection(Connection):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import os
 import re
+import secrets
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -20,8 +24,9 @@ from serving.shares import Shares
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, Server, loaded_from, new_key, project, server
-from tests.serving.collected import SOURCES
+from tests.serving.collected import SOURCES, kept
 from tests.serving.recorded import Turn, record
+from tests.serving.test_fuzz import resident
 from tests.serving.test_tls import write_certificate
 
 ASK = b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -116,6 +121,68 @@ def test_answers_to_requests_that_come_together_stay_in_order(here: Server) -> N
     statuses = re.findall(rb"HTTP/1.1 (\d+) ", answers)
     assert statuses == [b"200", b"404"] * 5 + [b"200"]
     json.loads(answers.rpartition(b"\r\n\r\n")[2])
+
+
+WRITER = base64.b64encode(b"SEGMENT_WRITE_KEY:")
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+@pytest.mark.parametrize("pieces", [[], [1], [40, 200, 260], list(range(1, 400))])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_offer_of_another_protocol_changes_nothing(
+    here: Server, pieces: list[int], *, chunked: bool
+) -> None:
+    """Java's client makes one with its first request; a body may look like a request."""
+    event = {"userId": "u1", "event": "GET / HTTP/1.1\r\n\r\n", "messageId": secrets.token_hex(8)}
+    body = json.dumps(event).encode()
+    length = b"Content-Length: %d" % len(body)
+    if chunked:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        length = b"Transfer-Encoding: chunked"
+    head = b"POST /v1/track HTTP/1.1\r\nHost: a\r\nAuthorization: Basic %b\r\n" % WRITER
+    said = ASK + head + UPGRADE + length + b"\r\n\r\n" + body + ASK
+    with connected(here) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start, end in zip([0, *pieces], [*pieces, len(said)], strict=True):
+            line.sendall(said[start:end])
+        answers = b""
+        while answers.count(b"HTTP/1.1 ") < 3:
+            answers += line.recv(1 << 16)
+        line.sendall(b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answers += all_of(line)
+    told = [one[:3] for one in answers.split(b"HTTP/1.1 ")[1:]]
+    assert told == [b"200"] * 4
+    assert event["messageId"] in [one["messageId"] for one in kept(here.loaded.root).events]
+
+
+def test_a_tunnel_is_refused(here: Server) -> None:
+    with connected(here) as line:
+        line.sendall(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        assert_problem(all_of(line), 400)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n" * 2_000
+        + b"POST / HTTP/1.1\r\nContent-Length: 2000000000\r\n\r\n",
+    ],
+    ids=["heads", "a body"],
+)
+def test_requests_that_wait_for_others_take_little(here: Server, said: bytes) -> None:
+    """Who sends more than there is room for is cut off, or waits until the first is answered."""
+    with connected(here) as line:
+        reader = threading.Thread(target=all_of, args=(line,))
+        reader.start()
+        sizes, ends = [resident(os.getpid())], time.monotonic() + 3
+        with suppress(OSError):
+            while time.monotonic() < ends:
+                line.sendall(said * (200_000 // len(said)))
+                sizes.append(resident(os.getpid()))
+            line.shutdown(socket.SHUT_RDWR)
+        reader.join()
+    assert max(sizes) - sizes[0] < 60 << 20
 
 
 def test_a_head_without_an_end_is_cut_off(here: Server) -> None:
