@@ -20,9 +20,13 @@ def open_log(loaded: LoadedProject, source: Settings) -> CollectedLog:
         LogDamaged: something that was acknowledged is damaged or missing.
         OSError: the project's folder cannot be written.
     """
-    retention = cast("Mapping[str, object]", source.options.get("retention", {}))
     return CollectedLog(
         log_folder(loaded.root, source.key),
         str(source.options["format"]),
-        retention=Retention.of(retention),
+        retention=retention_of(source),
     )
+
+
+def retention_of(source: Settings) -> Retention:
+    """How much of its log is kept."""
+    return Retention.of(cast("Mapping[str, object]", source.options.get("retention", {})))

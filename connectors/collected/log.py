@@ -118,6 +118,10 @@ class CollectedLog:
         self._put(self.records_of(events, letters), waiter)
         return waiter
 
+    def retain(self, retention: Retention) -> None:
+        """Keep so much from now on."""
+        self._retention = retention
+
     def figures(self) -> Figures:
         """What there is at this moment.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,8 @@ _BLOCK = 1 << 20
 def read_segment(path: Path, number: int, descriptor: int, size: int) -> Iterator[CollectedChunk]:
     """The chunks of the first `size` bytes of a segment.
 
-    The last of a log may end in the middle of what is being written; nothing else may be broken.
+    The last of a log may end in the middle of what is being written, as may one that was the last
+    when its size was looked at; nothing else may be broken.
 
     Raises:
         LogDamaged: something is.
@@ -39,7 +41,9 @@ def read_segment(path: Path, number: int, descriptor: int, size: int) -> Iterato
                 frames = []
     except BrokenFrame:
         is_last = all(one.base <= base for one in find_segments(path.parent))
-        if not is_last or goes_on(descriptor, base, offset, end):
+        # It may have been written on, and been followed by another, since its size was looked at.
+        may_end = is_last or os.fstat(descriptor).st_size > size
+        if not may_end or goes_on(descriptor, base, offset, end):
             raise damaged(path, offset - base) from None
     yield from _chunk(path, frames, number)
 

@@ -13,7 +13,7 @@ from connectors.collected.log import CollectedLog
 from connectors.sentences import Alarm
 from connectors.sources.errors import SourceError
 from dataflows.log_lines import tell
-from project.collecting import open_log
+from project.collecting import open_log, retention_of
 from project.folder import LoadedProject
 from serving.collecting.instants import FirstInstants
 
@@ -111,17 +111,23 @@ class Streams:
                 stream.log.close()
 
     def _follow(self, loaded: LoadedProject) -> None:
-        before, self._opened = self._opened, {}
-        wanted = {one.key: one for one in _collected(loaded)}
-        for key, stream in before.items():
-            if key in wanted and _is_kept_alike(stream.settings, wanted[key]) and stream.log:
-                self._opened[key] = replace(stream, settings=wanted[key])
-            elif stream.log is not None:
+        # Those who look find all sources meanwhile: who is told that there is none sends no more.
+        before, found = self._opened, dict[str, Stream]()
+        for settings in _collected(loaded):
+            stream = before.get(settings.key)
+            if stream is None or stream.log is None:
+                found[settings.key] = _opened_if_possible(loaded, settings)
+            elif stream.form == settings.options["format"]:
+                stream.log.retain(retention_of(settings))
+                found[settings.key] = replace(stream, settings=settings)
+            else:
                 stream.log.close()
-        for key, settings in wanted.items():
-            if key not in self._opened:
-                self._opened[key] = _opened_if_possible(loaded, settings)
+                found[settings.key] = _opened_if_possible(loaded, settings)
+        self._opened = found
         self._know()
+        for key, stream in before.items():
+            if key not in found and stream.log is not None:
+                stream.log.close()
 
     def _know(self) -> None:
         streams = self._opened.values()
@@ -133,10 +139,6 @@ class Streams:
 
 def _collected(loaded: LoadedProject) -> Iterable[Settings]:
     return [one for one in loaded.project.sources.values() if one.type == "http"]
-
-
-def _is_kept_alike(one: Settings, other: Settings) -> bool:
-    return all(one.options.get(name) == other.options.get(name) for name in ("format", "retention"))
 
 
 def _opened(loaded: LoadedProject, settings: Settings) -> Stream:

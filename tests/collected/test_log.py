@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.collected.errors import LogInUse, NotTaken, Overfull
+from connectors.collected.errors import LogDamaged, LogInUse, NotTaken, Overfull
 from connectors.collected.limits import Capacity, Sizes
+from connectors.collected.recording import read_segment
 from connectors.collected.records import Records
 from connectors.wall_clock import wall_clock
 from tests.cli.jobs import eventually
@@ -307,6 +308,24 @@ def test_who_reads_at_the_same_time_sees_all_of_it_once(tmp_path: Path) -> None:
                 one.result()
         found += numbers_of(drained(source))
     assert sorted(found) == list(range(500))
+
+
+def test_a_recording_may_be_read_while_it_goes_on_in_its_next_file(tmp_path: Path) -> None:
+    """What was being written when its size was looked at is whole by the time that it is read."""
+    with collecting(tmp_path, sizes=Sizes(segment=400)) as log:
+        for number in range(2):
+            log.append([event(number)]).result()
+        (first,) = segments(tmp_path)
+        with first.open("rb") as file:
+            size = first.stat().st_size
+            while len(segments(tmp_path)) < 2:
+                log.append([event(2)]).result()
+            cut_off = read_segment(first, 0, file.fileno(), size - 10)
+            assert sum(len(one.lines.starts) for one in cut_off) == 1
+            # One that has ended and lacks something is damaged.
+            os.truncate(first, size - 10)
+            with pytest.raises(LogDamaged):
+                list(read_segment(first, 0, file.fileno(), size - 10))
 
 
 def test_what_json_cannot_say_is_no_event(tmp_path: Path) -> None:

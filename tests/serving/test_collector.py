@@ -734,6 +734,34 @@ def test_sources_follow_their_definitions(
     assert kept(root).ids == ["m1", "m2", "m3"]
 
 
+def test_nobody_is_turned_away_while_definitions_are_followed(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    now_and_then = [
+        project(root, sources={"web": {**SOURCES["web"], "retention": {"age": age}}, **more})
+        for age, more in (("2d", {}), ("1d", {"rudder": SOURCES["rudder"]}))
+    ]
+    with server(now_and_then[0]) as here:
+        is_over = threading.Event()
+
+        def follow() -> None:
+            while not is_over.is_set():
+                for loaded in now_and_then[::-1]:
+                    here.collector.follow(loaded)
+
+        changing = threading.Thread(target=follow)
+        changing.start()
+        ours = {"Authorization": f"Bearer {new_key(now_and_then[0], 'events:write')}"}
+        told = [
+            post(here, track(number), path, headers=headers).status_code
+            for number in range(200)
+            for path, headers in (("/v1/t", KEY), ("/v1/t?source=web", ours))
+        ]
+        is_over.set()
+        changing.join()
+        assert set(told) == {200}
+        assert not here.collector.reasons()
+
+
 def test_a_log_that_could_not_be_opened_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
