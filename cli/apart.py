@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from cli.control import Control, controlled
 from cli.failures import FAILURES, sentence_of
@@ -21,6 +22,9 @@ from membership.store import MembershipStore
 from project.folder import LoadedProject
 from project.stores import open_store
 from serving.addresses import open_doors
+
+if TYPE_CHECKING:
+    from cli.server import Served
 
 
 def work_apart(loaded: LoadedProject, parts: frozenset[str]) -> None:
@@ -35,8 +39,9 @@ def work_apart(loaded: LoadedProject, parts: frozenset[str]) -> None:
     pulls = Refreshing(loaded, on_schedule="pull" in parts)
     with ExitStack() as held:
         held.enter_context(pulls.working())
-        follow_by_server = held.enter_context(_server(loaded, pulls, serves="serve" in parts))
-        control = held.enter_context(controlled(loaded, pulls.wait_for))
+        server = held.enter_context(_server(loaded, pulls, serves="serve" in parts))
+        ending = _nothing if server is None else server.drain
+        control = held.enter_context(controlled(loaded, pulls.wait_for, ending, evaluates=False))
         deliveries = None
         if "deliver" in parts:
             deliveries = Deliveries(loaded, held.enter_context(closing(open_store(loaded))))
@@ -51,7 +56,8 @@ def work_apart(loaded: LoadedProject, parts: frozenset[str]) -> None:
                 break
             if deliveries is None or deliveries.follow(found):
                 pulls.follow(found)
-                follow_by_server(found)
+                if server is not None:
+                    server.follow(found)
     tell("stopped")
 
 
@@ -88,24 +94,22 @@ class Deliveries:
 
 
 @contextmanager
-def _server(
-    loaded: LoadedProject, pulls: Refreshing, *, serves: bool
-) -> Iterator[Callable[[LoadedProject], None]]:
-    """What answers clients, if it is to, and who asks for metrics; yields how it is told news."""
+def _server(loaded: LoadedProject, pulls: Refreshing, *, serves: bool) -> Iterator[Served | None]:
+    """What answers clients, if it is to, and who asks for metrics; `None` if nobody can ask."""
     with ExitStack() as held:
         doors = held.enter_context(
             closing(open_doors(loaded, must_listen=True, for_clients=serves, is_shared=True))
         )
-        follow: Callable[[LoadedProject], None] = _nobody
+        server: Served | None = None
         if doors.public is not None or doors.admin is not None:
             # It is imported by the process that answers: it takes a fifth of a start.
             from cli.server import served
 
-            follow = held.enter_context(served(loaded, doors, pulls)).follow
+            server = held.enter_context(served(loaded, doors, pulls))
         for sentence in doors.sentences:
             tell(sentence)
-        yield follow
+        yield server
 
 
-def _nobody(_loaded: LoadedProject) -> None:
-    """Nobody answers."""
+def _nothing() -> None:
+    """Nobody has to be told."""

@@ -12,6 +12,9 @@ begins with it.
 Bytewax stores state whenever the wall clock has moved on by an epoch.  Where somebody sets the
 clock back, it would not do so until the clock has made up for it.  So such a job ends as well, and
 the next one goes on with the same definitions.
+
+Backfills and clocks concern the job that evaluates; the other parts of `usher run` follow changed
+definitions alone.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cli.failures import show_mistakes
+from connectors.discretion import fault
 from connectors.sentences import Alarm, Trouble
 from dataflows.backfill import requested_backfill
 from dataflows.log_lines import tell
@@ -47,7 +51,10 @@ class Control:
         loaded: LoadedProject,
         wait_for: Callable[[LoadedProject | None], None],
         ending: Callable[[], None],
+        *,
+        evaluates: bool,
     ) -> None:
+        self._evaluates = evaluates
         self._root = loaded.root
         self._latest = loaded
         self._wait_for = wait_for
@@ -55,6 +62,8 @@ class Control:
         self._awaiting: LoadedProject | None = None  # definitions that lack a pull
         # None were compared yet: they may have changed since they were loaded.
         self._files: dict[str, str] = {}
+        self._seen: dict[str, str] = {}
+        self._ahead = _ahead()
         self._next: LoadedProject | None = None
         self._job = threading.Event()
         self._backfill: str | None = None  # the request that the attached job sees to
@@ -95,24 +104,38 @@ class Control:
 
     def watch(self) -> None:
         """Look at the definitions until the job has ended for good."""
-        seen = self._files
-        ahead = _ahead()
+        asked, told = False, ""
         while True:
-            asked = self._asked.wait(_INTERVAL_SECONDS)
+            asked |= self._asked.wait(_INTERVAL_SECONDS)
             if self._ended:
                 return
             self._asked.clear()
-            earlier, ahead = ahead, _ahead()
-            if earlier - ahead > _TOLERATED:
-                self._begin_anew(earlier - ahead)
+            try:
+                self._look(asked=asked)
+            except Exception as error:  # noqa: BLE001  a folder may be out of reach for a while
+                failed = f"definitions cannot be looked at: {fault(error)}"
+                if failed != told:
+                    tell(Alarm(failed))
+                told = failed
+            else:
+                asked, told = False, ""
+
+    def _look(self, *, asked: bool) -> None:
+        if self._evaluates:
+            self._look_at_clock()
             self._look_for_backfill()
-            before, (seen, _) = seen, read_files(self._root)
-            # Files that have just changed may be changing still.
-            if asked or (seen == before and seen != self._files):
-                self._files = seen
-                self._compare(asked=asked)
-            if self._awaiting is not None and not lacking(self._awaiting):
-                self._take(self._awaiting)
+        before, (self._seen, _) = self._seen, read_files(self._root)
+        # Files that have just changed may be changing still.
+        if asked or (self._seen == before and self._seen != self._files):
+            self._files = self._seen
+            self._compare(asked=asked)
+        if self._awaiting is not None and not lacking(self._awaiting):
+            self._take(self._awaiting)
+
+    def _look_at_clock(self) -> None:
+        earlier, self._ahead = self._ahead, _ahead()
+        if earlier - self._ahead > _TOLERATED:
+            self._begin_anew(earlier - self._ahead)
 
     def _begin_anew(self, seconds: float) -> None:
         tell(
@@ -168,14 +191,17 @@ def _ahead() -> float:
 def controlled(
     loaded: LoadedProject,
     wait_for: Callable[[LoadedProject | None], None],
-    ending: Callable[[], None] = lambda: None,
+    ending: Callable[[], None],
+    *,
+    evaluates: bool,
 ) -> Iterator[Control]:
     """Signals and changed files reach the control: SIGTERM and SIGINT end, SIGHUP reloads.
 
     Definitions that need a pull first are given to `wait_for`; with `None`, none wait any more.
-    `ending` is called when the last job is being ended.
+    `ending` is called when the last job is being ended.  One that `evaluates` ends for backfills
+    and for a clock that is set back, too.
     """
-    control = Control(loaded, wait_for, ending)
+    control = Control(loaded, wait_for, ending, evaluates=evaluates)
     actions = {
         signal.SIGTERM: control.end,
         signal.SIGINT: control.end,

@@ -36,7 +36,7 @@ def answer(line: Line, task: Task) -> None:
     """Until the job says that it is enough.
 
     Raises:
-        SourceError: what is collected is damaged, or another process collects it.
+        OSError, SourceError: as `served`.
     """
     pulls = Refreshing(task.loaded, on_schedule=False)
     doors = Doors(
@@ -56,7 +56,7 @@ def answer(line: Line, task: Task) -> None:
                     server.follow(loaded)
                     pulls.follow(loaded)
                 case Drain():
-                    server.service.is_draining = True
+                    server.drain()
                 case Stop():
                     return
 

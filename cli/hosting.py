@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import IO
@@ -169,11 +169,8 @@ class Hosting:
 
     def _keep(self) -> None:
         pause = _PAUSE
-        while (process := self._start()) is not None:
-            refused, has_begun = self._listen(process)
-            with self._lock:
-                self._process = None
-            what = refused or process.death()
+        while not self._closing.is_set():
+            what, has_begun = self._live()
             if self._closing.is_set():
                 break
             if not self._begun.is_set():
@@ -183,6 +180,19 @@ class Hosting:
             tell(Trouble(f"{what}; it starts again in {pause:g} s"))
             self._closing.wait(pause)
         self._begun.set()
+
+    def _live(self) -> tuple[str, bool]:
+        """One life of its process: how that has ended, and whether it answered before."""
+        try:
+            process = self._start()
+        except OSError as error:
+            return f"the process of the HTTP server cannot be started: {error.strerror}", False
+        if process is None:
+            return "", False
+        refused, has_begun = self._listen(process)
+        with self._lock:
+            self._process = None
+        return refused or process.death(), has_begun
 
     def _start(self) -> _Process | None:
         with self._lock:
@@ -220,11 +230,13 @@ class _Process:
 
     def __init__(self, task: Task, progress: Progress, lock: int) -> None:
         self._progress = progress
-        self._last_words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with its death
         inherited = [one for one in (task.public, task.admin, lock) if one is not None]
-        self._process, self._connection = start_child(
-            "hosted", task, self._last_words, *inherited, stdin=subprocess.DEVNULL
-        )
+        with ExitStack() as held:
+            self._last_words: IO[bytes] = held.enter_context(tempfile.TemporaryFile())
+            self._process, self._connection = start_child(
+                "hosted", task, self._last_words, *inherited, stdin=subprocess.DEVNULL
+            )
+            held.pop_all()  # it is closed with its death
         # Whoever has something to say does not wait until it is heard.
         self._outgoing: SimpleQueue[Told] = SimpleQueue()
         threading.Thread(target=self._send, name="usher-server-line", daemon=True).start()

@@ -255,7 +255,7 @@ def _run(loaded: LoadedProject, options: _Options, start: Start) -> None:
     with (
         pulls.working(),
         notes.working(),
-        controlled(loaded, pulls.wait_for, options.server.drain) as control,
+        controlled(loaded, pulls.wait_for, options.server.drain, evaluates=True) as control,
     ):
         while True:
             control.attach(job.stop, job.request)

@@ -33,6 +33,10 @@ class Served:
         if self.collector is not None:
             self.collector.follow(loaded)
 
+    def drain(self) -> None:
+        """From now on say that it is not ready, as its end is near."""
+        self.service.is_draining = True
+
 
 @contextmanager
 def served(
@@ -48,6 +52,7 @@ def served(
 
     Raises:
         SourceError: what is collected is damaged, or another process collects it.
+        OSError: the project's folder cannot be written, or the certificate be read.
     """
     with ExitStack() as held:
         held.enter_context(closing(doors))

@@ -55,6 +55,18 @@ def append(project: Path, *lines: str) -> None:
         file.write("".join(lines))
 
 
+def test_definitions_are_looked_at_again_once_they_can_be(project: Path) -> None:
+    with running(project) as one:
+        (project / ".usher" / "backfill").mkdir()  # it is no file
+        said = "usher: definitions cannot be looked at: "
+        eventually(lambda: said in one.errors(), one)
+        define(project, {"known": KNOWN})
+        (project / ".usher" / "backfill").rmdir()
+        one.await_told(("u1", "entered", "known", "definition_changed"))
+        assert one.stop() == 0
+        assert one.errors().count(said) == 1
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from cli import children, hosting
+from dataflows.ownership import sole_job
+from dataflows.progress import Progress
+from dataflows.refusal import JobRefused
 from tests.cli.jobs import eventually, finished, job, now, running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
@@ -69,7 +77,9 @@ def test_a_server_that_hangs_holds_up_nothing(project: Path) -> None:
         send(url, 2)
         os.kill(one.server, signal.SIGSTOP)
         one.await_told(
-            ("u1", "entered", "keen", "event"), ("u1", "exited", "keen", "window_expired")
+            ("u1", "entered", "keen", "event"),
+            ("u1", "exited", "keen", "window_expired"),
+            ("u1", "entered", "quiet", "window_expired"),
         )
         os.kill(one.server, signal.SIGCONT)
         assert ask(f"{url}{MEMBER}", key).json()["audience_ids"] == ["quiet"]
@@ -125,10 +135,9 @@ def outcome_of(url: str) -> str:
         return "refused" if "refused" in str(error) else "cut off"
 
 
-def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its destination does not answer, so that its end takes a while."""
+@pytest.fixture
+def unheard(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Its destination does not answer, so that the end of a job takes a while."""
     monkeypatch.setenv("HOOK", "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0")
     hook = {
         "type": "webhook",
@@ -137,7 +146,7 @@ def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
         "allow_http": True,
         "allow_private_hosts": ["127.0.0.1"],
     }
-    write_project(
+    return write_project(
         project,
         changed(
             serving=ANYWHERE,
@@ -146,9 +155,12 @@ def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
             syncs={"told": {"audience": "keen", "destination": "hook"}},
         ),
     )
-    with running(project) as one:
+
+
+def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(unheard: Path) -> None:
+    with running(unheard) as one:
         url, _ = addresses(one)
-        key = new_key(loaded_from(project), "audiences:read")
+        key = new_key(loaded_from(unheard), "audiences:read")
         eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
         send(url, 1)
         send(url, 2)
@@ -165,6 +177,62 @@ def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(
         assert found.count("cut off") <= 1
         assert {"200", "refused"} <= set(found)
         assert one.process.returncode == 0
+
+
+def test_a_server_beside_deliveries_says_so_while_these_end(unheard: Path) -> None:
+    with (
+        running(unheard, "--only", "evaluate,pull") as job_,
+        running(unheard, "--only", "deliver,serve") as one,
+    ):
+        url, _ = addresses(one)
+        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+        send(url, 1)
+        send(url, 2)
+        job_.await_told(("u1", "entered", "keen", "event"))
+        one.process.send_signal(signal.SIGTERM)
+        eventually(lambda: ask(f"{url}/readyz").status_code == 503, one)
+        assert ask(f"{url}/readyz").json()["reasons"] == ["the job is ending"]
+        assert one.process.wait(60) == 0
+
+
+def test_a_server_that_cannot_be_started_is_tried_again_or_ends_the_job(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Memory, or descriptors, may be lacking for a while."""
+    begin, begun = children.start_child, list[subprocess.Popen[bytes]]()
+    lacking = 1
+
+    def start_child(*args: Any, **more: Any) -> Any:
+        if len(begun) == lacking:
+            begun.append(begun[0])
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        process, connection = begin(*args, **more)
+        begun.append(process)
+        return process, connection
+
+    monkeypatch.setattr("cli.hosting.start_child", start_child)
+    said = "the process of the HTTP server cannot be started: Cannot allocate memory"
+    with (
+        sole_job(project) as lock,
+        hosting.hosting(
+            loaded_from(project), Progress(), lock, for_clients=True, is_shared=False
+        ) as one,
+    ):
+        one.announce()
+        (url,) = re.findall(r"server at (\S+)\n", capsys.readouterr().err)
+        begun[0].kill()
+        eventually(lambda: len(begun) == 3)
+        assert ask(f"{url}/livez").status_code == 200
+        assert f"{said}; it starts again in 1 s" in capsys.readouterr().err
+    lacking = len(begun)
+    with (
+        sole_job(project) as lock,
+        hosting.hosting(
+            loaded_from(project), Progress(), lock, for_clients=True, is_shared=False
+        ) as one,
+        pytest.raises(JobRefused, match=said),
+    ):
+        one.announce()
 
 
 def test_a_server_that_cannot_begin_ends_the_job(project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from dataflows.backfill import request_backfill
+from dataflows.ownership import usher_folder
 from tests.cli.jobs import Job, eventually, finished, now, running
 from tests.cli.projects import changed, page, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
@@ -96,6 +99,11 @@ def test_beside_a_job_or_without_one(project: Path) -> None:
         assert ask(f"{url}{USERS}/pulls", key, "POST").status_code == 202
         eventually(lambda: [each["status"] for each in pulls(url, key)] == ["succeeded"], one)
         assert "usher_events_read_total" not in metrics(figures)
+        # A backfill is somebody else's.
+        request_backfill(usher_folder(project))
+        time.sleep(2.5)
+        assert one.errors().count("usher: running; ") == 1
+        (usher_folder(project) / "backfill").unlink()
         # Definitions that change are followed.
         audiences = {"late": changed()["audiences"]["quiet"]}
         definition = changed(serving=ANYWHERE, audiences=audiences, syncs=None)
