@@ -80,12 +80,10 @@ def test_every_request_of_real_clients_is_read(client):
             if record["format"] == "snowplow":
                 assert {"event", "event_id", "collector_tstamp", "derived_tstamp"} <= one.keys()
                 assert one["event_name"]
-                assert (
-                    str(one["derived_tstamp"]) <= str(one["collector_tstamp"])
-                    or "true_tstamp" in one
-                )
+                assert str(one["derived_tstamp"]) <= str(one["collector_tstamp"])
             else:
                 assert {"type", "messageId", "receivedAt", "timestamp"} <= one.keys()
+                assert str(one["timestamp"]) <= str(one["receivedAt"])
 
 
 def test_events_of_requests_go_through_the_reader():
@@ -162,6 +160,25 @@ def test_rudderstack_keeps_a_timestamp_and_corrects_an_original_one():
 def test_imported_history_keeps_its_time():
     body = {"batch": [{"timestamp": "2020-01-01T00:00:00Z"}], "sentAt": "2026-03-01T09:00:00Z"}
     assert event(post(body, "/v1/import"))["timestamp"] == "2020-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("path", "vendor"),
+    [("/v1/batch", "segment"), ("/v1/import", "segment"), ("/v1/batch", "rudderstack")],
+)
+def test_no_event_happens_after_it_was_received(path, vendor):
+    early, late = "2026-03-01T09:00:00.000000Z", "2026-03-01T11:00:00.000000Z"
+    calls = [{"timestamp": early}, {"timestamp": late}]
+    found = post({"batch": calls}, path, vendor).events
+    assert [one["originalTimestamp"] for one in found] == [early, late]
+    assert [one["timestamp"] for one in found] == [early, "2026-03-01T10:00:00.000000Z"]
+
+
+def test_nor_does_one_whose_tracker_says_that_its_time_is_true():
+    for told, happened in (("1772355600000", "09:00:00"), ("1772362800000", "10:00:00")):
+        found = event(payload(e="pv", ttm=told))
+        assert found["derived_tstamp"] == f"2026-03-01T{happened}.000000Z"
+        assert read_instant(found["true_tstamp"]) == int(told) * 1_000
 
 
 def test_one_bad_event_does_not_fail_its_batch():

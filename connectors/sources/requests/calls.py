@@ -16,7 +16,7 @@ from connectors.sources.exact import Unreadable, read_json
 from connectors.sources.requests.batches import Event, deliver, open_body
 from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.request import Received, Rejected, Request
-from connectors.sources.requests.skew import corrected
+from connectors.sources.requests.skew import believed, corrected
 
 _PATH = re.compile(r"(?:^|/)v1/([a-z]+)/?")
 _BATCHES = frozenset({"batch", "b", "import"})
@@ -110,17 +110,17 @@ def _delivered(
     if not isinstance(event.get("messageId"), str) or not event["messageId"]:
         unsent = {key: value for key, value in event.items() if key != "sentAt"}
         delivered["messageId"] = id_of(unsent, original, request)
-    if vendor == "rudderstack" and read_instant(client) is not None:
-        happened = read_instant(client)  # RudderStack takes the client's word for it
+    if vendor == "rudderstack" and (told := read_instant(client)) is not None:
+        happened = believed(told, request.received_at)  # as RudderStack does
     elif name == "import":
-        happened = original
+        happened = believed(original, request.received_at)
     else:
         happened = corrected(original, sent, request.received_at)
     instants = {
         "originalTimestamp": original,
         "sentAt": sent,
         "receivedAt": request.received_at,
-        "timestamp": request.received_at if happened is None else happened,
+        "timestamp": happened,
     }
     return delivered | {
         key: format_instant(instant) for key, instant in instants.items() if instant is not None

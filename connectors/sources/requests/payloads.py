@@ -22,7 +22,7 @@ from connectors.sources.requests.batches import Event, check_depth, deliver, ope
 from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.parameters import COLUMN_OF, KINDS, SIZES
 from connectors.sources.requests.request import Received, Rejected, Request
-from connectors.sources.requests.skew import corrected
+from connectors.sources.requests.skew import believed, corrected
 from connectors.sources.snowplow import ENTITIES, SNOWPLOW, read_column, view
 
 _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
@@ -138,12 +138,13 @@ def _add_url(event: dict[str, object], prefix: str, url: object) -> None:
 def _add_instants(event: dict[str, object], texts: Mapping[str, str], received: int) -> None:
     created, sent = read_instant(texts.get("dtm")), read_instant(texts.get("stm"))
     told = read_instant(texts.get("ttm"))
+    happened = corrected(created, sent, received) if told is None else believed(told, received)
     instants = {
         "collector_tstamp": received,
         "dvce_created_tstamp": created,
         "dvce_sent_tstamp": sent,
         "true_tstamp": told,
-        "derived_tstamp": corrected(created, sent, received) if told is None else told,
+        "derived_tstamp": happened,
     }
     event.update({name: format_instant(one) for name, one in instants.items() if one is not None})
 

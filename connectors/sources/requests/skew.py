@@ -19,8 +19,11 @@ _SMALLEST = 10 * SECOND
 
 def corrected(original: int | None, sent: int | None, received: int) -> int:
     """When the event happened by the collector's clock; never later than it was received."""
-    if original is None:
-        return received
-    if sent is None or not _SMALLEST < abs(received - sent) <= LARGEST:
-        return min(original, received)
+    if original is None or sent is None or not _SMALLEST < abs(received - sent) <= LARGEST:
+        return believed(original, received)
     return max(EARLIEST, min(received - (sent - original), received))
+
+
+def believed(told: int | None, received: int) -> int:
+    """When it happened by the client's word; but nothing does after it was received."""
+    return received if told is None else min(told, received)
