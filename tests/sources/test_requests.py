@@ -163,6 +163,31 @@ def test_imported_history_keeps_its_time():
 
 
 @pytest.mark.parametrize(
+    ("call", "envelope", "time"),
+    [
+        # Clients that send all they have there; their clock is an hour ahead, or behind.
+        ("2026-03-01T10:59:50Z", {"sentAt": "2026-03-01T11:00:00Z"}, "2026-03-01T09:59:50"),
+        ("2026-03-01T08:59:50Z", {"sentAt": "2026-03-01T09:00:00Z"}, "2026-03-01T09:59:50"),
+        # What has waited on a phone for some days.
+        ("2026-02-26T09:00:00Z", {"sentAt": "2026-03-01T09:00:00Z"}, "2026-02-26T10:00:00"),
+        # Scripts whose clock is right, or that say nothing of it, or that repeat old requests.
+        ("2026-02-26T09:00:00Z", {"sentAt": "2026-03-01T09:59:55Z"}, "2026-02-26T09:00:00"),
+        ("2026-02-26T09:00:00Z", {}, "2026-02-26T09:00:00"),
+        ("2026-02-01T08:59:50Z", {"sentAt": "2026-02-01T09:00:00Z"}, "2026-02-01T08:59:50"),
+    ],
+)
+def test_what_is_imported_is_corrected_where_a_client_says_when_it_was_sent(call, envelope, time):
+    body = {"batch": [{"timestamp": call}], **envelope}
+    assert event(post(body, "/v1/import"))["timestamp"] == f"{time}.000000Z"
+
+
+def test_imported_history_may_say_itself_when_it_was_sent():
+    call = {"timestamp": "2026-02-26T09:00:00Z", "sentAt": "2026-02-26T09:00:01Z"}
+    found = event(post({"batch": [call]}, "/v1/import"))
+    assert found["timestamp"] == "2026-02-26T09:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
     ("path", "vendor"),
     [("/v1/batch", "segment"), ("/v1/import", "segment"), ("/v1/batch", "rudderstack")],
 )

@@ -2,6 +2,9 @@
 
 One event (`/v1/track`, or `/v1/t` for short) or a batch of them (`/v1/batch`, `/v1/b`,
 `/v1/import`, `/beacon/v1/batch`).  Content types say nothing; clients send JSON under any.
+
+Segment's clients for Android, Java and .NET send all they have to `/v1/import`, and say when; a
+script that imports history does not.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from connectors.sources.exact import Unreadable, read_json
 from connectors.sources.requests.batches import Event, deliver, open_body
 from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.request import Received, Rejected, Request
-from connectors.sources.requests.skew import believed, corrected
+from connectors.sources.requests.skew import believed, corrected, is_history
 
 _PATH = re.compile(r"(?:^|/)v1/([a-z]+)/?")
 _BATCHES = frozenset({"batch", "b", "import"})
@@ -112,7 +115,7 @@ def _delivered(
         delivered["messageId"] = id_of(unsent, original, request)
     if vendor == "rudderstack" and (told := read_instant(client)) is not None:
         happened = believed(told, request.received_at)  # as RudderStack does
-    elif name == "import":
+    elif name == "import" and (envelope.sent_at is None or is_history(original, sent)):
         happened = believed(original, request.received_at)
     else:
         happened = corrected(original, sent, request.received_at)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from audience_dsl.instants import EARLIEST, SECOND
 
-# A correction beyond this says that one of the instants is nonsense.
-LARGEST = 7 * 86_400 * SECOND
+# A correction beyond this says that one of the instants is nonsense; and what is older than this
+# when it is sent is history, of which it does not matter by which clock it was.
+_LARGEST = 7 * 86_400 * SECOND
 # And below this it is the way, or an instant that was cut to a second.
 _SMALLEST = 10 * SECOND
 
 
 def corrected(original: int | None, sent: int | None, received: int) -> int:
     """When the event happened by the collector's clock; never later than it was received."""
-    if original is None or sent is None or not _SMALLEST < abs(received - sent) <= LARGEST:
+    if original is None or sent is None or not _SMALLEST < abs(received - sent) <= _LARGEST:
         return believed(original, received)
     return max(EARLIEST, min(received - (sent - original), received))
 
@@ -27,3 +28,8 @@ def corrected(original: int | None, sent: int | None, received: int) -> int:
 def believed(told: int | None, received: int) -> int:
     """When it happened by the client's word; but nothing does after it was received."""
     return received if told is None else min(told, received)
+
+
+def is_history(original: int | None, sent: int | None) -> bool:
+    """Whether it happened so long before it was sent that it was not waiting for that."""
+    return original is not None and sent is not None and sent - original > _LARGEST
