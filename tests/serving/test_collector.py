@@ -105,6 +105,8 @@ def test_everything_that_real_clients_send_is_kept_and_answered(here: Server, cl
         # Servers' clients: basic authorization, with a colon behind the key or without.
         ("web", basic("SEGMENT_WRITE_KEY"), "", {}),
         ("web", basic("SEGMENT_WRITE_KEY", colon=""), "", {}),
+        # Segment's for Roku, with another one behind the scheme.
+        ("web", {"Authorization": "Basic: U0VHTUVOVF9XUklURV9LRVk"}, "", {}),
         ("rudder", basic("RUDDER_WRITE_KEY"), "", {}),
         ("hightouch", basic("HT_WRITE_KEY"), "", {}),
         # The body: Hightouch's clients in Python and in browsers; OAuth beside it.

@@ -440,6 +440,8 @@ def test_a_body_in_many_members_is_not_put_together():
     [
         ([("authorization", "Basic " + base64.b64encode(b"key:").decode())], [], {}, "key"),
         ([("Authorization", "basic " + base64.b64encode(b"key").decode())], [], {}, "key"),
+        ([("Authorization", "Basic: " + base64.b64encode(b"key").decode())], [], {}, "key"),
+        ([("Authorization", "Basic a2V5MQ")], [], {}, "key1"),
         ([("Authorization", "Basic !!!")], [("writeKey", "q")], {"writeKey": "b"}, "q"),
         ([("Authorization", "Basic \xff")], [], {"writeKey": "b"}, "b"),
         ([("Authorization", "Bearer token")], [], {"writeKey": "b"}, "b"),

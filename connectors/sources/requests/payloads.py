@@ -7,8 +7,6 @@ deliver.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from audience_dsl.instants import format_instant, read_instant
 from connectors.sources.chunks import excerpt
 from connectors.sources.exact import Unreadable, read_json
 from connectors.sources.requests.batches import Event, check_depth, deliver, open_body
+from connectors.sources.requests.encoded import from_base64
 from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.parameters import COLUMN_OF, KINDS, SIZES
 from connectors.sources.requests.request import Received, Rejected, Request
@@ -29,7 +28,6 @@ _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
 _OWN = "com.snowplowanalytics.snowplow"
 _WEBHOOK = "/com.snowplowanalytics.iglu/v1"
 _OF_WEBHOOKS = ("aid", "p", "eid", "nuid", "ttm", "url")
-_STANDARD = str.maketrans(" -_", "++/", "\r\n")
 _SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 
 
@@ -157,7 +155,7 @@ def _add_entities(event: dict[str, object], texts: Mapping[str, str]) -> None:
         if plain in texts:
             wrapped[column] = read_json(texts[plain])
         elif encoded in texts:
-            wrapped[column] = read_json(_from_base64(texts[encoded]))
+            wrapped[column] = read_json(from_base64(texts[encoded]))
     check_depth(wrapped)
     described = wrapped.get("unstruct_event")
     if event["event"] == "unstruct":
@@ -170,12 +168,3 @@ def _add_entities(event: dict[str, object], texts: Mapping[str, str]) -> None:
     event.update(zip(names, match.groups(), strict=True))
     entities = view(wrapped)
     event.update({key: value for key, value in entities.items() if key not in ENTITIES})
-
-
-def _from_base64(text: str) -> bytes:
-    """Base64 of either alphabet, padded or not, in lines or with a plus that became a space."""
-    standard = text.translate(_STANDARD).rstrip("=")
-    try:
-        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise Unreadable("damaged base64") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from connectors.sources.exact import Unreadable
+from connectors.sources.requests.encoded import from_base64
 
 MOST_BYTES = 4 << 20  # of a body, decompressed
 MOST_EVENTS = 10_000  # of a batch
@@ -96,19 +96,28 @@ def content_of(request: Request) -> bytes:
 
 def write_key_of(request: Request, content: object) -> str | None:
     """Who sends: by basic authorization, else the query, the body, or its first event."""
-    scheme, _, credentials = (request.header("authorization") or "").partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            decoded = base64.b64decode(credentials.strip(), validate=True)
-        except ValueError:  # no base64, or no ASCII
-            decoded = b""
-        if key := decoded.decode("utf-8", "replace").partition(":")[0]:
-            return key
+    if key := _user_of(request.header("authorization") or ""):
+        return key
     batch = content.get("batch") if isinstance(content, Mapping) else None
     first = batch[0] if isinstance(batch, list) and batch else None
     holders = [one for one in (content, first) if isinstance(one, Mapping)]
     told = [request.parameter("writeKey"), *(one.get("writeKey") for one in holders)]
     return next((one for one in told if isinstance(one, str) and one), None)
+
+
+def _user_of(authorization: str) -> str:
+    """The user of basic authorization; empty if it is of another kind, or damaged.
+
+    Segment's client for Roku writes a colon behind the scheme, and none behind the user.
+    """
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower().removesuffix(":") != "basic":
+        return ""
+    try:
+        decoded = from_base64(credentials.strip())
+    except Unreadable:
+        return ""
+    return decoded.decode("utf-8", "replace").partition(":")[0]
 
 
 def _decompressed(body: bytes) -> bytes:
