@@ -200,10 +200,9 @@ class Collector:
         if kind is Kind.PAYLOADS:
             return partial(portions_of_payloads, streams=self._streams)
         stream = await self._senders.stream_of(request)
-        if stream is not None:
-            return partial(portions_of_calls, stream_of=lambda _key: stream)
-        check_sender(request, self._streams)
-        return partial(portions_of_calls, stream_of=self._streams.of_key)
+        if stream is None:
+            check_sender(request, self._streams)
+        return partial(portions_of_calls, streams=self._streams, known=stream)
 
     async def _collected(self, kind: Kind, request: Request, read: Reader) -> Answer:
         if _takes_long(request.body):

@@ -40,7 +40,9 @@ def collector_paths() -> Json:
     payloads = _posted("Keep events of Snowplow's trackers.", {"text/plain": {"schema": _TEXT}})
     names = [*CALLS, *BATCHES, *(name[0] for name in CALLS)]
     pixel = _asked("Keep the event in the query of one of Snowplow's trackers.", "image/gif")
-    pixel_call = _asked("Keep the event in the query of RudderStack's pixel.", "image/gif")
+    pixel_call = _asked(
+        "Keep the event in the query of Segment's or RudderStack's pixel.", "image/gif"
+    )
     forgotten = {
         "summary": "Take and forget what clients tell their vendor of themselves.",
         "requestBody": {"content": {"*/*": {}}},
@@ -52,7 +54,7 @@ def collector_paths() -> Json:
         "/beacon/v1/batch": {"post": call},
         "/com.snowplowanalytics.snowplow/tp2": {"post": payloads, "get": pixel},
         **{path: {"get": pixel} for path in PIXELS},
-        **{f"/pixel/v1/{name}": {"get": pixel_call} for name in PIXEL_CALLS},
+        **{path: {"get": pixel_call} for path in PIXEL_CALLS},
         **{f"/v1/{name}": {"post": forgotten} for name in NO_EVENTS},
         "/health": {"get": {"summary": "Whether anybody is there.", "responses": {"200": _OK}}},
         "/v1/projects/{write_key}/settings": {"parameters": [_KEY], "get": settings},

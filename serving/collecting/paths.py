@@ -45,16 +45,21 @@ METHODS: Final = {
 }
 
 PIXELS: Final = ("/i", "/ice.png")
-PIXEL_CALLS: Final = ("track", "page")
 NO_EVENTS: Final = ("m", "merge", "audiencelist")
 CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
 BATCHES: Final = ("batch", "b", "import")
+
+# Segment's, and RudderStack's.
+PIXEL_CALLS: Final = (
+    *(f"/v1/pixel/{name}" for name in CALLS),
+    *(f"/pixel/v1/{name}" for name in ("track", "page")),
+)
 
 _PLACES: Final = {
     **{f"/v1/{name}": Place(Kind.CALLS) for name in (*CALLS, *BATCHES)},
     **{f"/v1/{name[0]}": Place(Kind.CALLS) for name in CALLS},
     "/beacon/v1/batch": Place(Kind.CALLS),
-    **{f"/pixel/v1/{name}": Place(Kind.PIXEL_CALLS) for name in PIXEL_CALLS},
+    **{path: Place(Kind.PIXEL_CALLS) for path in PIXEL_CALLS},
     **{path: Place(Kind.PAYLOADS) for path in PIXELS},
     **{f"/v1/{name}": Place(Kind.NO_EVENTS) for name in NO_EVENTS},
     "/health": Place(Kind.HEALTH),

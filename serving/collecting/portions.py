@@ -6,7 +6,7 @@ name an app id, each its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -43,16 +43,19 @@ def check_sender(request: Request, streams: Streams) -> None:
 
 
 def portions_of_calls(
-    request: Request, stream_of: Callable[[str | None], Stream | None]
+    request: Request, streams: Streams, known: Stream | None = None
 ) -> list[Portion]:
-    """All of it is for one source, the one of its write key.
+    """All of it is for one source: the one that is `known`, or that of its write key.
 
     Raises:
         UnknownSender: no source has that.
         TooLong: its body or its batch is longer than it may be.
     """
     content, rejected = open_calls(request)
-    stream = stream_of(write_key_of(request, content))
+    told = write_key_of(request, content)
+    stream = known or streams.of_key(told)
+    if stream is None and told is None and rejected and request.method != "POST":
+        stream = _only(streams.of_calls)  # a pixel's key is in what could not be read
     if stream is None:
         raise UnknownSender
     received = Received(rejected=rejected)
@@ -92,6 +95,10 @@ def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
     return [
         _portion(stream, its, letters if stream is holder else ()) for stream, its in events.items()
     ]
+
+
+def _only(streams: Sequence[Stream]) -> Stream | None:
+    return streams[0] if len(streams) == 1 else None
 
 
 def _portion(stream: Stream, events: Sequence[Event], letters: Sequence[Letter]) -> Portion:

@@ -185,6 +185,39 @@ def test_a_pixel(here: Server) -> None:
     assert kept(here.loaded.root, "rudder").events[-1]["event"] == "seen"
 
 
+def test_a_pixel_of_segments(here: Server) -> None:
+    before = kept(here.loaded.root)
+    call = {"writeKey": "SEGMENT_WRITE_KEY", "userId": "u1", "properties": {"subject": "Spring"}}
+    data = base64.urlsafe_b64encode(json.dumps(call).encode()).decode().rstrip("=")
+    plain = "writeKey=SEGMENT_WRITE_KEY&userId=u1&properties.subject=Spring"
+    names = ("identify", "group", "alias", "page", "screen", "track")
+    for name in names:
+        for query in (f"data={data}", plain):
+            answer = here.ask(f"/v1/pixel/{name}?{query}")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+            assert (len(answer.content), answer.content[:6]) == (43, b"GIF89a")
+    events = kept(here.loaded.root).events[len(before.events) :]
+    found = [(one["type"], one["properties"]["subject"]) for one in events]
+    assert found == [(name, "Spring") for name in names for _ in range(2)]
+    assert here.ask("/v1/pixel/track", method="POST").status_code == 405
+    # What nobody can read has an image for an answer, too, if only it is known whose it is.
+    answer = here.ask("/v1/pixel/track?data=%25&writeKey=SEGMENT_WRITE_KEY")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+    assert kept(here.loaded.root).reasons == [*before.reasons, "damaged base64"]
+    for query in ("data=%25", "data=%25&writeKey=nobody", "event=x"):
+        assert_refusal(here.ask(f"/v1/pixel/track?{query}"))
+
+
+def test_a_damaged_pixel_is_the_only_sources(tmp_path: Path) -> None:
+    sources = {name: SOURCES[name] for name in ("web", "snowplow")}
+    with server(project(tmp_path / "project", sources=sources)) as here:
+        assert here.ask(f"/v1/pixel/track?data={'e' * 9}").status_code == 200
+        for query in ("data=%25&writeKey=nobody", "event=x", ""):
+            assert here.ask(f"/v1/pixel/track?{query}").status_code == 400
+        assert post(here, b"{", "/v1/track", headers={}).status_code == 400
+    assert kept(tmp_path / "project") == ([], ["damaged base64"])
+
+
 def test_payloads_of_several_apps_go_where_each_belongs(tmp_path: Path) -> None:
     one = {"type": "http", "format": "snowplow", "app_ids": ["a"]}
     sources = {"web": SOURCES["web"], "first": one, "second": {**one, "app_ids": ["b"]}}

@@ -237,6 +237,63 @@ def pixel(network_user="", headers=(), **parameters):
     return event(asked("/i", network_user, headers, **parameters))
 
 
+def seen(path, method="GET", **parameters):
+    query = [(name.replace("__", "."), value) for name, value in parameters.items()]
+    return read_request(Request(method, path, query, [], b"", NOW), "segment")
+
+
+MAIL = {"userId": "u1", "event": "Mail Opened", "properties": {"subject": "Spring ~~?>"}}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"userId": "u1", "event": "Mail Opened", "properties__subject": "Spring ~~?>"},
+        {"userId": "u1", "event": "Mail Opened", "properties": '{"subject": "Spring ~~?>"}'},
+        {"data": json.dumps({**MAIL, "writeKey": "k"})},
+        {"data": base64.b64encode(json.dumps(MAIL).encode()).decode()},
+        {"data": base64.b64encode(json.dumps(MAIL).encode()).decode().replace("+", " ")},
+        {"data": base64.urlsafe_b64encode(json.dumps(MAIL).encode()).decode().rstrip("=")},
+    ],
+)
+def test_a_pixel_has_a_call_in_its_query(method, parameters):
+    found = event(seen("/v1/pixel/track", method, writeKey="k", **parameters))
+    assert found | MAIL | {"type": "track"} == found
+    assert "writeKey" not in found
+    assert event(seen("/v1/pixel/identify", method, **parameters))["type"] == "identify"
+
+
+def test_parameters_with_dots_lead_into_the_event():
+    told = {"context__page__url": "/a", "context__page__title": "A", "context__library": "x"}
+    for path in ("/v1/pixel/page", "/pixel/v1/page"):
+        found = event(seen(path, **told))
+        assert found["context"] == {"page": {"url": "/a", "title": "A"}, "library": "x"}
+    # Of two for one value the first holds.
+    assert event(seen("/v1/pixel/page", a="1", a__b="2"))["a"] == "1"
+    assert event(seen("/v1/pixel/page", a__b="2", a="1"))["a"] == {"b": "2"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"data": "%%%"}, "damaged base64"),
+        ({"data": ""}, "not JSON"),
+        ({"data": base64.b64encode(json.dumps(MAIL).encode()).decode()[:32]}, "not JSON"),
+        ({"data": base64.b64encode(b"[1]").decode()}, "not a JSON object"),
+        ({"data": base64.b64encode(b'{"a":' * 9_000).decode()}, "nested too deeply"),
+        ({"__".join("a" * 30_000): "1"}, "nested too deeply"),
+        ({"__".join("a" * 70): "1"}, "nested too deeply"),
+    ],
+)
+def test_a_pixel_that_cannot_be_read_is_rejected_with_a_reason(parameters, reason):
+    received = seen("/v1/pixel/track", **parameters)
+    assert received.events == []
+    (letter,) = received.rejected
+    assert letter.reason.startswith(reason)
+    assert len(letter.excerpt) <= 200
+
+
 def test_pixels_without_an_id_are_as_many_as_visitors_see():
     timeless = {"e": "pv", "aid": "shop"}
     assert len({pixel(**timeless)["event_id"] for _ in range(3)}) == 3

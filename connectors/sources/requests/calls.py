@@ -1,7 +1,8 @@
 """Calls of Segment's protocol, which RudderStack and Hightouch Events speak too.
 
-One event (`/v1/track`, or `/v1/t` for short) or a batch of them (`/v1/batch`, `/v1/b`,
-`/v1/import`, `/beacon/v1/batch`).  Content types say nothing; clients send JSON under any.
+One event (`/v1/track`, or `/v1/t` for short; in the query of a pixel, `/v1/pixel/track` or
+`/pixel/v1/track`) or a batch of them (`/v1/batch`, `/v1/b`, `/v1/import`, `/beacon/v1/batch`).
+Content types say nothing; clients send JSON under any.
 
 Segment's clients for Android, Java and .NET send all they have to `/v1/import`, and say when; a
 script that imports history does not.
@@ -15,13 +16,13 @@ from typing import NamedTuple, Self
 
 from audience_dsl.instants import format_instant, read_instant
 from connectors.sources.chunks import excerpt
-from connectors.sources.exact import Unreadable, read_json
 from connectors.sources.requests.batches import Event, deliver, open_body
 from connectors.sources.requests.ids import id_of
+from connectors.sources.requests.pixels import open_query
 from connectors.sources.requests.request import Received, Rejected, Request
 from connectors.sources.requests.skew import believed, corrected, is_history
 
-_PATH = re.compile(r"(?:^|/)v1/([a-z]+)/?")
+_PATH = re.compile(r"(?:^|/)v1/(?:pixel/)?([a-z]+)/?")
 _BATCHES = frozenset({"batch", "b", "import"})
 _CALLS = {name: name for name in ("track", "page", "screen", "identify", "group", "alias")}
 _CALLS |= {name[0]: name for name in _CALLS}
@@ -32,7 +33,7 @@ _SHARED = ("context", "integrations")
 def open_calls(request: Request) -> tuple[Event | None, list[Rejected]]:
     """What a request says in its body or, a pixel's, in its query.
 
-    Without a content, the body has been rejected, or the request carries no events (settings,
+    Without a content, that has been rejected, or the request carries no events (settings,
     preflights, metrics).
 
     Raises:
@@ -40,8 +41,8 @@ def open_calls(request: Request) -> tuple[Event | None, list[Rejected]]:
     """
     if not _name_of(request):
         return None, []
-    if request.method == "GET" and "/pixel/" in request.path:
-        return {key: _parameter(value) for key, value in request.query}, []
+    if request.method in ("GET", "HEAD") and "/pixel/" in request.path:
+        return open_query(request)
     return open_body(request) if request.method == "POST" else (None, [])
 
 
@@ -128,12 +129,3 @@ def _delivered(
     return delivered | {
         key: format_instant(instant) for key, instant in instants.items() if instant is not None
     }
-
-
-def _parameter(text: str) -> object:
-    if not text.startswith(("{", "[")):
-        return text
-    try:
-        return read_json(text)
-    except Unreadable:
-        return text
