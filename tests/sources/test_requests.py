@@ -274,6 +274,12 @@ def test_parameters_with_dots_lead_into_the_event():
     assert event(seen("/v1/pixel/page", a__b="2", a="1"))["a"] == {"b": "2"}
 
 
+def test_an_id_in_quotes_is_what_stands_in_them():
+    for told, id in (('"amp-1"', "amp-1"), ("amp-1", "amp-1"), ('"', '"'), ('a"b"', 'a"b"')):
+        assert event(seen("/pixel/v1/page", anonymousId=told))["anonymousId"] == id
+    assert event(seen("/pixel/v1/page", name='"Home"'))["name"] == '"Home"'
+
+
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [

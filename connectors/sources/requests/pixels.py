@@ -6,6 +6,7 @@ its values, and a name with dots leads into it: `properties.subject=Spring`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from connectors.sources.chunks import excerpt
@@ -16,6 +17,7 @@ from connectors.sources.requests.encoded import from_base64
 from connectors.sources.requests.request import Rejected, Request
 
 _SEGMENTS = "/v1/pixel/"
+_QUOTED = re.compile('"(.*)"', re.DOTALL)
 
 
 def open_query(request: Request) -> tuple[Event | None, list[Rejected]]:
@@ -38,11 +40,14 @@ def _nested(query: Iterable[tuple[str, str]]) -> Event:
         for part in outer:
             into = into.setdefault(part, {}) if isinstance(into, dict) else None
         if isinstance(into, dict):
-            into.setdefault(last, _value(text))
+            into.setdefault(last, _value(name, text))
     return call
 
 
-def _value(text: str) -> object:
+def _value(name: str, text: str) -> object:
+    if name == "anonymousId":  # pages of AMP quote the one that they put in
+        quoted = _QUOTED.fullmatch(text)
+        return quoted[1] if quoted else text
     if not text.startswith(("{", "[")):
         return text
     try:
