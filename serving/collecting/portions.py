@@ -65,35 +65,40 @@ def portions_of_calls(
 
 
 def portions_of_payloads(request: Request, streams: Streams) -> list[Portion]:
-    """Each event is for the source of its app id.
+    """Each event is for the source of its app id, also one that is broken.
 
-    What could not be read is kept by the source that others in the request are for, or a query
-    names, or by the only one.
+    What does not say whose it is, or is nobody's, is kept by the source that others in the request
+    are for, or a query names; or by the only one, if nothing in it is anybody else's.
 
     Raises:
         UnknownSender: no source has any of its app ids.
         TooLong: its body or its batch is longer than it may be.
     """
     received = read_payloads(request)
-    letters = _letters(received.rejected)
     events: dict[Stream, list[Event]] = {}
+    letters: dict[Stream, list[Letter]] = {}
+    astray: list[Letter] = []
     for event in received.events:
         stream = streams.of_app(event.get("app_id"))
         if stream is None:
             begin = excerpt(msgspec.json.encode(event))
-            letters.append(Letter("an event of an app id that no source has", begin))
+            astray.append(Letter("an event of an app id that no source has", begin))
         else:
             events.setdefault(stream, []).append(event)
-    if letters and not events:
-        stream = streams.of_app(request.parameter("aid"))
-        if stream is None and not received.events:
-            stream = streams.only_of_apps
-        if stream is None:
+    for one in received.rejected:
+        stream = streams.of_app(one.sender)
+        its = astray if stream is None else letters.setdefault(stream, [])
+        its.append(Letter(one.reason, one.excerpt))
+    if astray:
+        holder = next(iter([*events, *letters]), None) or streams.of_app(request.parameter("aid"))
+        if holder is None and not (received.events or any(one.sender for one in received.rejected)):
+            holder = streams.only_of_apps
+        if holder is None:
             raise UnknownSender
-        events[stream] = []
-    holder = next(iter(events), None)
+        letters.setdefault(holder, []).extend(astray)
     return [
-        _portion(stream, its, letters if stream is holder else ()) for stream, its in events.items()
+        _portion(stream, events.get(stream, ()), letters.get(stream, ()))
+        for stream in dict.fromkeys([*events, *letters])
     ]
 
 

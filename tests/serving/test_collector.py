@@ -239,6 +239,47 @@ def test_payloads_of_several_apps_go_where_each_belongs(tmp_path: Path) -> None:
     ]
 
 
+def test_a_broken_payload_is_kept_where_it_belongs(tmp_path: Path) -> None:
+    one = {"type": "http", "format": "snowplow", "app_ids": ["a"]}
+    sources = {"web": SOURCES["web"], "first": one, "second": {**one, "app_ids": ["shop", "7"]}}
+    with server(project(tmp_path / "project", sources=sources)) as here:
+
+        def sent(*payloads: Any) -> int:
+            return post(here, {"data": payloads}, "/com.acme/track", headers={}).status_code
+
+        broken = {"e": "ue", "aid": "shop"}
+        assert sent(broken) == 200
+        assert sent({"e": "pv", "aid": "a", "eid": "good"}, broken) == 200
+        assert sent({"e": "pv", "aid": 7, "eid": "good"}, {"e": "ue", "aid": 7}) == 200
+        assert sent({"e": "pv", "aid": "shop", "se_la": "x" * 70_000}) == 200
+        assert sent(5, broken) == 200  # what does not say whose it is lies beside others
+        # Nobody's is refused, as it would be if it were whole.
+        nobody: list[Any] = ["nobody", ["shop"], {}, None]
+        for app in nobody:
+            assert sent({"e": "ue", "aid": app}) == 400
+    assert kept(tmp_path / "project", "first").ids == ["good"]
+    assert kept(tmp_path / "project", "first").reasons == []
+    found = kept(tmp_path / "project", "second")
+    assert found.ids == ["good"]
+    assert found.reasons == [
+        "an event without a schema",
+        "an event without a schema",
+        "an event without a schema",
+        "longer than the 65,536 bytes that an event may have",
+        "an event without a schema",
+        "not a JSON object",
+    ]
+
+
+def test_a_broken_payload_of_nobody_is_not_the_only_sources(tmp_path: Path) -> None:
+    sources = {name: SOURCES[name] for name in ("web", "snowplow")}
+    with server(project(tmp_path / "project", sources=sources)) as here:
+        for app, status in (("nobody", 400), ("", 200)):
+            body = {"data": [{"e": "ue", "aid": app}]}
+            assert post(here, body, "/com.acme/track", headers={}).status_code == status
+    assert kept(tmp_path / "project", "snowplow").reasons == ["an event without a schema"]
+
+
 HEADERS = "anonymousid,authorization,content-type,sentat"
 
 

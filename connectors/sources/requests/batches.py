@@ -20,6 +20,7 @@ from connectors.sources.requests.request import (
     TooLong,
     content_of,
 )
+from connectors.sources.texts import read_id
 
 Event = dict[str, object]
 
@@ -43,10 +44,12 @@ def deliver(
     received: Received,
     read: Callable[[Event], Event],
     shared: Mapping[str, object] | None = None,
+    sender: str = "",
 ) -> None:
     """Add what `read` makes of each item; it raises `Unreadable` for a broken one.
 
-    `shared` becomes part of every event.  It counts with each, and is looked at once.
+    `shared` becomes part of every event.  It counts with each, and is looked at once.  `sender`
+    names the part of an item that says who has sent it, where each says that itself.
 
     Raises:
         TooLong: there are more items than a batch may have; none has been added.
@@ -65,17 +68,21 @@ def deliver(
             left -= size
             received.events.append(read(event))
         except Unreadable as error:
-            received.rejected.append(Rejected(str(error), begin))
+            received.rejected.append(Rejected(str(error), begin, _told(item, sender)))
         except Exception as error:  # noqa: BLE001  the others of its batch are kept
             # Its words may hold what the event does, which the excerpt shows already.
             reason = f"a fault of ours, {type(error).__name__}"
-            received.rejected.append(Rejected(reason, begin))
+            received.rejected.append(Rejected(reason, begin, _told(item, sender)))
 
 
 def check_depth(value: object) -> None:
     """Raise `Unreadable` if lists and objects are nested more deeply than an event may have."""
     if _is_deeper(value, MOST_DEPTH):
         raise Unreadable("nested too deeply")
+
+
+def _told(item: object, name: str) -> str:
+    return read_id(item.get(name)) if isinstance(item, dict) else ""
 
 
 def _measured(shared: Mapping[str, object]) -> tuple[int, str]:

@@ -49,7 +49,7 @@ def read_payloads(request: Request) -> Received:
         payloads = []
     if isinstance(payloads, list):
         seen = _seen(request)
-        deliver(payloads, received, lambda payload: _enriched(payload, request, seen), seen)
+        deliver(payloads, received, lambda one: _enriched(one, request, seen), seen, sender="aid")
     else:
         received.rejected.append(Rejected("a payload without events", excerpt(request.body)))
     return received

@@ -61,10 +61,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An event, or a whole body, that could not be read: why, and how it begins."""
+    """An event, or a whole body, that could not be read: why, and how it begins.
+
+    `sender` is who it says that it is from, if it has got that far.
+    """
 
     reason: str
     excerpt: str
+    sender: str = ""
 
 
 @dataclass(slots=True)
