@@ -222,6 +222,27 @@ def test_a_call_without_an_id_has_the_same_one_each_time_it_is_sent():
     assert event(post({"batch": [{**call, "event": "b"}]}))["messageId"] != first["messageId"]
 
 
+def test_an_id_may_be_a_number():
+    for id in (7, "7", " 7 ", 2**63):
+        call = {"type": "page", "userId": "u1", "messageId": id}
+        found = [event(post(call, "/v1/page")) for _ in range(2)]
+        assert [one["messageId"] for one in found] == [id, id]
+        rows = rows_of(reader_of().read(chunk_of(*found), ArrivalPolicy.RECORDED))
+        assert [row["id"] for row in rows] == [str(id).strip()] * 2
+
+
+@pytest.mark.parametrize("id", ["", "  ", None, True, 1.5, [], {"a": 1}])
+def test_an_id_that_is_none_is_made_of_the_content(id):
+    call = {"event": "a", "messageId": id, "timestamp": "2026-03-01T08:59:00Z"}
+    first, again, other = (
+        event(post(one, "/v1/track"))["messageId"] for one in (call, call, {**call, "event": "b"})
+    )
+    assert first == again != other
+    assert len(first) == 32
+    told = {"e": "pv", "dtm": "1772359130000", "eid": "  "}
+    assert len(event(payload(**told))["event_id"]) == 32
+
+
 def test_calls_that_say_neither_an_id_nor_a_time_are_as_many_as_come():
     call = {"userId": "u1", "event": "Pricing Viewed"}
     assert len({event(post(call, "/v1/track"))["messageId"] for _ in range(3)}) == 3

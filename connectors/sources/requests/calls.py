@@ -21,6 +21,7 @@ from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.pixels import open_query
 from connectors.sources.requests.request import Received, Rejected, Request
 from connectors.sources.requests.skew import believed, corrected, is_history
+from connectors.sources.texts import read_id
 
 _PATH = re.compile(r"(?:^|/)v1/(?:pixel/)?([a-z]+)/?")
 _BATCHES = frozenset({"batch", "b", "import"})
@@ -111,7 +112,7 @@ def _delivered(
     original = read_instant(client) if original is None else original
     sent = read_instant(event.get("sentAt"))
     sent = envelope.sent_at if sent is None else sent
-    if not isinstance(event.get("messageId"), str) or not event["messageId"]:
+    if not read_id(event.get("messageId")):
         unsent = {key: value for key, value in event.items() if key != "sentAt"}
         delivered["messageId"] = id_of(unsent, original, request)
     if vendor == "rudderstack" and (told := read_instant(client)) is not None:

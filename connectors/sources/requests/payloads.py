@@ -23,6 +23,7 @@ from connectors.sources.requests.parameters import COLUMN_OF, KINDS, SIZES
 from connectors.sources.requests.request import Received, Rejected, Request
 from connectors.sources.requests.skew import believed, corrected
 from connectors.sources.snowplow import ENTITIES, SNOWPLOW, read_column, view
+from connectors.sources.texts import read_id
 
 _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
 _OWN = "com.snowplowanalytics.snowplow"
@@ -106,7 +107,7 @@ def _enriched(payload: Event, request: Request, seen: Mapping[str, object]) -> E
         event.pop("network_userid", None)
         event.pop("user_ipaddress", None)
     _add_entities(event, texts)
-    if "event_id" not in event:
+    if not read_id(event.get("event_id")):
         who = next(filter(None, map(event.get, SNOWPLOW.identities)), None)
         told = {**texts, "who": who}
         told.pop("stm", None)
