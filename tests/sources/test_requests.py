@@ -504,11 +504,29 @@ def test_an_event_that_is_nested_too_deeply_is_rejected_alone(call):
 
 def test_a_short_body_does_not_become_a_long_one():
     call = {"event": "a", "padding": " " * 60_000}
-    assert len(post(gzip.compress(json.dumps({"batch": [call]}).encode(), mtime=0)).events) == 1
-    body = gzip.compress(json.dumps({"batch": [call] * 5}).encode(), mtime=0)
-    assert len(body) < 3_000
+    for count, is_taken in ((17, True), (18, False)):
+        content = json.dumps({"batch": [call] * count}).encode()
+        assert (len(content) < 1 << 20) == is_taken
+        body = gzip.compress(content, mtime=0)
+        assert len(body) < 10_000
+        if is_taken:
+            assert len(post(body).events) == count
     with pytest.raises(TooLong, match="a compressed body"):
         post(body)
+
+
+def test_the_events_of_a_batch_may_be_much_alike():
+    """A shop's nightly job, whose client sends 500 KB at once and ends its process at a refusal."""
+    properties = {"plan": "starter", "region": "europe-west", "reason": "nightly recount"}
+    calls = [
+        {"type": "track", "event": "Recounted", "userId": f"u{i % 9}", "properties": properties}
+        for i in range(4_000)
+    ]
+    content = json.dumps({"batch": calls}).encode()
+    body = gzip.compress(content, mtime=0)
+    assert 500_000 < len(content) < 600_000
+    assert len(content) > 150 * len(body)
+    assert len(post(body).events) == len(calls)
 
 
 def test_a_body_in_many_members_is_not_put_together():

@@ -19,8 +19,9 @@ MOST_DEPTH = 64  # of lists and objects in an event
 # each of them, so a body that is small may have large ones.
 MOST_REQUEST_BYTES = 16 << 20
 
-# What a short body may become, and how many times its length what a long one may.
-_SHORT, _MOST_RATIO = 64 << 10, 100
+# What any body may become, and how many times its length what a long one may.  Clients send no more
+# than 500 KB at once; and what repeats itself, as the events of a batch may, becomes a fraction.
+_SHORT, _MOST_RATIO = 1 << 20, 100
 
 # Clients send one.  Each is cut from what follows it, which is copied.
 _MOST_MEMBERS = 100
