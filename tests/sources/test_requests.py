@@ -340,6 +340,13 @@ def test_half_characters_and_numbers_that_are_none_are_read():
     json.dumps(found)
 
 
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_a_byte_order_mark_is_passed_over(packed):
+    body = packed(b'\xef\xbb\xbf{"batch":[{"event":"a"}],"data":[{"e":"pv"}]}')
+    assert event(post(body))["event"] == "a"
+    assert event(post(body, vendor="snowplow"))["event"] == "page_view"
+
+
 def test_gzip_is_seen_whatever_the_headers_say():
     body = json.dumps({"batch": [{"event": "a"}]}).encode()
     assert event(post(gzip.compress(body, mtime=0)))["event"] == "a"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -85,7 +86,7 @@ class TooLong(ValueError):
 
 
 def content_of(request: Request) -> bytes:
-    """The body, decompressed if it is compressed, whether or not a header says so.
+    """The body without a byte order mark, decompressed if it is so, whatever the headers say.
 
     Raises:
         Unreadable: it is damaged.
@@ -96,7 +97,7 @@ def content_of(request: Request) -> bytes:
         body = _decompressed(body)
     if len(body) > MOST_BYTES:
         raise TooLong(f"a body has more than {MOST_BYTES:,} bytes; send fewer events in each")
-    return body
+    return body.removeprefix(BOM_UTF8)
 
 
 def write_key_of(request: Request, content: object) -> str | None:
