@@ -252,7 +252,7 @@ class Collector:
             method=scope["method"],
             path=plain_path(scope["path"]),
             query=parse_qsl(query, keep_blank_values=True, errors="replace"),
-            headers=[(a.decode("latin-1"), b.decode("latin-1")) for a, b in scope["headers"]],
+            headers=[(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]],
             body=b"",
             received_at=wall_clock(),
             visitor_address=visitor_address,
@@ -273,6 +273,14 @@ class Collector:
     def _too_often(self, wait: float) -> Answer:
         message = f"an address may send {self._of_addresses.rate:,} requests a second; come back"
         return later(429, "too_many_requests", message, math.ceil(wait))
+
+
+def _text(told: bytes) -> str:
+    """The value of a header: UTF-8 as browsers and proxies write it now, or what HTTP once had."""
+    try:
+        return told.decode()
+    except UnicodeDecodeError:
+        return told.decode("latin-1")
 
 
 def _takes_long(body: bytes) -> bool:

@@ -185,6 +185,15 @@ def test_a_pixel(here: Server) -> None:
     assert kept(here.loaded.root, "rudder").events[-1]["event"] == "seen"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_headers_may_have_characters_of_any_language(here: Server, encoding: str) -> None:
+    told = {"User-Agent": "Gl\u00fcck/1", "Referer": "https://shop.example/\u00fcber"}
+    headers = {name: value.encode(encoding) for name, value in told.items()}
+    assert here.ask("/i?e=pv&aid=shop-web", headers=headers).status_code == 200
+    found = kept(here.loaded.root, "snowplow").events[-1]
+    assert (found["useragent"], found["page_url"]) == tuple(told.values())
+
+
 def test_a_pixel_of_segments(here: Server) -> None:
     before = kept(here.loaded.root)
     call = {"writeKey": "SEGMENT_WRITE_KEY", "userId": "u1", "properties": {"subject": "Spring"}}
