@@ -402,6 +402,16 @@ def test_batches_have_a_limit(vendor):
         post({"batch": items, "data": items}, vendor=vendor)
 
 
+def test_what_a_batch_says_of_all_holds_where_an_event_says_nothing():
+    shared = {"context": {"ip": "1.2.3.4", "app": "shop"}, "integrations": {"All": True}}
+    calls = [{}, {"context": None}, {"context": [], "integrations": []}, {"context": {"app": "b"}}]
+    found = post({**shared, "batch": calls}).events
+    assert [one["context"]["app"] for one in found] == ["shop", "shop", "shop", "b"]
+    assert [one["context"]["ip"] for one in found] == ["1.2.3.4"] * 4
+    assert [one["integrations"] for one in found] == [{"All": True}] * 4
+    assert event(post({**shared, "batch": [{"context": 5}]}))["context"] == 5
+
+
 def test_what_a_batch_says_of_all_counts_with_each_event():
     context = {"a": "x" * (MOST_EVENT_BYTES - 1_000)}
     received = post({"context": context, "batch": [{"event": "a"}, {"event": "b" * 2_000}]})

@@ -100,7 +100,7 @@ def _delivered(
         delivered["type"] = _CALLS[name]
     for key, outer in envelope.shared.items():
         inner = event.get(key)
-        if inner is None:
+        if inner is None or inner == []:  # which is what PHP makes of an object without anything
             delivered[key] = outer
         elif isinstance(inner, dict):
             delivered[key] = {**outer, **inner}
