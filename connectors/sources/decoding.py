@@ -134,10 +134,19 @@ def read_object(line: bytes) -> dict[str, object]:
     Raises:
         Unreadable: it is broken JSON, or something else than an object.
     """
-    try:
-        raw = msgspec.json.decode(line)
-    except _REFUSALS:
-        raw = read_json(line)
+    raw = read_value(line)
     if not isinstance(raw, dict):
         raise Unreadable("not a JSON object")
     return raw
+
+
+def read_value(text: bytes) -> object:
+    """Whatever some JSON is.
+
+    Raises:
+        Unreadable: it is broken.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except _REFUSALS:
+        return read_json(text)

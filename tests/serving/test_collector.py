@@ -248,6 +248,23 @@ def test_payloads_of_several_apps_go_where_each_belongs(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_posted_to_a_webhook_is_its_apps(tmp_path: Path) -> None:
+    one = {"type": "http", "format": "snowplow", "app_ids": ["a"]}
+    sources = {"web": SOURCES["web"], "first": one, "second": {**one, "app_ids": ["shop"]}}
+    path = "/com.snowplowanalytics.iglu/v1?schema=iglu:com.acme/install/jsonschema/1-0-0"
+    with server(project(tmp_path / "project", sources=sources)) as here:
+        # What has an app id of its own within is not that app's.
+        for body in ({"campaign": "spring", "aid": "a"}, b"{", [{"aid": "a", "b": "x" * 70_000}]):
+            answer = post(here, body, f"{path}&aid=shop", headers={})
+            assert (answer.status_code, answer.text) == (200, "ok")
+        assert post(here, {"a": 1}, path, headers={}).status_code == 400
+    found = kept(tmp_path / "project", "second")
+    (install,) = found.events
+    assert install["unstruct_event_com_acme_install_1"] == {"campaign": "spring", "aid": "a"}
+    assert len(found.reasons) == 2
+    assert kept(tmp_path / "project", "first") == ([], [])
+
+
 def test_a_broken_payload_is_kept_where_it_belongs(tmp_path: Path) -> None:
     one = {"type": "http", "format": "snowplow", "app_ids": ["a"]}
     sources = {"web": SOURCES["web"], "first": one, "second": {**one, "app_ids": ["shop", "7"]}}

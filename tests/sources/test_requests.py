@@ -644,6 +644,53 @@ def test_a_webhook_is_what_its_schema_describes():
     assert asked(path, schema="nonsense").rejected[0].reason == "an event without a schema"
 
 
+def hooked(body, **query):
+    path = "/com.snowplowanalytics.iglu/v1"
+    return post(body, path, "snowplow", query=[("schema", INSTALL), *query.items()])
+
+
+INSTALL = "iglu:com.acme/install/jsonschema/1-0-0"
+
+
+def test_a_webhook_may_have_its_data_in_a_body():
+    # The data may have anything, and are no parameters.
+    data = {"campaign": {"name": "spring"}, "aid": "another", "e": "pv"}
+    found = event(hooked(data, aid="shop", eid="e1"))
+    assert found["unstruct_event_com_acme_install_1"] == data
+    told = (found["event"], found["event_name"], found["app_id"], found["event_id"])
+    assert told == ("unstruct", "install", "shop", "e1")
+    several = hooked([{"a": 1}, 5, {"a": 2}], aid="shop")
+    key = "unstruct_event_com_acme_install_1"
+    assert [one[key] for one in several.events] == [{"a": 1}, {"a": 2}]
+    assert [one.reason for one in several.rejected] == ["not a JSON object"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"a=b", "not JSON"),
+        (b"null", "not a JSON object"),
+        (b'{"a":' * 62 + b"1" + b"}" * 62, "nested too deeply"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "nested too deeply"),
+        ({"a": "x" * MOST_EVENT_BYTES}, "longer than"),
+    ],
+)
+def test_what_a_webhook_cannot_read_is_rejected(body, reason):
+    received = hooked(body, aid="shop")
+    assert received.events == []
+    (letter,) = received.rejected
+    assert letter.reason.startswith(reason)
+
+
+def test_what_a_webhook_is_told_of_all_counts_with_each_event():
+    received = hooked([{}] * MOST_EVENTS, aid="shop", url="x" * 6_000)
+    assert 2_000 < len(received.events) < MOST_REQUEST_BYTES / 6_000
+    assert len(received.events) + len(received.rejected) == MOST_EVENTS
+    (reason,) = {one.reason for one in received.rejected}
+    assert reason == "beyond the 16,777,216 bytes that a request may have"
+
+
 def test_what_a_request_tells_fills_columns_that_its_payload_does_not():
     headers = [("User-Agent", "Browser/1"), ("Referer", "https://shop.example/a")]
     found = pixel(headers=headers, e="pv")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from connectors.sources.chunks import excerpt
-from connectors.sources.decoding import read_object
 from connectors.sources.exact import Unreadable
 from connectors.sources.requests.request import (
     MOST_DEPTH,
@@ -23,10 +23,13 @@ from connectors.sources.requests.request import (
 from connectors.sources.texts import read_id
 
 Event = dict[str, object]
+Content = TypeVar("Content")
 
 
-def open_body(request: Request) -> tuple[Event | None, list[Rejected]]:
-    """The object in a request's body; without one, the body has been rejected.
+def open_body(
+    request: Request, read: Callable[[bytes], Content]
+) -> tuple[Content | None, list[Rejected]]:
+    """What `read` makes of a request's body; it raises `Unreadable`, and the body is rejected.
 
     Raises:
         TooLong: the body is longer than it may be.
@@ -34,7 +37,7 @@ def open_body(request: Request) -> tuple[Event | None, list[Rejected]]:
     body = request.body
     try:
         body = content_of(request)
-        return read_object(body), []
+        return read(body), []
     except Unreadable as error:
         return None, [Rejected(str(error), excerpt(body))]
 

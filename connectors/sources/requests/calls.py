@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from audience_dsl.instants import format_instant, read_instant
 from connectors.sources.chunks import excerpt
+from connectors.sources.decoding import read_object
 from connectors.sources.requests.batches import Event, deliver, open_body
 from connectors.sources.requests.ids import id_of
 from connectors.sources.requests.pixels import open_query
@@ -44,7 +45,7 @@ def open_calls(request: Request) -> tuple[Event | None, list[Rejected]]:
         return None, []
     if request.method in ("GET", "HEAD") and "/pixel/" in request.path:
         return open_query(request)
-    return open_body(request) if request.method == "POST" else (None, [])
+    return open_body(request, read_object) if request.method == "POST" else (None, [])
 
 
 def read_calls(request: Request, content: Event, vendor: str) -> Received:

@@ -8,13 +8,14 @@ deliver.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
 
 from audience_dsl.instants import format_instant, read_instant
 from connectors.sources.chunks import excerpt
+from connectors.sources.decoding import read_object, read_value
 from connectors.sources.exact import Unreadable, read_json
 from connectors.sources.requests.batches import Event, check_depth, deliver, open_body
 from connectors.sources.requests.encoded import from_base64
@@ -28,7 +29,7 @@ from connectors.sources.texts import read_id
 _SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w-]+)/([\w-]+)/([\d-]+)")
 _OWN = "com.snowplowanalytics.snowplow"
 _WEBHOOK = "/com.snowplowanalytics.iglu/v1"
-_OF_WEBHOOKS = ("aid", "p", "eid", "nuid", "ttm", "url")
+_OF_WEBHOOKS = ("schema", "aid", "p", "eid", "nuid", "ttm", "url")
 _SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 
 
@@ -39,30 +40,44 @@ def read_payloads(request: Request) -> Received:
         TooLong: its body or its batch is longer than it may be.
     """
     received = Received()
-    if request.method in ("GET", "HEAD"):
-        payloads: object = [_queried(request)] if request.query else []
-    elif request.method == "POST":
-        content, received.rejected = open_body(request)
-        if content is None:
-            return received
-        payloads = content.get("data")
+    seen = _seen(request)
+    if request.path.endswith(_WEBHOOK) and request.parameter("schema") is not None:
+        items, received.rejected = _told_to_webhook(request)
+        own = {name: text for name, text in request.query if name in _OF_WEBHOOKS}
+        shared = {**seen, **own}
+        deliver(items, received, lambda one: _enriched(_described(one, own), request, seen), shared)
     else:
-        payloads = []
-    if isinstance(payloads, list):
-        seen = _seen(request)
-        deliver(payloads, received, lambda one: _enriched(one, request, seen), seen, sender="aid")
-    else:
-        received.rejected.append(Rejected("a payload without events", excerpt(request.body)))
+        items, received.rejected = _payloads(request)
+        deliver(items, received, lambda one: _enriched(one, request, seen), seen, sender="aid")
     return received
 
 
-def _queried(request: Request) -> Event:
-    """The payload in a query; that of a webhook is what its schema describes."""
-    query: Event = dict(request.query)
-    if not request.path.endswith(_WEBHOOK) or "schema" not in query:
-        return query
-    told = {key: query.pop(key) for key in _OF_WEBHOOKS if key in query}
-    described = {"schema": query.pop("schema"), "data": query}
+def _payloads(request: Request) -> tuple[Sequence[object], list[Rejected]]:
+    if request.method != "POST":
+        return [dict(request.query)] if request.query else [], []
+    content, rejected = open_body(request, read_object)
+    if content is None:
+        return [], rejected
+    payloads = content.get("data")
+    if isinstance(payloads, list):
+        return payloads, []
+    return [], [Rejected("a payload without events", excerpt(request.body))]
+
+
+def _told_to_webhook(request: Request) -> tuple[Sequence[object], list[Rejected]]:
+    """The data of its events: a body, or each of a list of them, or what else is in a query."""
+    if request.method != "POST":
+        return [{name: text for name, text in request.query if name not in _OF_WEBHOOKS}], []
+    content, rejected = open_body(request, read_value)
+    if rejected:
+        return [], rejected
+    return content if isinstance(content, list) else [content], []
+
+
+def _described(data: Event, own: Mapping[str, str]) -> Event:
+    """The payload of an event of a webhook, whose own parameters have its schema."""
+    told = {name: text for name, text in own.items() if name != "schema"}
+    described = {"schema": own["schema"], "data": data}
     wrapped = {"schema": f"iglu:{_OWN}/unstruct_event/jsonschema/1-0-0", "data": described}
     return {"e": "ue", "p": "app", **told, "ue_pr": msgspec.json.encode(wrapped).decode()}
 
