@@ -78,6 +78,13 @@ def _refusal(description: str) -> Json:
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
+_LATER: Final = {
+    "429": _refusal("Too much has come; send it again."),
+    "500": _refusal("A fault of ours; send it again."),
+    "503": _refusal("It cannot be kept now; send it again."),
+}
+
+
 def _posted(summary: str, taken: Json) -> Json:
     return {
         "summary": summary,
@@ -86,8 +93,7 @@ def _posted(summary: str, taken: Json) -> Json:
         "responses": {
             "200": {"description": "It is kept.", "content": taken},
             "400": _refusal("The sender is not known, or the body or batch is too long."),
-            "429": _refusal("Too much has come; send it again."),
-            "503": _refusal("It cannot be kept now; send it again."),
+            **_LATER,
         },
     }
 
@@ -98,7 +104,6 @@ def _asked(summary: str, media_type: str, unknown: str = "400") -> Json:
         "responses": {
             "200": {"description": "As the client expects it.", "content": {media_type: {}}},
             unknown: _refusal("The sender is not known."),
-            "429": _refusal("Too much has come; send it again."),
-            "503": _refusal("It cannot be kept now; send it again."),
+            **_LATER,
         },
     }
