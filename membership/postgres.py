@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from membership.database import Dialect, Row, Table
 from membership.errors import StoreError, StoreUnavailable
@@ -25,6 +26,22 @@ _DIALECT = Dialect(
 
 # Seconds; a writer that has been stopped in the middle holds up the others no longer than this.
 PATIENCE = 10
+
+# How we connect, unless the URL says otherwise.
+_USUAL: dict[str, Any] = {"application_name": "usher", "connect_timeout": PATIENCE}
+
+# So the system notices in time that a server has gone without a word, after a question was sent to
+# it or while the answer is awaited (milliseconds, and seconds).
+_WATCHFUL: dict[str, Any] = {
+    "tcp_user_timeout": PATIENCE * 1_000,
+    "keepalives_idle": PATIENCE // 2,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
+# Seconds that a question may take.  Few need a hundredth of one; to count the members of a very
+# large store takes longest.
+_QUESTION = 60
 
 # Any number will do, as long as all releases use it.
 _STORE_LOCK = 0x75736865
@@ -123,9 +140,9 @@ class PostgresDatabase:
 
     def _connect(self) -> psycopg.Connection[Row]:
         try:
-            connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=PATIENCE, application_name="usher"
-            )
+            usual = _USUAL if self._writable else _USUAL | _WATCHFUL
+            told = make_conninfo(**{**usual, **conninfo_to_dict(self._url)})
+            connection = psycopg.connect(told, autocommit=True)
         except psycopg.ProgrammingError as error:
             # The driver's own words would repeat the URL, and the password in it.
             raise StoreUnavailable(
@@ -140,6 +157,8 @@ class PostgresDatabase:
             ("default_transaction_read_only", "off" if self._writable else "on"),
         ):
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        if not self._writable:
+            connection.execute(_BOUND, (f"{_QUESTION}s",))
         return connection
 
     @contextmanager
@@ -172,6 +191,12 @@ class PostgresDatabase:
                 return StoreUnavailable(
                     f"{where}: {_sentence(error)}; check the server, and the url under store"
                 )
+
+
+# Not where the URL, the role or the server has a bound already.
+_BOUND = """
+    SELECT set_config(name, %s, false) FROM pg_settings
+    WHERE name = 'statement_timeout' AND source = 'default'"""
 
 
 def _sentence(error: psycopg.Error) -> str:

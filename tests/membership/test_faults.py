@@ -193,6 +193,22 @@ def test_a_server_that_drops_the_connection(
     assert journal(reader) == "ann+1#1 ann-2#2"
 
 
+def test_who_reads_is_not_kept_waiting_for_ever(postgres: PostgresServer) -> None:
+    """By a server that has gone without a word, or by a question that it does not finish."""
+
+    def told(more: str) -> list[str]:
+        database = PostgresDatabase(f"{postgres.url}{more}", "bounded", writable=False)
+        with closing(database):
+            given = database._connection.info.get_parameters()
+            ((bound,),) = database.query("SHOW statement_timeout")
+        names = ("application_name", "connect_timeout", "tcp_user_timeout", "keepalives_idle")
+        return [*(given[name] for name in names), bound]
+
+    assert told("") == ["usher", "10", "10000", "5", "1min"]
+    own = "&application_name=mine&connect_timeout=3&tcp_user_timeout=7&keepalives_idle=8"
+    assert told(f"{own}&options=-c%20statement_timeout%3D0") == ["mine", "3", "7", "8", "0"]
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -22,7 +22,7 @@ from serving import health, reminders
 from serving.scopes import Scope
 from serving.tokens import Token, new_token, read_token
 from tests.cli.jobs import eventually
-from tests.serving.asking import Server, new_key, project, pulled, server
+from tests.serving.asking import Server, held_up, new_key, project, pulled, server
 
 DAY = 86_400 * SECOND
 USERS = "/v1/warehouse/users"
@@ -266,6 +266,21 @@ def test_a_store_that_cannot_be_read(
         monkeypatch.setattr(reminders, "_AGAIN", 0.0)  # a minute later
         assert one.ask(USERS, key).status_code == 503
         assert capsys.readouterr().err.count("the store is damaged") == 1
+
+
+def test_keys_that_cannot_be_had_hold_up_no_other_answer(
+    here: Server, keys: dict[str, str]
+) -> None:
+    """More ask than there are threads."""
+    *_, of_keys = here.service._stores
+    time.sleep(0.6)  # what is known of keys is too old then
+    with held_up(of_keys), ThreadPoolExecutor(100) as many:
+        began = time.monotonic()
+        waiting = [many.submit(here.ask, USERS, keys["admin"]) for _ in range(100)]
+        assert "status" in here.ask("/readyz").json()
+        assert time.monotonic() - began < 15
+        assert {one.result().status_code for one in waiting} == {503}
+    eventually(lambda: here.ask(USERS, keys["admin"]).status_code == 200)
 
 
 def test_without_a_job_beside_it_readiness_follows_what_the_job_notes(
