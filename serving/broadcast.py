@@ -12,7 +12,6 @@ from collections import deque
 from functools import cached_property, partial
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 
 from membership.errors import PositionUnusable, StoreError
 from membership.facts import JournalEntry
@@ -78,7 +77,8 @@ class Broadcast:
         if not pages or not pages[0].first - 1 <= position <= self._end:
             if position == self._end and self._task is not None:
                 return []
-            page = await follower.selection.read(self._service, position, PAGE)
+            async with self._service.searching:
+                page = await follower.selection.read(self._service, position, PAGE)
             follower.position = page.position
             return [frame(one) for one in page.entries]
         frames: list[bytes] = []
@@ -110,7 +110,7 @@ class Broadcast:
             self._rouse_all()
         ask = partial(MembershipReader.transitions, after=self._end)
         try:
-            found = (await run_in_threadpool(self._service.newest.read, ask)).entries
+            found = (await self._service.newest.asked(ask)).entries
         except PositionUnusable:  # so much was added meanwhile, or it is another journal
             self._pages.clear()
             self._end = 0
@@ -132,7 +132,7 @@ class Broadcast:
                 follower.roused.set()
 
     async def _read_end(self) -> int:
-        return await run_in_threadpool(self._service.newest.read, MembershipReader.end)
+        return await self._service.newest.asked(MembershipReader.end)
 
 
 class Follower:

@@ -125,7 +125,7 @@ class Memberships:
     async def _read(self, users: int, ask: Callable[[MembershipReader], _X]) -> _X:
         if users <= _AT_ONCE and is_local(self._service.loaded):
             return self._service.at_once.read(ask)
-        return await run_in_threadpool(self._service.memberships.read, ask)
+        return await self._service.memberships.asked(ask)
 
     def _freshness(self, plan: ParentPlan) -> tuple[dict[str, Any], Mapping[str, str]]:
         found = freshness_of(self._service.loaded.root, plan, wall_clock())

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from anyio import CapacityLimiter, to_thread
+
 from membership.errors import PositionUnusable, StoreError, StoreMissing, StoreUnavailable
 from membership.reader import MembershipReader
 
@@ -31,6 +33,7 @@ class Store:
         self._failure: StoreError | None = None
         self._failed_at = 0.0
         self._lock = threading.Lock()
+        self._turn = CapacityLimiter(1)
 
     def read(self, ask: Callable[[MembershipReader], _X]) -> _X:
         """Ask the store; a connection that has failed is made anew.
@@ -42,14 +45,22 @@ class Store:
             if self._reader is not None:
                 began = time.monotonic()
                 try:
-                    return self._asked(self._reader, ask)
+                    return self._answer(self._reader, ask)
                 except PositionUnusable:
                     raise
                 except StoreError:
                     if time.monotonic() - began > _LOST:
                         raise
             self._reader = self._connected()
-            return self._asked(self._reader, ask)
+            return self._answer(self._reader, ask)
+
+    async def asked(self, ask: Callable[[MembershipReader], _X]) -> _X:
+        """The same on an event loop: who waits for a turn takes up no thread.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        return await to_thread.run_sync(self.read, ask, limiter=self._turn)
 
     def close(self) -> None:
         if not self._lock.acquire(timeout=_PATIENCE):
@@ -72,7 +83,7 @@ class Store:
             self._failure, self._failed_at = error, time.monotonic()
             raise
 
-    def _asked(self, reader: MembershipReader, ask: Callable[[MembershipReader], _X]) -> _X:
+    def _answer(self, reader: MembershipReader, ask: Callable[[MembershipReader], _X]) -> _X:
         try:
             return ask(reader)
         except PositionUnusable:

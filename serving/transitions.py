@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,17 +29,18 @@ class Transitions:
         self.routes = [Route("/v1/transitions", self.page, methods=["GET"])]
 
     async def page(self, request: Request) -> Response:
-        admission, journal = self._service.admission, self._service.journal
+        service, admission = self._service, self._service.admission
         grant = await admission.visited(request, Scope.AUDIENCES_READ)
         parameters = read_parameters(request, "after", "limit", *PARAMETERS)
         limit = read_limit(parameters, _LIMIT, _LIMIT_MOST)
         after = read_cursor(parameters["after"], "after") if "after" in parameters else None
         selection = Selection.of(grant, parameters)
-        oldest, end = await run_in_threadpool(journal.read, MembershipReader.bounds)
+        oldest, end = await service.newest.asked(MembershipReader.bounds)
         start = oldest - 1 if after is None else after
         admission.count(request, grant, selection.looks_through(start, end) // _A_REQUEST)
         try:
-            page = await selection.read(self._service, after, limit)
+            async with service.searching:
+                page = await selection.read(service, after, limit)
         except PositionUnusable as lost:
             raise Problem(
                 HTTPStatus.GONE,

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -364,6 +365,33 @@ def test_who_reads_long_holds_up_no_stream(here: Server, key: str) -> None:
     with stream(here, key) as one, held_up(here.service.journal):
         record(here.loaded, Turn("u6", "keen"))
         assert one.told(1) == [("u6", "keen", "entered")]
+
+
+def test_those_who_search_long_hold_up_nobody_who_does_not(here: Server, key: str) -> None:
+    """More search than there are threads, some by streams that are behind."""
+    time.sleep(0.6)  # what is known of keys is too old then
+    with ExitStack() as held, ThreadPoolExecutor(60) as many:
+        held.enter_context(held_up(here.service.journal))
+        for _ in range(20):
+            held.enter_context(stream(here, key, after="0"))
+        path = "/v1/transitions?user_id=u1"
+        searches = [many.submit(here.ask, path, key) for _ in range(60)]
+        began = time.monotonic()
+        users = [f"u{number}" for number in range(100)]
+        for _ in range(3):
+            time.sleep(0.6)
+            assert here.ask("/v1/audiences/users/u1", key).status_code == 200
+            body = {"user_ids": users}
+            assert here.ask("/v1/audiences/users", key, "POST", json=body).status_code == 200
+            assert here.ask("/v1/warehouse/users", key).status_code == 200
+            assert "status" in here.ask("/readyz").json()
+        with stream(here, key) as one:
+            record(here.loaded, Turn("u6", "keen"))
+            assert one.told(1) == [("u6", "keen", "entered")]
+        assert time.monotonic() - began < 20
+        assert not any(one.done() for one in searches)
+        held.close()
+        assert {one.result().status_code for one in searches} == {200}
 
 
 def test_a_thousand_pages_behind(here: Server, key: str) -> None:
