@@ -169,6 +169,8 @@ class PostgresDatabase:
                 self._connection = self._connect()
             try:
                 yield self._connection
+            except _NOT_THERE as error:
+                raise self._failure(error) from error
             except (psycopg.ProgrammingError, psycopg.IntegrityError):  # a fault of ours
                 raise
             except psycopg.Error as error:
@@ -192,6 +194,9 @@ class PostgresDatabase:
                     f"{where}: {_sentence(error)}; check the server, and the url under store"
                 )
 
+
+# What a restore, or whoever tidies up, takes from us.
+_NOT_THERE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege)
 
 # Not where the URL, the role or the server has a bound already.
 _BOUND = """

@@ -13,9 +13,12 @@ from functools import cached_property, partial
 
 import msgspec
 
+from connectors.discretion import fault
+from connectors.sentences import Alarm
 from membership.errors import PositionUnusable, StoreError
 from membership.facts import JournalEntry
 from membership.reader import PAGE, MembershipReader
+from serving.reminders import Reminders
 from serving.selections import Selection
 from serving.service import Service
 
@@ -39,6 +42,7 @@ class Broadcast:
         self._end = 0
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._reminders = Reminders()
         self.has_ended = False
 
     async def follow(self, selection: Selection, after: int | None) -> Follower:
@@ -51,10 +55,14 @@ class Broadcast:
             after = await self._read_end()
         follower = Follower(self, selection, after)
         self.followers.add(follower)
-        if self._task is None:
+        if not self._is_looking:
             self._loop = asyncio.get_running_loop()
             self._task = asyncio.create_task(self._look())
         return follower
+
+    @property
+    def _is_looking(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     def end(self) -> None:
         """Let all streams end; may be called from any thread."""
@@ -75,7 +83,7 @@ class Broadcast:
         """
         pages, position = self._pages, follower.position
         if not pages or not pages[0].first - 1 <= position <= self._end:
-            if position == self._end and self._task is not None:
+            if position == self._end and self._is_looking:
                 return []
             async with self._service.searching:
                 page = await follower.selection.read(self._service, position, PAGE)
@@ -92,16 +100,25 @@ class Broadcast:
 
     async def _look(self) -> None:
         """As long as somebody follows."""
-        self._end = 0
+        self._forget()
         while self.followers and not self.has_ended:
             try:
                 is_all = await self._take_up()
             except (StoreError, OSError):  # who asks for anything is told
                 await asyncio.sleep(_ATTEMPT)
+            except Exception as error:  # noqa: BLE001  streams would be silent from now on
+                sentence = f"http: a fault of ours while following the journal: {fault(error)}"
+                self._reminders.tell(Alarm(sentence))
+                self._forget()
+                await asyncio.sleep(_ATTEMPT)
             else:
                 await asyncio.sleep(_LOOK if is_all else 0)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew, with the journal's end."""
         self._pages.clear()
-        self._task = None
+        self._end = 0
 
     async def _take_up(self) -> bool:
         """Whether that was all there is for now."""
@@ -112,8 +129,7 @@ class Broadcast:
         try:
             found = (await self._service.newest.asked(ask)).entries
         except PositionUnusable:  # so much was added meanwhile, or it is another journal
-            self._pages.clear()
-            self._end = 0
+            self._forget()
             return False
         if found:
             self._add(_Page(found))

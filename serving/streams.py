@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -19,6 +18,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from connectors.discretion import fault
+from connectors.sentences import Alarm
 from membership.errors import PositionUnusable, StoreError
 from serving.admission import Grant
 from serving.broadcast import Broadcast, Follower
@@ -26,6 +27,7 @@ from serving.connections import ABORT
 from serving.limits import limit_of
 from serving.parameters import read_cursor, read_parameters
 from serving.problems import Problem
+from serving.reminders import Reminders
 from serving.scopes import Scope as KeyScope
 from serving.selections import PARAMETERS, Selection
 from serving.service import Service
@@ -57,6 +59,7 @@ class Streams:
         most = limit_of(service.loaded.project.serving, "streams", _STREAMS)
         self._places = _Places(most)
         self._looking: asyncio.Task[None] | None = None
+        self._reminders = Reminders()
         self.routes = [Route("/v1/stream", self.stream, methods=["GET"])]
         service.at_end(self._broadcast.end)
 
@@ -80,15 +83,21 @@ class Streams:
 
     async def _look(self) -> None:
         """As long as there are streams, end those that are no longer allowed."""
-        admission, followers = self._service.admission, self._broadcast.followers
-        while followers:
-            with suppress(StoreError):  # then nothing is told, either
-                for one in list(followers):
-                    if not await admission.still_holds(
-                        one.selection.grant, KeyScope.AUDIENCES_READ
-                    ):
-                        one.end()
+        while self._broadcast.followers:
+            try:
+                await self._end_some()
+            except StoreError:
+                """Then nothing is told, either."""
+            except Exception as error:  # noqa: BLE001  nobody would look from now on
+                sentence = f"http: a fault of ours while looking after streams: {fault(error)}"
+                self._reminders.tell(Alarm(sentence))
             await asyncio.sleep(_LOOK)
+
+    async def _end_some(self) -> None:
+        admission = self._service.admission
+        for one in list(self._broadcast.followers):
+            if not await admission.still_holds(one.selection.grant, KeyScope.AUDIENCES_READ):
+                one.end()
 
 
 class _Places:

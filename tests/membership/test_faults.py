@@ -193,6 +193,22 @@ def test_a_server_that_drops_the_connection(
     assert journal(reader) == "ann+1#1 ann-2#2"
 
 
+def test_a_server_without_our_tables(
+    postgres: PostgresServer, request: pytest.FixtureRequest
+) -> None:
+    """As one that is being restored: it is not a fault of ours."""
+    place = PostgresPlace(postgres.url, "emptied")
+    request.addfinalizer(place.close)
+    store, reader = place.owner(), place.reader()
+    with psycopg.connect(place.url, autocommit=True) as other:
+        other.execute("ALTER SCHEMA emptied RENAME TO away")
+        with pytest.raises(StoreUnavailable, match=r'"journal_end" does not exist; check the'):
+            reader.end()
+        other.execute("ALTER SCHEMA away RENAME TO emptied")
+    store.record([proposals("ann+1")], NOW)
+    assert journal(reader) == "ann+1#1"
+
+
 def test_who_reads_is_not_kept_waiting_for_ever(postgres: PostgresServer) -> None:
     """By a server that has gone without a word, or by a question that it does not finish."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -19,7 +20,10 @@ from connectors.wall_clock import wall_clock
 from membership.reader import MembershipReader
 from membership.retention import Retention
 from project.stores import open_reader, open_store
-from serving import streams, transitions
+from serving import broadcast, streams, transitions
+from serving.admission import Grant
+from serving.selections import Selection
+from serving.service import Service
 from serving.tokens import read_token
 from tests.cli.jobs import eventually
 from tests.cli.projects import changed, write_project
@@ -359,6 +363,74 @@ def test_a_search_of_the_journal_counts_as_many(
         assert left("?limit=2") == '"key";r=4;t=1'
         assert left("?audience=keen&after=1") == '"key";r=2;t=1'
         assert left("?user_id=nobody") == '"key";r=1;t=1'
+
+
+def test_a_fault_silences_no_stream(
+    here: Server, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(broadcast, "_ATTEMPT", 0.05)
+    said = "http: a fault of ours while following the journal: ZeroDivisionError at "
+
+    def fail(_ask: object) -> None:
+        raise ZeroDivisionError
+
+    with stream(here, key) as one:
+        with monkeypatch.context() as wrong:
+            wrong.setattr(here.service.newest, "read", fail)
+            record(here.loaded, Turn("u6", "keen"))
+            eventually(lambda: said in capsys.readouterr().err)
+            time.sleep(0.3)
+            assert said not in capsys.readouterr().err
+        assert one.told(1) == [("u6", "keen", "entered")]
+        with stream(here, key) as other:
+            record(here.loaded, Turn("u6", "keen", 2))
+            assert one.told(1) == other.told(1) == [("u6", "keen", "exited")]
+
+
+def test_a_fault_lets_no_stream_outlive_its_key(
+    here: Server, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "http: a fault of ours while looking after streams: ZeroDivisionError at "
+
+    async def fail(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    with stream(here, key) as one:
+        with monkeypatch.context() as wrong:
+            wrong.setattr(here.service.admission, "still_holds", fail)
+            eventually(lambda: said in capsys.readouterr().err)
+        found = read_token(key)
+        assert found is not None
+        with closing(open_store(here.loaded)) as store:
+            store.keys.revoke(found.id, wall_clock())
+        began = time.monotonic()
+        assert list(one.events) == []
+        assert time.monotonic() - began < 5
+
+
+def test_who_follows_lets_the_journal_be_followed_if_nobody_does_any_more(here: Server) -> None:
+    async def story() -> None:
+        key = new_key(here.loaded, "audiences:read")
+        token = read_token(key)
+        assert token is not None
+        with closing(Service(here.loaded, here.service.pulls, None)) as service:
+            one = broadcast.Broadcast(service)
+            found = await service.keyring.found(token)
+            assert found is not None
+            selection = Selection.of(Grant(found), {})
+            await one.follow(selection, 3)
+            assert one._task is not None
+            one._task.cancel()
+            await asyncio.sleep(0.01)
+            last = await one.follow(selection, 3)
+            record(here.loaded, Turn("u6", "keen"))
+            async with asyncio.timeout(30):
+                while not await last.next_frames():
+                    last.roused.clear()
+                    await last.roused.wait()
+            one._task.cancel()
+
+    asyncio.run(story())
 
 
 def test_who_reads_long_holds_up_no_stream(here: Server, key: str) -> None:
