@@ -39,7 +39,7 @@ class Broadcast:
         self._service = service
         self.followers: set[Follower] = set()
         self._pages: deque[_Page] = deque()  # without gaps
-        self._end = 0
+        self._end: int | None = None  # not known, or a position; 0 before the first
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reminders = Reminders()
@@ -81,9 +81,9 @@ class Broadcast:
             PositionUnusable: the journal does not have it.
             StoreError: the journal cannot be read.
         """
-        pages, position = self._pages, follower.position
-        if not pages or not pages[0].first - 1 <= position <= self._end:
-            if position == self._end and self._is_looking:
+        pages, position, end = self._pages, follower.position, self._end
+        if end is None or not pages or not pages[0].first - 1 <= position <= end:
+            if position == end and self._is_looking:
                 return []
             async with self._service.searching:
                 page = await follower.selection.read(self._service, position, PAGE)
@@ -118,11 +118,11 @@ class Broadcast:
     def _forget(self) -> None:
         """Begin anew, with the journal's end."""
         self._pages.clear()
-        self._end = 0
+        self._end = None
 
     async def _take_up(self) -> bool:
         """Whether that was all there is for now."""
-        if not self._end:
+        if self._end is None:
             self._end = await self._read_end()
             self._rouse_all()
         ask = partial(MembershipReader.transitions, after=self._end)

@@ -365,6 +365,22 @@ def test_a_search_of_the_journal_counts_as_many(
         assert left("?user_id=nobody") == '"key";r=1;t=1'
 
 
+def test_nobody_is_roused_by_a_journal_that_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = project(tmp_path / "project")
+    key = new_key(loaded, "audiences:read")
+    rousings: list[broadcast.Broadcast] = []
+    monkeypatch.setattr(broadcast.Broadcast, "_rouse_all", lambda one: rousings.append(one))  # noqa: PLW0108
+    with server(loaded) as here, stream(here, key) as one:
+        eventually(lambda: rousings)
+        time.sleep(0.5)
+        assert len(rousings) == 1
+        record(loaded, Turn("u1", "keen"))
+        assert one.told(1) == [("u1", "keen", "entered")]
+        monkeypatch.undo()  # at the end, they are roused
+
+
 def test_a_fault_silences_no_stream(
     here: Server, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -420,6 +436,7 @@ def test_who_follows_lets_the_journal_be_followed_if_nobody_does_any_more(here: 
             selection = Selection.of(Grant(found), {})
             await one.follow(selection, 3)
             assert one._task is not None
+            await asyncio.to_thread(eventually, lambda: one._end)
             one._task.cancel()
             await asyncio.sleep(0.01)
             last = await one.follow(selection, 3)
