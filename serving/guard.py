@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.discretion import fault
 from connectors.sentences import Alarm
-from dataflows.log_lines import tell
 from serving.answered import Answered
+from serving.reminders import Reminders
 from serving.safety import safe
 
 _HEADERS: Final = (
@@ -32,6 +32,7 @@ class Guard:
     def __init__(self, app: ASGIApp, answered: Answered) -> None:
         self._app = app
         self._answered = answered
+        self._reminders = Reminders()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         added: dict[bytes, bytes] = {}
@@ -50,7 +51,8 @@ class Guard:
         try:
             await self._app(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001  it was answered; the job goes on
-            tell(Alarm(f"http: a fault of ours while answering {_path(scope)}: {fault(error)}"))
+            sentence = f"http: a fault of ours while answering {_path(scope)}: {fault(error)}"
+            self._reminders.tell(Alarm(sentence))
 
 
 def _parts(message: Message) -> Iterator[Message]:

@@ -23,7 +23,6 @@ from connectors.discretion import fault
 from connectors.sentences import Alarm
 from connectors.sources.requests.request import Request, TooLong, write_key_of
 from connectors.wall_clock import wall_clock
-from dataflows.log_lines import tell
 from project.folder import LoadedProject
 from serving.addresses import is_behind_proxy
 from serving.clients import address_of, client_of
@@ -135,7 +134,7 @@ class Collector:
             answer = refused.answer
         except Exception as error:  # noqa: BLE001  it is answered; the server goes on
             self.figures.count_request(Outcome.FAULT)
-            tell(Alarm(f"http: a fault of ours while collecting: {fault(error)}"))
+            self._reminders.tell(Alarm(f"http: a fault of ours while collecting: {fault(error)}"))
             answer = _FAULT
         await send_answer(answer, cors(headers), scope["scheme"], send)
 

@@ -368,6 +368,19 @@ def test_slashes_of_an_address_that_ends_with_one(here: Server) -> None:
     assert kept(here.loaded.root, "snowplow").ids[-1] == "slashes"
 
 
+def test_a_fault_of_ours_is_told_once_a_minute(
+    here: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(here.collector, "_collected", fail)
+    for _ in range(3):
+        assert post(here, {"batch": [track()]}).status_code == 500
+    told = capsys.readouterr().err
+    assert told.count("http: a fault of ours while collecting: ZeroDivisionError at ") == 1
+
+
 def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:
     definition = changed(sources=SOURCES, serving={**ANYWHERE, "behind_proxy": True})
     with server(loaded_from(write_project(tmp_path / "project", definition))) as here:
