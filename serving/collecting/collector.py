@@ -107,7 +107,6 @@ class Collector:
     def follow(self, loaded: LoadedProject) -> None:
         """From now on collect for the sources of these definitions."""
         self._streams.follow(loaded)
-        self._is_behind_proxy = is_behind_proxy(loaded)
 
     def close(self) -> None:
         """Write what waits, then let go."""

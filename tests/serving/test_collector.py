@@ -390,6 +390,21 @@ def test_behind_a_proxy_that_speaks_tls(tmp_path: Path) -> None:
     assert (told["apiHost"], told["protocol"]) == ("collect.shop.example/v1", "https")
 
 
+def test_whether_a_proxy_is_in_front_is_known_from_the_start_on(tmp_path: Path) -> None:
+    """Without one, whoever asks could make up an address."""
+    serving = {**ANYWHERE, "limits": {"collector_per_address": 1}}
+    root = write_project(tmp_path / "project", changed(sources=SOURCES, serving=serving))
+    with server(loaded_from(root)) as here:
+        told = changed(sources=SOURCES, serving={**serving, "behind_proxy": True})
+        here.collector.follow(loaded_from(write_project(root, told)))
+        path = "/v1/projects/SEGMENT_WRITE_KEY/settings"
+        answers = [
+            here.ask(path, headers={"X-Forwarded-For": f"192.0.2.{number}"}) for number in range(50)
+        ]
+        assert answers[0].json()["integrations"]["Segment.io"]["protocol"] == "http"
+        assert 429 in {one.status_code for one in answers}
+
+
 def nested(depth: int) -> bytes:
     return b'{"batch":[{"a":' + b"[" * depth + b"]" * depth + b"}]}"
 
