@@ -3,7 +3,8 @@
 Whoever has a key exchanges it for a token on a server of their own, and hands that to the page.  A
 token says itself whose it is, so there is nothing to store; it ends with its key at the latest.
 It is signed with a secret of the project's folder, not with what the store has of keys: otherwise
-whoever reads the store could make them.
+whoever reads the store could make them.  Who removes the secret, as it has leaked, ends all tokens:
+so servers look now and then whether it is still the same.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import hmac
+import math
 import os
 import secrets
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +27,12 @@ from dataflows.ownership import usher_folder
 _PREFIX = "visitor_"
 _FILE = "visitors.key"
 _BYTES = 32
+
+# Seconds between two looks at the file.
+_LOOK = 1.0
+
+
+_Stamp = tuple[int, int, int]
 
 
 class Visitor(msgspec.Struct, frozen=True, array_like=True):
@@ -41,6 +50,8 @@ class Visitors:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._secret = b""
+        self._seen: _Stamp | None = None
+        self._look_at = -math.inf
 
     def token(self, visitor: Visitor) -> str:
         """Raises OSError: the secret can be neither read nor made."""
@@ -63,9 +74,27 @@ class Visitors:
         return None
 
     def _signature(self, body: bytes) -> bytes:
-        if not self._secret:
-            self._secret = _secret(usher_folder(self._root) / _FILE)
+        if time.monotonic() >= self._look_at:
+            self._renew()
         return hmac.digest(self._secret, body, hashlib.sha256)
+
+    def _renew(self) -> None:
+        """Have the secret of now; where that fails, the one before is of no use either."""
+        path = usher_folder(self._root) / _FILE
+        found = _stamp(path)
+        if found is None or found != self._seen:
+            self._secret = _secret(path)
+            self._seen = found
+        self._look_at = time.monotonic() + _LOOK
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """Another one for another file, also of the same name; `None` if there is none."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
 
 
 def _secret(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from connectors.wall_clock import wall_clock
 from project.stores import open_store
 from serving import admission
+from serving import visitors as visitor_tokens
 from serving.tokens import read_token
 from serving.visitors import Visitor, Visitors
 from tests.cli.jobs import eventually
@@ -108,6 +109,40 @@ def test_what_is_no_token(here: Server) -> None:
     secret = here.loaded.root / ".usher" / "visitors.key"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert len(list(secret.parent.glob("visitors.key*"))) == 1
+
+
+def test_who_removes_the_secret_ends_all_tokens(here: Server) -> None:
+    """At servers that run, which then sign with one that all of them have."""
+    key = new_key(here.loaded, "audiences:read")
+    secret, path = here.loaded.root / ".usher" / "visitors.key", "/v1/audiences/users/u1"
+    before = token(here, key)
+    assert here.ask(path, before).status_code == 200
+    leaked = secret.read_bytes()
+    secret.unlink()
+    eventually(lambda: here.ask(path, before).status_code == 401)
+    assert secret.read_bytes() != leaked
+    after = token(here, key)
+    assert here.ask(path, after).status_code == 200
+    assert Visitors(here.loaded.root).read(after) is not None
+    # It may be replaced, too, and whoever removes it is not to be let in by what is held.
+    secret.write_bytes(b"x" * 32)
+    eventually(lambda: here.ask(path, after).status_code == 401)
+    secret.write_bytes(b"")
+    eventually(lambda: here.ask(path, after).status_code == 503)
+    secret.unlink()
+    eventually(lambda: here.ask(path, after).status_code == 401)
+
+
+def test_the_secret_is_not_looked_at_for_each_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitor_tokens, "_LOOK", 60.0)
+    (tmp_path / ".usher").mkdir()
+    visitors = Visitors(tmp_path)
+    visitor = Visitor("k", 1, "users", "u1")
+    shown = visitors.token(visitor)
+    (tmp_path / ".usher" / "visitors.key").unlink()
+    assert visitors.read(shown) == visitor
 
 
 @pytest.mark.parametrize("found", [b"", b"guessed", b"x" * 31])
