@@ -9,8 +9,9 @@ users under one value.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -32,6 +33,7 @@ from serving.scopes import Scope
 from serving.service import Service
 from warehouse.errors import WarehouseError
 from warehouse.lookups import CollectionReader, Find, Record
+from warehouse.snapshot import current
 
 _VALUES_MOST = 1_000
 _BYTES_MOST = 1 << 20
@@ -94,7 +96,8 @@ class Collections:
         grant = await self._service.admission.admitted(request, Scope.COLLECTIONS_READ)
         opened = self._open(request)
         parameters = read_parameters(request, "fields", "include")
-        wanted = _wanted(grant, read_list(parameters, "fields"), read_list(parameters, "include"))
+        fields, include = (read_list(parameters, name) for name in ("fields", "include"))
+        wanted = self._wanted(grant, opened, fields, include)
         index, value = (str(request.path_params[name]) for name in ("index", "value"))
         document = next(_finder(opened, index)(value), None)
         if document is None:
@@ -112,8 +115,9 @@ class Collections:
         parameters = read_parameters(request, "fields", "include")
         body = await read_body(request, _BYTES_MOST)
         asked = decode_body(body, Asked, 'a JSON object such as {"values": ["u1", "u2"]}')
-        wanted = _wanted(
+        wanted = self._wanted(
             grant,
+            opened,
             [*read_list(parameters, "fields"), *asked.fields],
             [*read_list(parameters, "include"), *asked.include],
         )
@@ -154,6 +158,21 @@ class Collections:
             self._opened[name] = _Opened(collection, model, reader)
         return self._opened[name]
 
+    def _wanted(
+        self, grant: Grant, opened: _Opened, fields: Sequence[str], include: Sequence[str]
+    ) -> _Wanted:
+        """Raises Problem: there is no such thing, or the grant does not allow it."""
+        if fields:
+            check_known(fields, "fields", _fields(self._service.loaded.root, opened))
+        check_known(include, "include", _INCLUDED)
+        scopes = grant.key.scopes
+        if include and not {Scope.AUDIENCES_READ, Scope.ADMIN} & set(scopes):
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                f"include=audiences needs a key with the scope {Scope.AUDIENCES_READ} as well",
+            )
+        return _Wanted(tuple(fields), bool(include))
+
     async def _audiences(
         self, grant: Grant, opened: _Opened, wanted: _Wanted, records: Sequence[Record]
     ) -> Sequence[list[str] | None]:
@@ -165,15 +184,21 @@ class Collections:
         return await self._memberships.audiences(grant, plan, users)
 
 
-def _wanted(grant: Grant, fields: Sequence[str], include: Sequence[str]) -> _Wanted:
-    check_known(include, "include", _INCLUDED)
-    scopes = grant.key.scopes
-    if include and not {Scope.AUDIENCES_READ, Scope.ADMIN} & set(scopes):
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            f"include=audiences needs a key with the scope {Scope.AUDIENCES_READ} as well",
-        )
-    return _Wanted(tuple(fields), bool(include))
+def _fields(root: Path, opened: _Opened) -> Sequence[str]:
+    """Those of the collection's records; the snapshot knows where the definitions do not."""
+    if opened.collection.fields is not None:
+        return opened.collection.fields
+    try:
+        return _columns(root, opened.model.key, opened.reader.version)
+    except WarehouseError as error:
+        raise _not_pulled() from error
+
+
+@lru_cache(16)
+def _columns(root: Path, parent_model: str, _version: str) -> tuple[str, ...]:
+    """Those of the snapshot in force, which is of this version."""
+    snapshot = current(root, parent_model)
+    return () if snapshot is None else tuple(snapshot.manifest.columns)
 
 
 def _finder(opened: _Opened, index: str) -> Find:
@@ -185,12 +210,16 @@ def _finder(opened: _Opened, index: str) -> Find:
             HTTPStatus.NOT_FOUND, f"records of this collection are found by {known}"
         ) from None
     except WarehouseError as error:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "the snapshot in force does not have this collection as it is defined now; "
-            "it is there after the next pull",
-            {"Retry-After": "60"},
-        ) from error
+        raise _not_pulled() from error
+
+
+def _not_pulled() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the snapshot in force does not have this collection as it is defined now; "
+        "it is there after the next pull",
+        {"Retry-After": "60"},
+    )
 
 
 def _found(
@@ -216,14 +245,8 @@ def _found(
 
 
 def _chosen(record: Record, fields: Sequence[str]) -> Record:
-    if not fields:
-        return record
-    try:
-        return {name: record[name] for name in fields}
-    except KeyError:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, f"fields takes {', '.join(record)}, with , between"
-        ) from None
+    """A field that has gone with a pull meanwhile is not shown."""
+    return {name: record[name] for name in fields if name in record} if fields else record
 
 
 def _user_of(record: Record, opened: _Opened) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,8 @@ def test_an_answer_has_no_more_records_than_there_is_room_for(tmp_path: Path) ->
         ("GET", f"{PROFILES}/user_id", 404, None),
         ("GET", f"{PROFILES}/user_id/u1?fields=nothing", 400, None),
         ("GET", f"{PROFILES}/user_id/u1?fields=", 400, None),
+        ("GET", f"{PROFILES}/user_id/nobody?fields=ltv,nothing", 400, None),
+        ("GET", "/v1/collections/emails/records/user_id/nobody?fields=shop", 400, None),
         ("GET", f"{PROFILES}/user_id/u1?include=details", 400, None),
         ("GET", "/v1/collections/emails/records/user_id/u1?include=audiences", 400, None),
         ("POST", "/v1/collections/nothing/records", 404, {"values": ["u1"]}),
@@ -169,6 +172,9 @@ def test_an_answer_has_no_more_records_than_there_is_room_for(tmp_path: Path) ->
         ("POST", PROFILES, 400, {"values": [1.5]}),
         ("POST", PROFILES, 400, {"values": [True]}),
         ("POST", PROFILES, 400, {"values": ["u1"], "fields": ["nothing"]}),
+        ("POST", PROFILES, 400, {"values": ["nobody"], "fields": ["ltv", "nothing"]}),
+        ("POST", PROFILES, 400, {"values": [], "fields": ["nothing"]}),
+        ("POST", f"{PROFILES}?fields=nothing", 400, {"values": ["nobody"]}),
         ("POST", PROFILES, 400, {"values": ["u1"], "include": ["nothing"]}),
         ("POST", f"{PROFILES}?include=nothing", 400, {"values": ["u1"]}),
         ("POST", f"{PROFILES}?fields=nothing", 400, {"values": ["u1"]}),
@@ -210,3 +216,21 @@ def test_pulls_and_definitions_are_followed(tmp_path: Path) -> None:
         (root / "users.csv").write_text(USERS.replace("u1,20", "u1,30"))
         pulled(loaded_from(root), wall_clock())
         assert one.ask(path, key).json() == {**ADA, "ltv": 30}
+
+
+def test_fields_of_which_the_definitions_do_not_tell(tmp_path: Path) -> None:
+    """They are those of the snapshot."""
+    loaded = loaded_from(write(tmp_path / "project"))
+    project = loaded.project
+    every = {key: replace(one, fields=None) for key, one in project.collections.items()}
+    plan = project.plans["users"]
+    plan = replace(plan, collections=tuple(every.values()))
+    loaded = replace(loaded, project=replace(project, collections=every, plans={"users": plan}))
+    key = new_key(loaded, "collections:read")
+    with server(loaded) as one:
+        path = f"{PROFILES}/user_id/nobody?fields"
+        assert one.ask(f"{path}=ltv", key).status_code == 503
+        pulled(loaded, wall_clock())
+        assert one.ask(f"{PROFILES}/user_id/u1?fields=ltv", key).json() == {"ltv": 20}
+        assert one.ask(f"{path}=ltv", key).status_code == 404
+        assert one.ask(f"{path}=nothing", key).status_code == 400

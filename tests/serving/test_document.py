@@ -132,6 +132,8 @@ def test_an_operation_does_what_the_document_says(
             case.path_parameters.update(known)
             if mode is GenerationMode.POSITIVE and "fields" in (case.query or {}):
                 case.query["fields"] = "ltv"
+            if mode is GenerationMode.POSITIVE and isinstance(case.body, dict):
+                case.body.update({"fields": ["ltv"]} if "fields" in case.body else {})
         if mode is GenerationMode.POSITIVE and "after" in (case.query or {}):
             case.query["after"] = "1"  # one that an answer has given
         case.call_and_validate(
