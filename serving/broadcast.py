@@ -85,8 +85,7 @@ class Broadcast:
         if end is None or not pages or not pages[0].first - 1 <= position <= end:
             if position == end and self._is_looking:
                 return []
-            async with self._service.searching:
-                page = await follower.selection.read(self._service, position, PAGE)
+            page = await follower.selection.read(self._service, position, PAGE)
             follower.position = page.position
             return [frame(one) for one in page.entries]
         frames: list[bytes] = []

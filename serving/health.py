@@ -26,6 +26,9 @@ _LAG_MOST = 30 * SECOND
 # Seconds for which the store is believed to be as it was: anybody may ask, as often as they like.
 _BELIEVED = 0.5
 
+# Seconds that it may take to say how it is.
+_PATIENCE = 2.0
+
 
 class Health:
     """`of_collector` says why it cannot keep what is sent."""
@@ -33,7 +36,7 @@ class Health:
     def __init__(self, service: Service, of_collector: Callable[[], list[str]]) -> None:
         self._service = service
         self._store = _Store(service)
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Future[list[str]] | None = None
         self._of_collector = of_collector
         self.routes = [
             Route("/livez", self.livez, methods=["GET"]),
@@ -44,11 +47,7 @@ class Health:
         return json_response({"status": "alive"})
 
     async def readyz(self, _request: Request) -> Response:
-        async with self._looking:  # one at a time, whoever else asks
-            store = self._store.known
-            if store is None:
-                store = await run_in_threadpool(self._store.reasons)
-        reasons = [*self._of_job(), *store, *self._of_collector()]
+        reasons = [*self._of_job(), *await self._of_store(), *self._of_collector()]
         if not reasons:
             return json_response({"status": "ready"})
         facts = {"status": "not ready", "reasons": reasons}
@@ -57,6 +56,17 @@ class Health:
     def reasons(self) -> list[str]:
         """Why it is not ready; none if it is."""
         return [*self._of_job(), *self._store.reasons(), *self._of_collector()]
+
+    async def _of_store(self) -> list[str]:
+        """It is looked at once at a time, whoever else asks, and nobody waits for it long."""
+        if (known := self._store.known) is not None:
+            return known
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(run_in_threadpool(self._store.reasons))
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._looking), _PATIENCE)
+        except TimeoutError:
+            return ["the membership store does not answer"]
 
     def _of_job(self) -> list[str]:
         if self._service.is_draining:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
-from starlette.concurrency import run_in_threadpool
-
 from engine.records import TransitionRecord
 from membership.facts import JournalPage
 from membership.reader import MembershipReader
@@ -75,5 +73,5 @@ class Selection:
             user_id=self.user_id,
             within=_WITHIN,
         )
-        page = await run_in_threadpool(service.journal.read, ask)
+        page = await service.journal.asked(ask)
         return JournalPage([one for one in page.entries if self.has(one.record)], page.position)

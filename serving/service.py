@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
-from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from audience_dsl.definitions import ParentPlan
@@ -32,8 +31,7 @@ class Service:
     `progress` is that of the job that it is beside, if there is one; `questions` are for whichever
     job evaluates on this machine.
     Who is in what is read from `memberships` in threads, on the event loop from `at_once`, which
-    nobody else may hold; the journal from `journal`, by who is `searching` it, and what is new of
-    it from `newest`.
+    nobody else may hold; the journal from `journal`, and what is new of it from `newest`.
     `is_draining` says that the job is about to end, and the server with it.
     """
 
@@ -50,7 +48,6 @@ class Service:
         # threads are few, and in common.
         self._stores = [Store(lambda: open_reader(self.loaded)) for _ in range(6)]
         self.store, self.memberships, self.at_once, self.journal, self.newest, keys = self._stores
-        self.searching = CapacityLimiter(1)
         self.keyring = Keyring(lambda: keys.read(_keys))
         self.admission = Admission(loaded.project.serving, loaded.root, self.keyring)
 

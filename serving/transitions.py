@@ -39,8 +39,7 @@ class Transitions:
         start = oldest - 1 if after is None else after
         admission.count(request, grant, selection.looks_through(start, end) // _A_REQUEST)
         try:
-            async with service.searching:
-                page = await selection.read(service, after, limit)
+            page = await selection.read(service, after, limit)
         except PositionUnusable as lost:
             raise Problem(
                 HTTPStatus.GONE,

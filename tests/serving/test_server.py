@@ -287,6 +287,20 @@ def test_keys_that_cannot_be_had_hold_up_no_other_answer(
     eventually(lambda: here.ask(USERS, keys["admin"]).status_code == 200)
 
 
+def test_a_store_that_says_nothing_makes_it_unready_soon(
+    here: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_BELIEVED", 0.0)
+    silence = "the membership store does not answer"
+    with held_up(here.service.store), ThreadPoolExecutor(100) as many:
+        began = time.monotonic()
+        answers = list(many.map(lambda _: here.ask("/readyz"), range(100)))
+        assert all(silence in one.json()["reasons"] for one in answers)
+        assert time.monotonic() - began < 15
+        assert here.ask("/livez").status_code == 200
+    eventually(lambda: silence not in here.ask("/readyz").json()["reasons"])
+
+
 def test_without_a_job_beside_it_readiness_follows_what_the_job_notes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
