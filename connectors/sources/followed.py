@@ -25,7 +25,7 @@ from connectors.sources.tails import LONG_AGO, CompleteTail, GrowingTail, Mark
 
 _MOST_OPEN = 100
 _FILES_A_SCAN = 200  # with more files, folders are looked through less often
-_LINGER = 500  # polls for which a file is kept that has lost its name
+_LINGER = 500  # polls for which a file that has lost its name is kept when it has been read
 _VERSION = 1
 
 _Identity = tuple[int, int]
@@ -57,6 +57,8 @@ class FollowedFiles:
         self._tails: dict[_Identity, GrowingTail | CompleteTail] = {}
         self._sizes: dict[_Identity, int] = {}
         self._lost: dict[_Identity, int] = {}
+        self._named: set[_Identity] = set()  # at the last look
+        self._read: set[_Identity] = set()  # to their end, by the last poll
         self._turn: _Identity | None = None
         self._polls = 0
         self.reached: int | None = None
@@ -72,6 +74,7 @@ class FollowedFiles:
         if self._polls % (1 + len(self._tails) // _FILES_A_SCAN) == 0:
             self._scan()
         self._polls += 1
+        self._read.clear()
         chunks: list[Chunk] = []
         read = 0
         self.caught_up = False
@@ -80,11 +83,16 @@ class FollowedFiles:
             size = tail.held_size()
             size = self._sizes[identity] if size is None else size
             try:
-                while read < limit and (chunk := tail.poll(size)) is not None:
+                while read < limit:
+                    chunk = tail.poll(size)
+                    if chunk is None:
+                        self._read.add(identity)
+                        break
                     read += chunk.size
                     if chunk.count:
                         chunks.append(chunk)
             except FileNotFoundError:
+                self._read.add(identity)
                 continue  # it vanished between being found and being opened
             except OSError as error:
                 raise SourceError(f"cannot read {tail.path}: {error}") from error
@@ -132,11 +140,13 @@ class FollowedFiles:
             tail.path = path
             if (modified := facts.st_mtime_ns // 1_000) != tail.mark.modified:
                 tail.mark = msgspec.structs.replace(tail.mark, modified=modified)
+        self._named = found
         if self._polls > _LINGER:  # these were gone when reading went on
             self._forget(self._marks.values())
             self._marks.clear()
         for identity in list(self._tails):
-            self._lost[identity] = 0 if identity in found else self._lost.get(identity, 0) + 1
+            is_over = identity not in found and identity in self._read
+            self._lost[identity] = self._lost.get(identity, 0) + 1 if is_over else 0
             if self._lost[identity] > _LINGER:
                 tail = self._tails.pop(identity)
                 tail.close()
@@ -163,7 +173,7 @@ class FollowedFiles:
         still_named = [
             tail
             for identity, tail in self._tails.items()
-            if tail.is_open and not self._lost[identity]
+            if tail.is_open and identity in self._named
         ]
         for tail in still_named[: max(0, len(still_named) - _MOST_OPEN)]:
             tail.close()

@@ -53,6 +53,7 @@ class GrowingTail:
         self._file: BinaryIO | None = None
         self.path = path
         self.mark = mark
+        self._modified = mark.modified  # when all of it had been read
         self._return_to(mark)
 
     def __del__(self) -> None:
@@ -79,14 +80,17 @@ class GrowingTail:
         Raises:
             OSError: the file cannot be opened or read.
         """
-        if size == self._read:
+        if size == self._read and self.mark.modified == self._modified:
             return None
         if self._file is None:
-            self._file = self.path.open("rb", buffering=0)
+            self._file = _opened(self.path, self.mark)
             self._file.seek(self._read)
         if size < self._read or self._head(self.mark.head_size) != self.mark.head:
             self._return_to(self.mark.anew())
             self._file.seek(0)
+        if size == self._read:
+            self._modified = self.mark.modified
+            return None
         room = min(BLOCK, max(size - self._read, 1))
         chunk = self._cutter.read(self._file.readinto, room)  # type: ignore[attr-defined]
         if chunk is None:
@@ -125,7 +129,7 @@ class CompleteTail:
         self.path = path
         self.mark = mark
         self._chunks: Iterator[Chunk] | None = None
-        self._done_at = -1
+        self._done_at = -1, LONG_AGO
         self._was_reported = False
 
     def close(self) -> None:
@@ -140,14 +144,15 @@ class CompleteTail:
         Raises:
             OSError: the file cannot be opened or read.
         """
-        if size == self._done_at:
+        written = size, self.mark.modified
+        if written == self._done_at:
             return None
         if self._chunks is None:
             self._chunks = self._unread(size)
         chunk = next(self._chunks, None)
         if chunk is None:
             self._chunks = None
-            self._done_at = size
+            self._done_at = written
         else:
             line = max(chunk.end_line, self.mark.line)
             self.mark = msgspec.structs.replace(self.mark, line=line)
@@ -156,7 +161,7 @@ class CompleteTail:
     def _unread(self, size: int) -> Iterator[Chunk]:
         file = RecordedFile(self.path, self.mark.number, size)
         try:
-            with self.path.open("rb", buffering=0) as raw:
+            with _opened(self.path, self.mark) as raw:
                 if head_of(raw, self.mark.head_size) != self.mark.head:
                     self.mark = self.mark.anew()
                 known = min(size, _HEAD)
@@ -169,6 +174,16 @@ class CompleteTail:
             if not self._was_reported:
                 self._was_reported = True
                 yield damaged(file.name, file.number, self.mark.line, error)
+
+
+def _opened(path: Path, mark: Mark) -> BinaryIO:
+    """Raises FileNotFoundError: another file has taken its name."""
+    file = path.open("rb", buffering=0)
+    facts = os.fstat(file.fileno())
+    if (facts.st_dev, facts.st_ino) != (mark.device, mark.inode):
+        file.close()
+        raise FileNotFoundError(path)
+    return file
 
 
 def head_of(file: BinaryIO, size: int) -> str:

@@ -5,10 +5,13 @@ import json
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from connectors.sources import followed as followed_files
+from connectors.sources import tails
 from connectors.sources.errors import SourceError
 from connectors.sources.followed import FollowedFiles, FollowedInput
 from tests.sources.shop import page
@@ -54,6 +57,65 @@ def test_a_poll_takes_no_more_than_its_limit(tmp_path):
     while chunks := followed.poll(1):
         found += users(chunks)
     assert found == [f"u{n}" for n in range(60_000)]
+
+
+def test_what_rotation_takes_away_is_read_to_its_end_however_long_that_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(followed_files, "_LINGER", 5)
+    monkeypatch.setattr(tails, "BLOCK", 200)
+    paths = [tmp_path / f"{number}.jsonl" for number in range(2)]
+    for number, path in enumerate(paths):
+        append(path, b"".join(line(f"u{number}-{n}") for n in range(300)))
+    followed = FollowedFiles(paths)
+    found = users(followed.poll())  # both have been opened
+    for number, path in enumerate(paths):
+        append(path, b"".join(line(f"v{number}-{n}") for n in range(300)))
+    found += users(followed.poll(1))
+    for number, path in enumerate(paths):
+        path.rename(path.with_suffix(".old"))
+        append(path, line(f"w{number}"))
+    while not followed.caught_up:
+        found += users(followed.poll(1))
+    told = {f"{kind}{number}-{n}" for kind in "uv" for number in range(2) for n in range(300)}
+    assert sorted(found) == sorted([*told, "w0", "w1"])
+    for _ in range(20):
+        assert followed.poll() == []
+    assert len(followed._tails) == 2  # those that have the names now
+
+
+def test_a_name_that_another_file_has_taken_is_not_read_twice(tmp_path):
+    path = tmp_path / "events.jsonl"
+    append(path, line("u1"))
+    followed = FollowedFiles([path])
+    assert users(followed.poll()) == ["u1"]
+    followed.close()  # as where many files are followed
+    append(path, line("u2"))
+    path.rename(tmp_path / "events.old")
+    append(path, line("u3") + line("u4"))
+    found = [user for _ in range(5) for user in users(followed.poll())]
+    assert found == ["u3", "u4"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("name", ["events.jsonl", "events.jsonl.gz"])
+def test_a_file_that_is_written_anew_with_as_many_bytes(tmp_path, name, restarts):
+    path = tmp_path / name
+
+    def write(*these):
+        content = b"".join(map(line, these))
+        path.write_bytes(gzip.compress(content, 0, mtime=0) if name.endswith("gz") else content)
+
+    write("u1", "u2")
+    followed = FollowedFiles([path])
+    assert users(followed.poll()) == ["u1", "u2"]
+    for these in (["u3", "u4"], ["u5", "u6"]):
+        time.sleep(0.02)
+        write(*these)
+        if restarts:
+            followed = FollowedFiles([path], followed.position())
+        found = [user for _ in range(5) for user in users(followed.poll())]
+        assert found == these
+        os.utime(path)
+        assert followed.poll() == []
 
 
 def test_new_files_in_a_folder_are_picked_up(tmp_path):
