@@ -6,7 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from connectors.discretion import fault
+from connectors.sentences import Alarm
 from connectors.wall_clock import wall_clock
+from dataflows.log_lines import tell
 from dataflows.progress import Progress
 from membership.errors import StoreError
 from membership.job_note import JobNote, JobNotes
@@ -45,11 +48,18 @@ class Noting:
             thread.join(_PATIENCE)
 
     def _work(self) -> None:
+        told = ""
         try:
             while not self._ended.wait(_EVERY):
                 try:
                     self._write()
                 except StoreError:
+                    self._close()
+                except Exception as error:  # noqa: BLE001  others wait for notes as long as it runs
+                    failed = f"how far the job has come cannot be noted: {fault(error)}"
+                    if failed != told:
+                        tell(Alarm(failed))
+                    told = failed
                     self._close()
         finally:
             self._close()

@@ -22,7 +22,6 @@ from dataflows.log_lines import tell
 from dataflows.ownership import delivering
 from dataflows.printing import Printing
 from dataflows.pruning import Pruning
-from membership.errors import StoreError
 from membership.facts import Recorded
 from membership.reader import MembershipReader
 from membership.store import MembershipStore
@@ -162,7 +161,7 @@ class Outbox:
         try:
             while not self._closing.wait(_LOOK):
                 self._tail.look()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001  else nobody would be told that it has ended
             self._fail(error)
 
     def _note(self) -> None:

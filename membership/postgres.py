@@ -27,12 +27,12 @@ _DIALECT = Dialect(
 # Seconds; a writer that has been stopped in the middle holds up the others no longer than this.
 PATIENCE = 10
 
-# How we connect, unless the URL says otherwise.
-_USUAL: dict[str, Any] = {"application_name": "usher", "connect_timeout": PATIENCE}
-
-# So the system notices in time that a server has gone without a word, after a question was sent to
-# it or while the answer is awaited (milliseconds, and seconds).
-_WATCHFUL: dict[str, Any] = {
+# How we connect, unless the URL says otherwise.  So the system notices in time that a server has
+# gone without a word, after something was sent to it or while the answer is awaited (milliseconds,
+# and seconds).
+_USUAL: dict[str, Any] = {
+    "application_name": "usher",
+    "connect_timeout": PATIENCE,
     "tcp_user_timeout": PATIENCE * 1_000,
     "keepalives_idle": PATIENCE // 2,
     "keepalives_interval": 2,
@@ -140,8 +140,7 @@ class PostgresDatabase:
 
     def _connect(self) -> psycopg.Connection[Row]:
         try:
-            usual = _USUAL if self._writable else _USUAL | _WATCHFUL
-            told = make_conninfo(**{**usual, **conninfo_to_dict(self._url)})
+            told = make_conninfo(**{**_USUAL, **conninfo_to_dict(self._url)})
             connection = psycopg.connect(told, autocommit=True)
         except psycopg.ProgrammingError as error:
             # The driver's own words would repeat the URL, and the password in it.
@@ -151,6 +150,14 @@ class PostgresDatabase:
             ) from error
         except psycopg.Error as error:
             raise self._failure(error) from error
+        try:
+            self._arrange(connection)
+        except psycopg.Error as error:
+            connection.close()
+            raise self._failure(error) from error
+        return connection
+
+    def _arrange(self, connection: psycopg.Connection[Row]) -> None:
         for name, value in (
             ("search_path", f'"{self._schema}"'),
             ("lock_timeout", f"{PATIENCE}s"),
@@ -159,7 +166,6 @@ class PostgresDatabase:
             connection.execute("SELECT set_config(%s, %s, false)", (name, value))
         if not self._writable:
             connection.execute(_BOUND, (f"{_QUESTION}s",))
-        return connection
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Row]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socketserver
 import sqlite3
+import struct
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from random import Random
 
 import psycopg
 import pytest
+from typing_extensions import override
 
 from membership import schema, sqlite
 from membership.errors import StoreDamaged, StoreMissing, StoreTooNew, StoreUnavailable
@@ -209,11 +213,11 @@ def test_a_server_without_our_tables(
     assert journal(reader) == "ann+1#1"
 
 
-def test_who_reads_is_not_kept_waiting_for_ever(postgres: PostgresServer) -> None:
-    """By a server that has gone without a word, or by a question that it does not finish."""
+def test_nobody_is_kept_waiting_for_ever(postgres: PostgresServer) -> None:
+    """By a server that has gone without a word; or who reads, by a question that it never ends."""
 
-    def told(more: str) -> list[str]:
-        database = PostgresDatabase(f"{postgres.url}{more}", "bounded", writable=False)
+    def told(more: str, *, writable: bool = False) -> list[str]:
+        database = PostgresDatabase(f"{postgres.url}{more}", "bounded", writable=writable)
         with closing(database):
             given = database._connection.info.get_parameters()
             ((bound,),) = database.query("SHOW statement_timeout")
@@ -221,8 +225,36 @@ def test_who_reads_is_not_kept_waiting_for_ever(postgres: PostgresServer) -> Non
         return [*(given[name] for name in names), bound]
 
     assert told("") == ["usher", "10", "10000", "5", "1min"]
+    assert told("", writable=True) == ["usher", "10", "10000", "5", "0"]
     own = "&application_name=mine&connect_timeout=3&tcp_user_timeout=7&keepalives_idle=8"
     assert told(f"{own}&options=-c%20statement_timeout%3D0") == ["mine", "3", "7", "8", "0"]
+
+
+class _Pooler(socketserver.BaseRequestHandler):
+    """It lets clients in while the server behind it is away, and then does not know what to say."""
+
+    @override
+    def handle(self) -> None:
+        def said(kind: bytes, content: bytes) -> bytes:
+            return kind + struct.pack("!I", len(content) + 4) + content
+
+        self.request.recv(1 << 16)
+        version = said(b"S", b"server_version\0" + b"15.0\0")
+        self.request.sendall(said(b"R", bytes(4)) + version + said(b"Z", b"I"))
+        self.request.recv(1 << 16)
+        self.request.sendall(said(b"E", b"SFATAL\0C08P01\0Mquery_wait_timeout\0\0"))
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_server_that_goes_while_it_is_connected_to(*, writable: bool) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), _Pooler) as pooler:
+        thread = threading.Thread(target=pooler.handle_request)
+        thread.start()
+        host, port = pooler.server_address[:2]
+        url = f"postgresql://usher@{host!s}:{port}/usher?sslmode=disable&gssencmode=disable"
+        with pytest.raises(StoreUnavailable, match="query_wait_timeout"):
+            PostgresDatabase(url, "usher", writable=writable)
+        thread.join()
 
 
 @pytest.mark.parametrize(
