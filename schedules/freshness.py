@@ -54,7 +54,7 @@ def freshness_of(root: Path, plan: ParentPlan, now: int) -> Freshness:
         ended[-1] if ended else None,
         is_refreshing=len(ended) < len(pulls),
         is_stale=settled is not None and is_stale(model, settled, now),
-        next_pull=now if settled is None else max(now, next_attempt(model, settled, ended)),
+        next_pull=now if settled is None else next_attempt(model, settled, ended, now),
     )
 
 

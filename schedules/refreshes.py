@@ -2,7 +2,8 @@
 
 Runs that were missed are made up for by one.  Models that are due at the same instant are spread
 over a minute, always in the same way.  After a failure the pauses grow, so that a warehouse that is
-down is neither flooded nor forgotten.
+down is neither flooded nor forgotten.  Where the clock was ahead for a while, as that of a machine
+which has just begun may be, nothing waits until time gets there.
 """
 
 from __future__ import annotations
@@ -49,15 +50,22 @@ def due_at(model: ParentModel, settled: int) -> int:
 
 
 def is_stale(model: ParentModel, settled: int, now: int) -> bool:
-    """Whether the snapshot is older than the schedule allows."""
-    return now > next_pull(model.pull, settled) + _GRACE
+    """Whether the snapshot is older than the schedule allows, or nobody knows how old it is."""
+    return _is_to_come(settled, now) or now > next_pull(model.pull, settled) + _GRACE
 
 
-def next_attempt(model: ParentModel, settled: int, pulls: Sequence[Pull]) -> int:
+def next_attempt(model: ParentModel, settled: int, pulls: Sequence[Pull], now: int) -> int:
     """When the next pull on schedule is to be tried, from what became of those before."""
-    due = due_at(model, settled)
+    due = now if _is_to_come(settled, now) else max(now, due_at(model, settled))
     failed = _failures(pulls)
-    return max(due, pulls[-1].ended_at + pause(failed)) if failed else due
+    if failed and not _is_to_come(pulls[-1].ended_at, now):
+        return max(due, pulls[-1].ended_at + pause(failed))
+    return due
+
+
+def _is_to_come(instant: int, now: int) -> bool:
+    """Whether an instant of the past cannot be: the clock was ahead when it was written down."""
+    return instant > now + _GRACE
 
 
 def pause(failures: int) -> int:

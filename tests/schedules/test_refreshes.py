@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,8 +48,8 @@ def test_it_is_due_within_a_minute_of_the_schedule(settled: int, key: str) -> No
 def test_missed_runs_are_made_up_for_by_one(settled: int, down: int) -> None:
     """What was due while nobody looked is due at once, and then again as the schedule says."""
     now = settled + down
-    if next_attempt(MODEL, settled, []) <= now:
-        assert next_attempt(MODEL, now, [pull(now)]) > now
+    if next_attempt(MODEL, settled, [], now) <= now:
+        assert next_attempt(MODEL, now, [pull(now)], now) > now
 
 
 def test_models_that_are_due_together_are_spread() -> None:
@@ -65,12 +66,26 @@ def test_pauses_grow_up_to_a_quarter_of_an_hour() -> None:
 
 def test_failures_are_tried_again_and_forgotten_with_the_next_success() -> None:
     failed = [pull(AT + 5 * HOUR + n, Status.FAILED) for n in range(3)]
-    settled = AT
-    assert next_attempt(MODEL, settled, failed) == failed[-1].ended_at + pause(3)
+    settled, now = AT, AT + 5 * HOUR + SECOND
+    assert next_attempt(MODEL, settled, failed, now) == failed[-1].ended_at + pause(3)
     # Before it is due, nothing is tried because something else has failed.
-    assert next_attempt(MODEL, settled, [pull(AT + 1, Status.FAILED)]) == due_at(MODEL, settled)
+    early = [pull(AT + 1, Status.FAILED)]
+    assert next_attempt(MODEL, settled, early, AT + HOUR) == due_at(MODEL, settled)
     done = pull(AT + 6 * HOUR)
-    assert next_attempt(MODEL, done.pull_date, [*failed, done]) == due_at(MODEL, done.pull_date)
+    settled, now = done.pull_date, AT + 7 * HOUR
+    assert next_attempt(MODEL, settled, [*failed, done], now) == due_at(MODEL, settled)
+
+
+@pytest.mark.parametrize("ahead", [HOUR, 365 * DAY])
+def test_what_happened_while_the_clock_was_ahead_keeps_no_pull_waiting(ahead: int) -> None:
+    read_at, now = AT + ahead, AT
+    assert is_stale(MODEL, read_at, now)
+    assert next_attempt(MODEL, read_at, [pull(read_at)], now) == now
+    failed = [pull(read_at + n, Status.FAILED) for n in range(3)]
+    assert next_attempt(MODEL, AT - DAY, failed, now) == now
+    # Other machines' clocks may be a little ahead.
+    assert not is_stale(MODEL, AT + SECOND, now)
+    assert next_attempt(MODEL, AT + SECOND, [pull(AT + SECOND)], now) > now
 
 
 def test_the_schedule_does_not_undo_a_return_to_the_version_before() -> None:
