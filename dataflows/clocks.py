@@ -21,6 +21,9 @@ from engine.inputs import Inputs
 Batch = Mapping[str, Inputs]  # by parent model, each user's in order of arrival
 KnownSince = Mapping[str, Mapping[int, int]]  # by parent model and number of the condition
 
+# The tick of a source that has not delivered anything.
+_NOTHING_YET = -(1 << 62)
+
 
 class VirtualClock:
     """A backtest's clock: time is what the recording says.
@@ -79,6 +82,8 @@ class LiveClock:
             sources that are silent are no reason for many steps.
         coming: Switches that are to be repeated, in their order, all of them before the start.
         held: What was held when the state was stored that the job resumes from.
+        resumed_at: The instant that this state had come to: after the start, if somebody has set
+            the clock back.  No switch comes before it, as the state would take that for known.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class LiveClock:
         pace: int = 0,
         coming: Iterable[Switch] = (),
         held: Iterable[Batch] = (),
+        resumed_at: int = _NOTHING_YET,
     ) -> None:
         self._start = start
         self._allowance = allowance
@@ -102,7 +108,7 @@ class LiveClock:
         """Whether all that arrived before the start has been delivered."""
         self.told = _NOTHING_YET
         """The instant that the last step has brought the clock to, since the start."""
-        self._latest = _NOTHING_YET  # instant of anything that was told
+        self._latest = resumed_at  # instant of anything that was told
         self._coming = deque(coming)
         self._held: list[Batch] = list(held)
 
@@ -192,10 +198,6 @@ class LiveClock:
             return None
         self._reconciled += 1
         return self._reconciled - 1
-
-
-# The tick of a source that has not delivered anything.
-_NOTHING_YET = -(1 << 62)
 
 
 def _latest_arrivals(batch: Batch) -> list[int]:

@@ -227,6 +227,7 @@ class Time(StatefulBatchLogic[Told, Step, bytes]):
             PACE,
             self._switching.repeated,
             holding.from_bytes(stored or b"", self._plans),
+            job.audiences.resumed_at,
         )
         self._past = job.past
         self._outputs = job.outputs

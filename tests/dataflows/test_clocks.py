@@ -82,6 +82,16 @@ class TestLiveClock:
         ]
         assert told(clock.steps("web", {}, None, True, 150)) == [(None, [], 140)]
 
+    def test_no_switch_comes_before_what_the_state_has_come_to(self) -> None:
+        """Somebody has set the clock back, from 500; a pull takes force when that has come."""
+        clock = LiveClock(START, 10, ["web"], resumed_at=500)
+        list(clock.steps("web", events(120), None, True, 150))
+        assert clock.next_instant == 501
+        clock.switch(Switch(501, {"users": "v2"}))
+        assert told(clock.steps("web", events(160), None, True, 400)) == [(None, [160], 390)]
+        found = list(clock.steps("web", events(420), None, True, 520))
+        assert [step.take_force_at for step in found] == [None, 501, None]
+
     def test_nothing_is_reconciled_before_the_start(self) -> None:
         clock = self.clock()
         early = list(clock.steps("web", events(103), 103, True, 105))
