@@ -30,7 +30,7 @@ from connectors.destinations.destination import (
 from connectors.destinations.http.answers import judge
 from connectors.destinations.http.channel import Channel
 from connectors.destinations.http.exchange import Request
-from connectors.destinations.http.log import json_text, masked, reply_text, request_text, shown_in
+from connectors.destinations.http.log import json_text, masked, replies_to, request_text, shown_in
 from connectors.destinations.http.options import CONNECTION, URL, connection_flaws
 from connectors.destinations.http.secrets import Secrets
 from connectors.destinations.place import Place
@@ -114,7 +114,7 @@ class Webhook:
         reply = await self._channel.ask(request)
         if isinstance(reply, Outcome):
             return Answer([reply], Exchange(exchange))
-        said = reply_text(self._secrets.hide(reply.body.decode(errors="replace")), messages)
+        said = replies_to(messages)(self._secrets.hide(reply.body.decode(errors="replace")))
         return Answer([judge(reply, time.time())], Exchange(exchange, said, reply.status))
 
     def describe(self, messages: Sequence[Message]) -> str:

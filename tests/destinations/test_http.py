@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -246,6 +247,14 @@ def test_only_what_failed_is_repeated() -> None:
     for odd in oddities:
         found = outcomes(*three, said=odd, batch=10, per_item_errors="bad")
         assert [verdict for verdict, _ in found] == ["accepted"] * 3
+
+
+def test_thousands_of_outcomes_take_no_time_to_be_told() -> None:
+    many = [message(f"u{n}", mapped={"mail": f"u{n}@example.com"}) for n in range(2000)]
+    began = time.monotonic()
+    found = outcomes(*many, batch=2000, per_item_errors="bad", said={"bad": [7]})
+    assert time.monotonic() - began < 5, "all other syncs wait meanwhile"
+    assert [n for n, (verdict, _) in enumerate(found) if verdict == "rejected"] == [7]
 
 
 def test_a_faulty_batch_is_taken_apart() -> None:

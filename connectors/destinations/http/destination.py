@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from connectors.destinations.destination import (
@@ -20,7 +21,7 @@ from connectors.destinations.http.authorization import Authorization
 from connectors.destinations.http.channel import Channel
 from connectors.destinations.http.composition import Composed, Composition, Unfit, literals
 from connectors.destinations.http.exchange import Reply, Request
-from connectors.destinations.http.log import cut, reply_text, request_text, shown_in
+from connectors.destinations.http.log import cut, replies_to, request_text, shown_in
 from connectors.destinations.http.rules import Rules
 from connectors.destinations.http.secrets import Secrets
 from connectors.destinations.http.tokens import Tokens
@@ -183,8 +184,11 @@ class HttpDestination:
             return Answer([reply] * count, Exchange(said))
         granted = Secrets(self._tokens.kept if self._tokens else ())
 
+        shown = replies_to(messages)
+
+        @cache  # thousands of messages have few reasons
         def told(text: str) -> str:
-            return reply_text(granted.hide(self._secrets.hide(text)), messages)
+            return shown(granted.hide(self._secrets.hide(text))) if text else ""
 
         outcomes = [
             Outcome(one.verdict, told(one.reason), one.wait)

@@ -57,8 +57,11 @@ def request_text(origin: object, request: Request, body: str, target: str | None
     return cut("\n".join([*lines, "", body]))
 
 
-def reply_text(text: str, messages: Sequence[Message]) -> str:
-    """What an answer says as people read it, without what it repeats of people."""
+def replies_to(messages: Sequence[Message]) -> Callable[[str], str]:
+    """What makes of an answer, or of a part, what people may read: nothing it repeats of people.
+
+    Made once for all parts of an answer: who is to be hidden takes long to find out for thousands.
+    """
     hidden = set()
     for message in messages:
         own = {str(value) for value in message.record.values()}
@@ -67,9 +70,14 @@ def reply_text(text: str, messages: Sequence[Message]) -> str:
             for leaf in _texts(message.mapped)
             if len(leaf) >= _SHORTEST_PERSONAL and leaf not in own
         }
-    for one in sorted(hidden, key=len, reverse=True):
-        text = text.replace(one, MASK)
-    return cut(_PERSONAL.sub(MASK, text))
+    longest_first = sorted(hidden, key=len, reverse=True)
+
+    def shown(text: str) -> str:
+        for one in longest_first:
+            text = text.replace(one, MASK)
+        return cut(_PERSONAL.sub(MASK, text))
+
+    return shown
 
 
 def json_text(value: object) -> str:
