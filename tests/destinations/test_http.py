@@ -242,11 +242,42 @@ def test_only_what_failed_is_repeated() -> None:
         {"bad": "x"},
         {"bad": {"index": 0}},
         [],
-        b"\xff",
+        b"",
     ]
     for odd in oddities:
         found = outcomes(*three, said=odd, batch=10, per_item_errors="bad")
         assert [verdict for verdict, _ in found] == ["accepted"] * 3
+
+
+ON_BODIES: list[dict[str, Any]] = [
+    {"per_item_errors": "bad"},
+    {"success": {"body": "ok"}},
+    {"retry_on": {"body": "busy"}},
+    {"pause_on": {"body": "expired"}},
+]
+
+
+@pytest.mark.parametrize("rules", ON_BODIES)
+def test_what_no_rule_can_look_into_accepts_nothing(rules: dict[str, Any]) -> None:
+    two = [message("a"), message("b")]
+    long = {"ok": True, "bad": [], "said": "x" * 70_000}
+    html = b"<html>maintenance</html>"
+    assert {one for one, _ in outcomes(*two, batch=2, said=html, **rules)} == {"retry"}
+    found = outcomes(*two, batch=2, said=long, **rules)
+    assert found == [("too_large", "answered 200, with a body that is too long to be read")] * 2
+    assert [one for one, _ in outcomes(*two[:1], batch=2, said=long, **rules)] == ["retry"]
+    assert {one for one, _ in outcomes(*two, batch=2, status=503, said=long, **rules)} == {"retry"}
+
+
+def test_nobody_has_to_read_an_answer_that_no_rule_looks_into() -> None:
+    assert outcomes(message(), said=b"x" * 70_000) == [("accepted", "")]
+
+
+def test_a_large_batch_may_have_a_long_answer() -> None:
+    many = [message(f"u{n}") for n in range(1000)]
+    said = {"bad": [{"index": n, "reason": "invalid " + "x" * 80} for n in range(0, 1000, 2)]}
+    found = outcomes(*many, batch=1000, per_item_errors="bad", said={**said, "rest": "x" * 60_000})
+    assert [verdict for verdict, _ in found] == ["rejected", "accepted"] * 500
 
 
 def test_thousands_of_outcomes_take_no_time_to_be_told() -> None:

@@ -107,6 +107,26 @@ PARTIAL: list[tuple[str, int, Any, list[str]]] = [
     ("rudderstack", 404, "source is disabled", ["refused", "refused"]),
     ("rudderstack", 400, "request neither has anonymousId nor userId", ["too_large", "too_large"]),
 ]  # fmt: skip
+LONG: list[tuple[str, int, int, Any, list[str]]] = [
+    ("mixpanel", 2000, 400,
+     {"code": 400, "failed_records": [{"index": n, "message": "x" * 150} for n in range(800)]},
+     ["rejected"] * 800 + ["accepted"] * 1200),
+    ("hubspot", 100, 200, {"results": [{"properties": "x" * 1500}] * 100}, ["accepted"] * 100),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "count", "status", "body", "expected"), LONG)
+def test_the_longest_answers_are_read_to_their_end(
+    kind: str, count: int, status: int, body: object, expected: list[str]
+) -> None:
+    async def story() -> None:
+        async with serving(answer(status, body)) as server:
+            got = await sent(opened(kind, server.url), *(message(f"u{n}") for n in range(count)))
+        assert verdicts(got) == expected
+
+    run(story())
+
+
 # Of vendors that take one message a request.
 SINGLE: list[tuple[str, int, Any, str]] = [
     ("onesignal", 202, {"properties": {}}, "accepted"),

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000
 REQUESTS = 8  # at a time
+# Bytes that are read of an answer: of one that may speak of each message, some for each.
+_ANSWER_LEAST = 64 << 10
+_ANSWER_EACH = 4 << 10
+_ANSWER_MOST = 4 << 20
 
 
 class Channel:
@@ -54,6 +58,7 @@ class Channel:
             _number(timeout, 15 * _SECOND) / _SECOND,
             self.requests,
             None if ca is None else str(place.root / str(ca)),
+            min(max(_ANSWER_LEAST, _number(options.get("batch"), 1) * _ANSWER_EACH), _ANSWER_MOST),
         )
         self._key = key
         self._client = Client(self.origin, terms, resolver)

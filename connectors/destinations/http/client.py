@@ -2,7 +2,7 @@
 
 The address is judged when the socket for it is made, so that the address that was judged is the one
 that is connected to, whatever the name leads to a moment later.  No redirect is followed, no proxy
-is taken from the environment, no cookie is kept, and of an answer a little is read.
+is taken from the environment, no cookie is kept, and of an answer no more is read than it may have.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from connectors.destinations.http.addresses import AllowedHosts, read_address
 from connectors.destinations.http.exchange import InnerAddress, Reply, Request, Unanswered
 from connectors.destinations.http.origin import Origin
 
-ANSWER_MOST = 64 * 1024  # bytes that are read of an answer
 _CONNECT_MOST = 5.0
 _IDLE = 30.0
 _HEADERS_MOST = 16 * 1024
@@ -33,12 +32,16 @@ class _AddressRefused(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms an origin is spoken to; `timeout` is in seconds."""
+    """On which terms an origin is spoken to.
+
+    `timeout` is in seconds; `answer` is how many bytes of an answer are read.
+    """
 
     allowed: AllowedHosts
     timeout: float
     connections: int
     ca: str | None
+    answer: int
 
 
 class Client:
@@ -109,8 +112,9 @@ class Client:
             headers=request.headers,
             allow_redirects=False,
         ) as response:
-            body = await _beginning(response.content)
-            return Reply(response.status, response.headers, body)
+            most = self._terms.answer
+            body = await _beginning(response.content, most + 1)
+            return Reply(response.status, response.headers, body[:most], len(body) > most)
 
     def _opened(self) -> aiohttp.ClientSession:
         terms = self._terms
@@ -151,10 +155,10 @@ class Client:
         return made
 
 
-async def _beginning(content: aiohttp.StreamReader) -> bytes:
+async def _beginning(content: aiohttp.StreamReader, most: int) -> bytes:
     """The first bytes of an answer; whoever sends more is not listened to."""
     parts, size = [], 0
-    while size < ANSWER_MOST and (part := await content.read(ANSWER_MOST - size)):
+    while size < most and (part := await content.read(most - size)):
         parts.append(part)
         size += len(part)
     return b"".join(parts)

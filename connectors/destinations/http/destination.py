@@ -28,6 +28,7 @@ from connectors.destinations.http.tokens import Tokens
 from connectors.destinations.place import Place
 
 _SECOND = 1_000_000
+_SHOWN = 64 << 10  # bytes of an answer of which people may see some
 # What keeps later messages back, which may be of the same users.
 _STOPPING = frozenset(set(Verdict) - {Verdict.ACCEPTED, Verdict.REJECTED})
 
@@ -194,7 +195,7 @@ class HttpDestination:
             Outcome(one.verdict, told(one.reason), one.wait)
             for one in self._rules.judge(reply, time.time(), count)
         ]
-        answered = told(reply.body.decode(errors="replace"))
+        answered = told(reply.body[:_SHOWN].decode(errors="replace"))
         return Answer(outcomes, Exchange(said, answered, reply.status))
 
     async def _asked(self, request: Request) -> Reply | Outcome:

@@ -18,11 +18,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`body` is the beginning of the answer's; the names of `headers` may be asked in any case."""
+    """The names of `headers` may be asked in any case.
+
+    Of the answer's body, `body` is the beginning if it `is_cut_off`, and else all.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    is_cut_off: bool = False
 
 
 class Unanswered(Exception):

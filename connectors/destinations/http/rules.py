@@ -1,6 +1,7 @@
 """What an answer means by the rules of a definition: statuses, and expressions on its body.
 
-Expressions are JMESPath.  Whatever no rule speaks of is judged by the table of `answers`.
+Expressions are JMESPath.  Whatever no rule speaks of is judged by the table of `answers`.  Where an
+expression decides what was taken, an answer that it cannot look into accepts nothing.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Rules:
 
     def judge(self, reply: Reply, now: float, count: int) -> list[Outcome]:
         """The outcome of each of so many messages; `now` is in seconds since 1970."""
-        document = _document(reply.body)
+        document = _document(reply)
         if reply.status in self._repeated or _search(self._is_repeated, document):
             again = Outcome(Verdict.RETRY, said(reply), told_wait(reply.headers, now))
             return [again] * count
@@ -114,12 +115,23 @@ class Rules:
             if outcome is ACCEPTED:
                 return Outcome(Verdict.REJECTED, f"{said(reply)}, which is not in success.status")
             return outcome
+        if document is None and self._has_to_read(reply):
+            if not reply.is_cut_off:
+                return Outcome(Verdict.RETRY, f"{said(reply)}, with a body that is not JSON")
+            # Fewer messages have a shorter answer.
+            verdict = Verdict.TOO_LARGE if count > 1 else Verdict.RETRY
+            return Outcome(verdict, f"{said(reply)}, with a body that is too long to be read")
         if self._is_accepted is None or _search(self._is_accepted, document):
             return ACCEPTED
-        if document is None:
-            return Outcome(Verdict.RETRY, f"{said(reply)}, with a body that is not JSON")
         verdict = Verdict.TOO_LARGE if count > 1 else Verdict.REJECTED
         return Outcome(verdict, f"{said(reply)}, but its body is not as success.body says")
+
+    def _has_to_read(self, reply: Reply) -> bool:
+        """Whether an answer accepts messages by its body; an empty one says that none fails."""
+        if self._is_accepted is not None:
+            return True
+        rules = self._failures, self._is_repeated, self._is_refused
+        return bool(reply.body) and any(one is not None for one in rules)
 
     def _failed(self, document: object, count: int) -> dict[int, Outcome]:
         found = _search(self._failures, document)
@@ -155,8 +167,10 @@ def _search(expression: Any, document: object) -> Any:
         return None
 
 
-def _document(body: bytes) -> object:
+def _document(reply: Reply) -> object:
+    if reply.is_cut_off:
+        return None
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(reply.body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
