@@ -260,7 +260,7 @@ WAITS = [
     ("Retry_After", "soon", None),
     ("Retry_After", "nan", None),
     ("Retry_After", "1e999", None),
-    ("Retry_After", "999999999", 86_400),
+    ("Retry_After", "999999999", 3_600),
 ]
 
 
@@ -275,7 +275,20 @@ def test_who_tells_to_wait_is_heard(
                 got = await sent(opened(kind, server.url), message())
             wait = got.outcomes[0].wait
             assert verdicts(got) == ["retry"]
-            assert wait == (None if seconds is None else int(seconds * 1_000_000))
+            heard = seconds is not None and (status == 429 or header == "Retry_After")
+            assert wait == (int((seconds or 0) * 1_000_000) if heard else None)
+
+    run(story())
+
+
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
+@pytest.mark.parametrize("kind", ["webhook", "http"])
+def test_a_fault_that_one_message_provokes_keeps_nobody_waiting(kind: str, status: int) -> None:
+    async def story() -> None:
+        told = {"Retry_After": "1800", "RateLimit_Reset": "1800", "X_RateLimit_Reset": "1800"}
+        async with serving(answer(status, **told)) as server:
+            got = await sent(opened(kind, server.url), message())
+        assert (verdicts(got), got.outcomes[0].wait) == (["retry"], None)
 
     run(story())
 

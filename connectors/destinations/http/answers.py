@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -11,12 +10,19 @@ from connectors.destinations.destination import ACCEPTED, Outcome, Verdict
 from connectors.destinations.http.exchange import Reply
 
 _SECOND = 1_000_000
-_TOLD_MOST = 24 * 3600  # seconds: who names a later instant is mistaken
+_TOLD_MOST = 3600  # seconds, for a message as for its sync: who names a later instant is mistaken
 # A number beyond this is an instant since 1970, and beyond the second one of milliseconds.
 _INSTANT_LEAST = 1e9
 _MILLISECONDS_LEAST = 1e12
 
-_AGAIN = frozenset({408, 425, 429})
+_TOO_MANY = 429
+_UNAVAILABLE = 503
+_AGAIN = frozenset({408, 425, _TOO_MANY})
+# The headers that are in use for saying how long to wait.
+_WAITS = {
+    _TOO_MANY: ("Retry-After", "RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"),
+    _UNAVAILABLE: ("Retry-After",),
+}
 _REFUSED = frozenset({401, 403})
 _TOO_LARGE = 413
 _GONE = 410
@@ -35,7 +41,7 @@ def judge(reply: Reply, now: float, messages: int = 1) -> Outcome:
         return ACCEPTED
     reason = said(reply)
     if status in _AGAIN or status >= 500:
-        return Outcome(Verdict.RETRY, reason, told_wait(reply.headers, now))
+        return Outcome(Verdict.RETRY, reason, told_wait(reply, now))
     if status in _REFUSED:
         return Outcome(Verdict.REFUSED, f"{reason}; check the credentials")
     if status == _GONE:
@@ -53,10 +59,14 @@ def said(reply: Reply) -> str:
     return f"answered {reply.status}"
 
 
-def told_wait(headers: Mapping[str, str], now: float) -> int | None:
-    """How long to wait, in microseconds, by the headers that are in use for it."""
-    for name in ("Retry-After", "RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"):
-        seconds = _seconds(headers.get(name, ""), now)
+def told_wait(reply: Reply, now: float) -> int | None:
+    """How long to wait, in microseconds, where an answer asks for that.
+
+    Many say in each answer when their limit begins anew: that matters to those who are beyond it.
+    A fault that one message provokes is no reason for all others to wait so long.
+    """
+    for name in _WAITS.get(reply.status, ()):
+        seconds = _seconds(reply.headers.get(name, ""), now)
         if seconds is not None:
             return int(min(max(seconds, 0.0), _TOLD_MOST) * _SECOND)
     return None

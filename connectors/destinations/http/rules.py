@@ -96,7 +96,7 @@ class Rules:
         """The outcome of each of so many messages; `now` is in seconds since 1970."""
         document = _document(reply)
         if reply.status in self._repeated or _search(self._is_repeated, document):
-            again = Outcome(Verdict.RETRY, said(reply), told_wait(reply.headers, now))
+            again = Outcome(Verdict.RETRY, said(reply), told_wait(reply, now))
             return [again] * count
         if reply.status in self._refusing or _search(self._is_refused, document):
             refused = Outcome(Verdict.REFUSED, f"{said(reply)}; check the credentials")
