@@ -58,7 +58,7 @@ class Threads:
         finally:
             self._waiting.discard(future)
 
-    async def close(self, farewell: Callable[[], object]) -> None:
+    async def close(self, farewell: Callable[[], object] | None = None) -> None:
         """Abandon all calls; then carry out a last one, if there was a first, for some seconds."""
         if self._closed:
             return
@@ -66,9 +66,10 @@ class Threads:
             if not future.done():
                 future.set_exception(Abandoned())
         if self._started:
-            # What is under way keeps its thread; then the farewell comes when it is free.
-            with suppress(Exception):
-                await asyncio.wait_for(self.run(farewell), _FAREWELL)
+            if farewell is not None:
+                # What is under way keeps its thread; then the farewell comes when it is free.
+                with suppress(Exception):
+                    await asyncio.wait_for(self.run(farewell), _FAREWELL)
             for _ in range(self._count):
                 self._calls.put(None)
         self._closed = True

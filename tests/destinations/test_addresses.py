@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,17 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from audience_dsl.definitions import Settings
-from connectors.destinations.destination import Verdict
+from connectors.destinations.destination import Outcome, Verdict
 from connectors.destinations.errors import DestinationError
+from connectors.destinations.http import lookups
 from connectors.destinations.http.addresses import AllowedHosts, is_inner, read_address
 from connectors.destinations.http.channel import Channel
 from connectors.destinations.http.exchange import Reply, Request
 from connectors.destinations.place import Place
 from connectors.destinations.registry import open_destination
+from tests.cli.jobs import PATIENCE
 from tests.destinations.kinds import run
-from tests.destinations.servers import answer, serving
+from tests.destinations.servers import Server, answer, serving
 from tests.dsl.projects import compiled
 
 # Spellings that a URL can have of this machine, its neighbours, and what clouds tell machines.
@@ -182,6 +187,95 @@ def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch)
             reply = await asked(Names([]), server.url + "/", **options)
             assert reply.status == 200
             assert proxy.asked == []
+
+    run(story())
+
+
+class System:
+    """Where names lead, as the system says; who asks for one that is slow waits for `go_on`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        self._ask = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._lead)
+
+    def _lead(self, host: Any, *rest: Any, **more: Any) -> Any:
+        if "slow" in str(host):
+            self.go_on.wait(PATIENCE)
+        return self._ask("127.0.0.1" if "example" in str(host) else host, *rest, **more)
+
+
+def to(server: Server, name: str, *allowed: str) -> Channel:
+    options = {"allow_http": True, "allow_private_hosts": list(allowed)}
+    url = f"http://{name}:{server.port}/"
+    return Channel("d", url, options, Place(Path(), lambda _: None))
+
+
+def test_names_that_hang_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        system = System(monkeypatch)
+        async with serving(answer(200)) as server:
+            names = [f"slow{number}.example" for number in range(40)]
+            channels = [to(server, name, name) for name in names]
+            hanging = [asyncio.create_task(one.ask(Request("GET", "/"))) for one in channels]
+            await asyncio.sleep(0.1)
+            other = to(server, "quick.example", "quick.example")
+            try:
+                reply = await asyncio.wait_for(other.ask(Request("GET", "/")), 5)
+                assert isinstance(reply, Reply)
+                assert not any(one.done() for one in hanging)
+            finally:
+                system.go_on.set()
+            assert {type(one) for one in await asyncio.gather(*hanging)} == {Reply}
+            for one in (*channels, other):
+                await one.close()
+
+    run(story())
+
+
+def test_a_name_that_hangs_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        system = System(monkeypatch)
+        monkeypatch.setattr(lookups, "_LONGEST", 0.1)
+        async with serving(answer(200)) as server:
+            channel = to(server, "slow.example", "slow.example")
+            for _ in range(2):
+                outcome = await channel.ask(Request("GET", "/"))
+                assert outcome == Outcome(Verdict.RETRY, "slow.example cannot be looked up")
+            system.go_on.set()
+            monkeypatch.setattr(lookups, "_LONGEST", PATIENCE)
+            assert isinstance(await channel.ask(Request("GET", "/")), Reply)
+            await channel.close()
+
+    run(story())
+
+
+def test_closing_waits_for_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        system = System(monkeypatch)
+        async with serving(answer(200)) as server:
+            channel = to(server, "slow.example", "slow.example")
+            hanging = asyncio.create_task(channel.ask(Request("GET", "/")))
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            await channel.close()
+            assert time.monotonic() - began < 2
+            system.go_on.set()
+            await asyncio.wait([hanging])
+
+    run(story())
+
+
+def test_where_the_system_leads_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        System(monkeypatch)
+        async with serving(answer(200)) as server:
+            channel = to(server, "quick.example")
+            outcome = await channel.ask(Request("GET", "/"))
+            await channel.close()
+            assert isinstance(outcome, Outcome)
+            assert outcome.verdict is Verdict.REFUSED
+            assert server.asked == []
 
     run(story())
 

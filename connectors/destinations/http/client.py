@@ -19,6 +19,7 @@ from yarl import URL
 from connectors.destinations.errors import DestinationError
 from connectors.destinations.http.addresses import AllowedHosts, read_address
 from connectors.destinations.http.exchange import InnerAddress, Reply, Request, Unanswered
+from connectors.destinations.http.lookups import Lookups
 from connectors.destinations.http.origin import Origin
 
 _CONNECT_MOST = 5.0
@@ -56,7 +57,7 @@ class Client:
     ) -> None:
         self._origin = origin
         self._terms = terms
-        self._resolver = resolver
+        self._resolver = resolver or Lookups()
         self._tls = _trusting(terms.ca) if origin.scheme == "https" else False
         self._session: aiohttp.ClientSession | None = None
 
@@ -100,6 +101,7 @@ class Client:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        await self._resolver.close()
 
     async def _ask(self, request: Request) -> Reply:
         if self._session is None:
