@@ -103,7 +103,7 @@ class Postgres(Blocking):
         try:
             self._write(rows_of(items))
         except Exception as error:
-            self._recover()
+            self._recover(error)
             if len(items) == 1 or self.explain(error).verdict is not Verdict.REJECTED:
                 raise
             return self._one_by_one(items)
@@ -120,8 +120,8 @@ class Postgres(Blocking):
             with _cut_off(connection):
                 connection.execute("SELECT 1")
                 connection.rollback()
-        except Exception:
-            self._recover()
+        except Exception as error:
+            self._recover(error)
             raise
 
     @override
@@ -174,9 +174,14 @@ class Postgres(Blocking):
         if self._connection is None:
             import psycopg
 
-            self._connection = psycopg.connect(self._conninfo())
-            with _cut_off(self._connection):
-                self._make_tables(self._connection)
+            connection = psycopg.connect(self._conninfo())
+            try:
+                with _cut_off(connection):
+                    self._make_tables(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection
 
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:
@@ -222,14 +227,19 @@ class Postgres(Blocking):
             options=f"-c timezone=UTC -c statement_timeout={_SILENCE_MILLISECONDS}",
         )
 
-    def _recover(self) -> None:
-        """After an error: the connection, if it is still one, begins anew."""
+    def _recover(self, error: Exception) -> None:
+        """After an error: the connection is kept where it was about the data alone.
+
+        After any other a new one may lead elsewhere: to the primary, if this server has become a
+        replica, which goes on answering that it cannot write.
+        """
         connection = self._connection
         if connection is None:
             return
         with suppress(Exception):
             connection.rollback()
-        if connection.closed or connection.broken:
+        is_usable = not (connection.closed or connection.broken)
+        if not is_usable or _verdict(error) is not Verdict.REJECTED:
             self.disconnect()
 
 

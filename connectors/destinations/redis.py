@@ -136,7 +136,13 @@ class Redis(Blocking):
             arguments += [message.user_id, sequence, entered, element, message.id]
             arguments.append(item.body.decode())
         self._connect()
-        self._script(keys=keys, args=arguments)
+        try:
+            self._script(keys=keys, args=arguments)
+        except Exception:
+            # A new connection may lead elsewhere: to the primary, if this server has become a
+            # replica, which goes on answering that it cannot write.
+            self.disconnect()
+            raise
         return [ACCEPTED] * len(items)
 
     @override

@@ -32,6 +32,10 @@ class Gate:
                 self._listen()
         self._state = state
 
+    def lead(self, target: tuple[str, int] | str) -> None:
+        """From now on connections lead elsewhere, those that there are excepted."""
+        self._target = target
+
     def close(self) -> None:
         if self._state != "shut":
             self._close()

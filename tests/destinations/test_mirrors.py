@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 
 from connectors.destinations.destination import Answer, Message, Verdict
 from tests.destinations.messages import message, texts, verdicts
+from tests.destinations.redis_server import redis_server
 from tests.destinations.stands import PostgresStand, RedisStand, Stand
 from tests.membership.servers import PostgresServer
 
@@ -92,6 +94,75 @@ def test_a_table_that_is_there_needs_no_right_to_create(
         connection.execute(f'GRANT SELECT, INSERT, UPDATE ON "{stand.table}" TO poor_{stand.table}')
     (answer,) = sent(stand, [message("a", 1)], user=f"poor_{stand.table}".lower())
     assert verdicts(answer) == {ACCEPTED}, texts(answer)
+
+
+def test_a_right_to_create_that_is_given_later_is_used(
+    new_stand: NewStand, postgres: PostgresServer
+) -> None:
+    stand: PostgresStand = new_stand("postgres-delete")
+    role = f"later_{stand.table}".lower()
+
+    async def through() -> None:
+        one = stand.open(user=role)
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role} LOGIN")
+            for _ in range(2):
+                answer = await one.send([message("a", 1)])
+                assert verdicts(answer) == {Verdict.REFUSED}
+                assert "permission denied for schema public" in texts(answer)
+            connection.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+        answer = await one.send([message("a", 1)])
+        assert verdicts(answer) == {ACCEPTED}, texts(answer)
+        await one.close()
+
+    asyncio.run(through())
+    assert stand.heads() == {"a": (1, True)}
+
+
+@pytest.mark.parametrize("name", ["postgres", "postgres-delete"])
+def test_a_server_that_only_reads_is_left_for_one_that_writes(
+    new_stand: NewStand, postgres: PostgresServer, name: str
+) -> None:
+    stand: PostgresStand = new_stand(name)
+    sent(stand, [message("a", 1)])
+    role = f"failover_{stand.table}".lower()
+
+    async def through() -> None:
+        one = stand.open(user=role)
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role} LOGIN SUPERUSER")
+            # As of a replica: whoever is connected stays with it.
+            connection.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+            answer = await one.send([message("a", 2)])
+            assert verdicts(answer) == {Verdict.RETRY}
+            assert "read-only transaction" in texts(answer)
+            connection.execute(f"ALTER ROLE {role} RESET default_transaction_read_only")
+        answer = await one.send([message("a", 2)])
+        assert verdicts(answer) == {ACCEPTED}, texts(answer)
+        await one.close()
+
+    asyncio.run(through())
+    assert stand.heads() == {"a": (2, False)}
+
+
+def test_what_is_wrong_with_one_value_ends_no_connection(
+    new_stand: NewStand, postgres: PostgresServer
+) -> None:
+    stand: PostgresStand = new_stand("postgres")
+
+    async def through() -> None:
+        one = stand.open()
+        await one.send([message("a", 1)])
+        with psycopg.connect(postgres.url) as connection:
+            found = "SELECT pid FROM pg_stat_activity WHERE application_name = 'usher'"
+            before = connection.execute(found).fetchall()
+            connection.commit()  # what is seen of it is of one moment for each transaction
+            await one.send([message("b", 1, {"text": "\0"}), message("c", 1)])
+            assert connection.execute(found).fetchall() == before
+        await one.close()
+
+    asyncio.run(through())
+    assert set(stand.heads()) == {"a", "c"}
 
 
 def test_a_table_of_another_shape_makes_the_sync_pause(
@@ -186,6 +257,25 @@ def test_a_key_of_another_kind_makes_the_sync_pause(new_stand: NewStand) -> None
     stand.client.delete(key)
     sent(stand, [message("a", 1)])
     assert stand.heads() == {"a": (1, True)}
+
+
+def test_a_replica_is_left_for_the_primary(tmp_path: Path, redis_socket: str) -> None:
+    with redis_server() as former:
+        stand = RedisStand(tmp_path, former, "audience")
+
+        async def through() -> None:
+            one = stand.open()
+            assert verdicts(await one.send([message("a", 1)])) == {ACCEPTED}
+            stand.client.replicaof("127.0.0.1", 1)
+            stand.gate.lead(redis_socket)
+            answer = await one.send([message("a", 2)])
+            assert verdicts(answer) == {Verdict.RETRY}
+            assert "read only replica" in texts(answer)
+            assert verdicts(await one.send([message("a", 2)])) == {ACCEPTED}
+            await one.close()
+
+        asyncio.run(through())
+        stand.close()
 
 
 def test_a_server_that_has_forgotten_the_script_is_told_it_again(new_stand: NewStand) -> None:
