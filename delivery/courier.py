@@ -64,7 +64,9 @@ class Courier:
         self._roused.set()
 
     async def run(self) -> None:
-        """Until it is cancelled.
+        """Until it is cancelled; it may be called again when it has raised something.
+
+        What it has read is in the lane, so it goes on behind that.
 
         Raises:
             StoreError: the journal cannot be read.

@@ -26,7 +26,7 @@ from delivery.courier import Courier
 from delivery.feed import Feed, Work
 from delivery.lane import PARKED, Lane
 from delivery.making import Making
-from membership.deliveries import Ask, Population, Request, SyncStatus
+from membership.deliveries import Ask, Changes, Population, Request, SyncStatus
 from membership.errors import StoreError, StoreUnavailable
 from membership.ledger import Ledger
 from membership.reader import MembershipReader
@@ -39,6 +39,10 @@ _WRITTEN_EVERY = 1.0
 
 _LOOK = 0.02
 _ENDING = 10.0
+
+# Seconds until what a fault has ended is begun again; each time twice as many.
+_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
 
 
 class Deliveries:
@@ -156,18 +160,38 @@ class Deliveries:
                 self._tell(Alarm(told))
         for courier in self._couriers.values():
             name = f"sync '{courier.lane.key}'"
-            self._tasks.append(asyncio.create_task(self._watched(name, courier.run())))
-        self._tasks.append(asyncio.create_task(self._watched("the ledger", self._keep(clock))))
+            self._tasks.append(asyncio.create_task(self._watched(name, courier.run)))
+        keep = partial(self._keep, clock)
+        self._tasks.append(asyncio.create_task(self._watched("the ledger", keep)))
 
-    async def _watched(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except StoreError as error:
-            if self.failure is None:
-                self.failure = error
-                self._failed()
-        except Exception as error:  # noqa: BLE001  the fault of one lane is not to end the others
-            self._tell(Alarm(f"{name} has stopped by a fault of Usher's: {fault(error)}"))
+    async def _watched(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin work again that a fault has ended, after pauses that grow while it does not last.
+
+        It goes on from what it had come to, and each fault is told of once.
+        """
+        told: set[str] = set()
+        pause = _PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                await work()
+            except StoreError as error:
+                if self.failure is None:
+                    self.failure = error
+                    self._failed()
+                return
+            except Exception as error:  # noqa: BLE001  one lane's fault is not to end the others
+                if time.monotonic() - began > _LONGEST_PAUSE:
+                    pause = _PAUSE
+                what = fault(error)
+                if what not in told:
+                    told.add(what)
+                    # Where the disk is full, it may be the log's as well.
+                    with suppress(OSError):
+                        sentence = f"{name} is held up by a fault of Usher's, and tried again"
+                        self._tell(Alarm(f"{sentence}: {what}"))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _heard(self) -> None:
         """In any thread: the journal goes on."""
@@ -193,17 +217,17 @@ class Deliveries:
             if now is not None:
                 asked = await self._asked()
                 done += [one.number for one in asked if await self._is_done(one, now)]
-            taken = [
-                (one.lane, changes)
-                for one in self._couriers.values()
-                if (changes := one.lane.changes()) is not None
-            ]
-            if not taken and not done:
-                return
+            taken: list[tuple[Lane, Changes]] = []
             try:
+                for one in self._couriers.values():
+                    if (changes := one.lane.changes()) is not None:
+                        # One by one: those before a fault are to be told of it.
+                        taken.append((one.lane, changes))  # noqa: PERF401
+                if not taken and not done:
+                    return
                 write = partial(self._ledger.write, [one for _, one in taken], done)
                 await self._store.run(write)
-            except StoreError as error:
+            except BaseException as error:
                 for lane, _ in taken:
                     lane.unsaved()
                 # Others write to it all the time, or whoever records will say what is wrong.

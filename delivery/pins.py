@@ -11,6 +11,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 
+from connectors.sentences import Trouble
 from membership.errors import StoreUnavailable
 from membership.ledger import Ledger
 from warehouse.errors import WarehouseError
@@ -47,13 +48,26 @@ class PinnedProfiles:
             StoreError: the store cannot be used.
         """
         with self._lock:
-            current = self._versions.current()
-            self._pins = self._pins or ledger.pins(self._parent_model)
-            if current and (not self._pins or self._pins[-1][1] != current):
-                ledger.pin(self._parent_model, current)
-                ledger.unpin(self._parent_model, ledger.passed(self._syncs))
-                self._pins = ledger.pins(self._parent_model)
-                self._versions.pin(version for _, version in self._pins)
+            try:
+                self._look(ledger)
+            except OSError as error:  # a disk that is full, or may not be written to
+                why = (
+                    f"the snapshots of {self._parent_model} cannot be kept for deliveries: {error}"
+                )
+                self._say(Trouble(why))
+                raise StoreUnavailable(why) from error
+
+    def _look(self, ledger: Ledger) -> None:
+        current = self._versions.current()
+        pins = self._pins or ledger.pins(self._parent_model)
+        if current and (not pins or pins[-1][1] != current):
+            ledger.pin(self._parent_model, current)
+            ledger.unpin(self._parent_model, ledger.passed(self._syncs))
+            pins = ledger.pins(self._parent_model)
+        if current and pins != self._pins:
+            self._versions.pin(version for _, version in pins)
+        # Not before their files are kept: whoever looks next would take that for done.
+        self._pins = pins
 
     def at(self, position: int) -> Profiles:
         """The users for the message of the transition at a position.
@@ -66,8 +80,8 @@ class PinnedProfiles:
             version = self._pins[max(0, place - 1)][1] if self._pins else ""
             try:
                 found = self._versions.at(version)
-            except WarehouseError as error:
-                self._say(str(error))
+            except (WarehouseError, OSError, ValueError) as error:
+                self._say(Trouble(error))
                 raise StoreUnavailable(str(error)) from error
         self._say(found.note)
         return found

@@ -80,7 +80,9 @@ class Versions:
 
         To be called by whoever delivers; there is one.
         """
-        write_durably(self._pinned, "".join(f"{one}\n" for one in sorted({*versions})).encode())
+        names = sorted({*versions})
+        if names != _names_in(self._pinned):
+            write_durably(self._pinned, "".join(f"{one}\n" for one in names).encode())
 
     def _in_use(self) -> list[str]:
         return _names_in(self._used)

@@ -20,6 +20,7 @@ from connectors.destinations.destination import (
     Outcome,
     Verdict,
 )
+from connectors.sentences import Alarm
 from delivery.deliveries import Deliveries
 from delivery.feed import Work
 from delivery.pins import PinnedProfiles
@@ -249,3 +250,48 @@ def test_who_delivered_before_has_to_stop(office: Office, tmp_path: Path) -> Non
     eventually(lambda: deliveries.failure is not None)
     with pytest.raises(OwnerChanged):
         office.drain(deliveries)
+
+
+def _at_first(faults: list[Exception], call: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that raises these, and works from then on."""
+
+    def called(*given: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return call(*given)
+
+    return called
+
+
+def test_a_lane_goes_on_when_a_fault_has_passed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.deliveries._PAUSE", 0.01)
+    bus = Watched()
+    deliveries = office.begin({"bus": bus})
+    office.record("ann+1 ben+1")
+    office.drain(deliveries)
+    faults: list[Exception] = [OSError(28, "No space"), OSError(28, "No space"), KeyError("x")]
+    monkeypatch.setattr(office.tail, "after", _at_first(faults, office.tail.after))
+    office.record("ann-2 eve+1")
+    office.drain(deliveries)
+    assert sorted(bus.told().split()) == ["ann+1", "ann-2", "ben+1", "eve+1"]
+    assert bus.told().index("ann+1") < bus.told().index("ann-2")
+    alarms = [one for one in office.said if isinstance(one, Alarm)]
+    assert [one.split(": ")[1].split()[0] for one in alarms] == ["KeyError", "OSError"]
+    assert alarms[0].startswith("sync 'bus' is held up by a fault of Usher's, and tried again")
+
+
+def test_all_is_written_down_when_a_fault_of_the_ledger_has_passed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.deliveries._PAUSE", 0.01)
+    bus, van = Watched(), Watched()
+    ledger = office.store.ledger
+    faults: list[Exception] = [OSError(5, "Input/output error")] * 2
+    monkeypatch.setattr(ledger, "write", _at_first(faults, ledger.write))
+    office.begin({"bus": bus, "van": van})
+    office.record("ann+1 ben+1")
+    eventually(lambda: office.store.cursors.all() == {"sync/bus": 2, "sync/van": 2})
+    assert [one for one in office.said if "the ledger is held up" in one] == office.said
+    assert len(office.said) == 1
