@@ -90,8 +90,13 @@ class Lane:
         self._population = population
         self._members = Passage(None if population is None else population.after)
         self._notes = Notes(Changes(key, remembered.cursor, population, [], [], [], [], [], state))
-        # What the store has already is not taken again from the journal.
-        self._known = {one.who for one in remembered.waiting} | remembered.dead
+        # What the store has already is not taken again where it is read again.  Nothing that lies
+        # behind is: who is remembered for it would be left out when all members are sent again.
+        beyond = {one.who for one in remembered.waiting if one.position > remembered.cursor}
+        self._known = beyond | remembered.dead
+        self._known_members = set(remembered.dead)
+        if population is not None and not population.is_complete:
+            self._known_members |= {one.who for one in remembered.waiting if not one.position}
         for one in remembered.waiting:
             self.bring_back(one)
 
@@ -174,6 +179,7 @@ class Lane:
         """Send these members, in place of any that are still to be read."""
         self._population = population
         self._members = Passage(population.after)
+        self._known_members.clear()
 
     def bring_back(self, waiting: Waiting) -> None:
         """Take what waited when the lane was stopped."""
@@ -199,8 +205,9 @@ class Lane:
         record = message.record
         who = Who(str(record["user_id"]), int(str(record["sequence"])))
         earlier = list(self._queues.of(who.user_id))
-        if who in self._known or any(one.who == who for one in earlier):
-            self._known.discard(who)
+        known = self._known if entry.position else self._known_members
+        if who in known or any(one.who == who for one in earlier):
+            known.discard(who)
             return None
         if isinstance(message, Unsendable):
             unsent = Message(

@@ -20,7 +20,7 @@ from delivery.backoff import backoff
 from delivery.batch import Batch
 from delivery.entries import Entry, Unsendable
 from delivery.lane import PARKED, Lane
-from membership.deliveries import Remembered, SyncState, SyncStatus
+from membership.deliveries import Population, Remembered, SyncState, SyncStatus
 from tests.delivery.simulation import HOUR, SECOND, message
 
 NOW = 1_700_000_000 * SECOND
@@ -34,6 +34,15 @@ class Story:
         self.lane = Lane("s", capacity or Capacity(requests=1), Remembered(0, **more))
         self.letters: list[tuple[str, str]] = []
         self.last: Batch | None = None
+
+    def stopped(self) -> Remembered:
+        """What the next lane goes on from, if this one is stopped now."""
+        kept = self.keeps()
+        return Remembered(kept.cursor, kept.population, kept.waiting)
+
+    def read_members(self, *users: str, last: bool = True) -> None:
+        entries = [Entry(0, message(user, 1), True) for user in users]
+        self.lane.read_members(entries, None if last else users[-1], self.now)
 
     def read(self, *names: str) -> None:
         """Messages named like `ann+1`."""
@@ -52,6 +61,14 @@ class Story:
         assert self.last is not None
         all_of_them = list(outcomes) * len(self.last.items) if len(outcomes) == 1 else outcomes
         self.lane.answered(self.last, Answer(all_of_them, Exchange("?")), self.now, 0.999_999)
+
+    def sends_all(self) -> list[str]:
+        """All that may go now, and is accepted."""
+        told = []
+        while batch := self.sends():
+            told.append(batch)
+            self.hears(ACCEPTED)
+        return told
 
     def waits(self) -> float:
         """Until the lane wants to go on; in seconds."""
@@ -328,6 +345,51 @@ def test_when_too_many_wait_the_lane_reads_no_further() -> None:
         if story.sends():
             story.hears(RETRY if at % 2 else ACCEPTED)
     assert story.lane.parked == PARKED
+
+
+def _everybody(position: int, *, again: bool) -> Population:
+    return Population(position, "v1", NOW, again=again)
+
+
+def test_all_members_are_sent_again_to_the_last_also_who_waited_at_the_start() -> None:
+    story = Story()
+    story.read("ann+1", "ben+1")
+    for _ in range(2):
+        story.sends()
+        story.hears(RETRY)
+    again = Story()
+    again.lane = Lane("s", Capacity(requests=1), story.stopped())
+    again.now = again.lane.due(NOW) or NOW
+    assert again.sends() == "ann-1"
+    again.hears(ACCEPTED)
+    again.lane.populate(_everybody(2, again=True))
+    again.read_members("ann", "ben", "eve")
+    assert sorted(again.sends_all()) == ["ann-1", "ben-1", "eve-1"], (
+        "ben, who still waits, is sent once"
+    )
+    assert again.keeps().population.is_complete
+
+
+def test_who_waits_is_not_taken_again_by_the_first_population_but_by_the_next() -> None:
+    story = Story(Capacity(requests=2), population=_everybody(0, again=False))
+    story.read_members("ann", "ben", "eve", last=False)
+    assert story.sends() == "ann-1"
+    story.hears(RETRY)
+    assert [story.sends(), story.sends()] == ["ben-1", "eve-1"]
+    story.hears(RETRY)
+    again = Story()
+    again.lane = Lane("s", Capacity(requests=1), story.stopped())
+    again.now = NOW + 10 * SECOND
+    assert sorted(again.sends_all()) == ["ann-1", "eve-1"]
+    # What became of ben nobody knows, so the members are read again from him on.
+    population = again.lane.population
+    assert population is not None
+    assert population.after == "ann"
+    again.read_members("ben", "eve")
+    assert again.sends_all() == ["ben-1"]
+    again.lane.populate(_everybody(0, again=True))
+    again.read_members("ann", "ben", "eve")
+    assert again.sends_all() == ["ann-1", "ben-1", "eve-1"]
 
 
 def test_what_no_message_can_be_made_of_is_a_dead_letter() -> None:
