@@ -8,7 +8,8 @@
 - It is gone: nothing goes out until somebody resumes the sync.
 
 A message that is refused again and again while others pass is no sign of a broken destination.  So
-of each message only the first failure since the last success counts.
+of a message that goes alone only the first failure since the last success counts.  Several of which
+none is taken always count: a lane may have room for no others than those that have failed already.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Gate:
         return self._become(SyncStatus.RUNNING, now, "")
 
     def failed(self, now: int, jitter: float, reason: str, *, probe: bool, counts: bool) -> bool:
-        """A request has failed as a whole; `counts` if it had a message that had not, lately.
+        """A request has failed as a whole; `counts` unless it had one message, which had lately.
 
         Say whether the circuit has opened.
         """

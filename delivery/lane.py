@@ -299,7 +299,8 @@ class Lane:
                 self._queues.hurry()
                 self._tell("works again")
         else:
-            counts = not waits and any(item.era != gate.era for item in batch.items)
+            is_news = len(batch.items) > 1 or batch.items[0].era != gate.era
+            counts = not waits and is_news
             if gate.failed(now, jitter, worst.reason, probe=probe, counts=counts):
                 self._tell(
                     f"fails: {worst.reason}; nothing is lost, and it is tried again", Trouble

@@ -215,6 +215,22 @@ def test_one_message_that_is_never_taken_opens_nothing() -> None:
     assert story.sends() == "ann-1"
 
 
+def test_a_destination_that_is_down_is_noticed_though_one_request_has_all_that_may_wait() -> None:
+    story = Story(Capacity(messages=PARKED, requests=1))
+    story.read(*(f"u{number}+1" for number in range(PARKED)))
+    for _ in range(5):
+        assert not story.lane.news
+        assert len(story.sends().split()) == PARKED
+        story.hears(RETRY)
+        assert not story.lane.wants_journal
+        story.waits()
+    assert story.lane.state.status == "open"
+    assert story.lane.news == ["sync 's' fails: no answer; nothing is lost, and it is tried again"]
+    story.sends()
+    story.hears(ACCEPTED)
+    assert story.lane.news[1:] == ["sync 's' works again"]
+
+
 def test_it_is_given_up_after_three_days_and_ten_attempts() -> None:
     story = Story()
     story.read("bad+1", "bad-2")
