@@ -1,7 +1,8 @@
 """Whether a destination is to be sent anything now, judged by what it said to all before.
 
 - It fails: five requests in a row, and the gate opens the circuit.  After a while that grows with
-  each failure, one request finds out whether it works again.
+  each failure, one message finds out whether it works again: among others, one that is never taken
+  might keep it open.
 - It asks to wait: nothing goes out until then.
 - It refuses the credentials: the sync pauses, and one message every five minutes finds out whether
   somebody has mended them.
@@ -45,7 +46,7 @@ class Gate:
         """How many messages the next request may have; 0: none is to be sent."""
         if self.status is SyncStatus.DISABLED or self._probing or now < self._until:
             return 0
-        return 1 if self.status is SyncStatus.PAUSED else most
+        return most if self.is_running else 1
 
     @property
     def until(self) -> int | None:

@@ -238,9 +238,13 @@ class Lane:
         return Batch(items, now, self._gate.sent())
 
     def _next(self, room: int, now: int) -> list[Item]:
-        take = self._queues.take if self._gate.is_running else self._queues.take_least_tried
+        if not self._gate.is_running:
+            probe = self._queues.take_least_tried(now, self._initial.opens(now))
+            if probe is not None and probe.is_initial:
+                self._initial.take(1, now)
+            return [] if probe is None else [probe]
         items: list[Item] = []
-        while len(items) < room and (item := take(now)) is not None:
+        while len(items) < room and (item := self._queues.take(now)) is not None:
             if item.is_initial and self._initial.room(now) == 0:
                 item.due = self._initial.opens(now)
                 self._queues.back(item)

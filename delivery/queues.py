@@ -91,15 +91,24 @@ class Queues:
                 return item
         return None
 
-    def take_least_tried(self, now: int) -> Item | None:
-        """Of all that are due, one with the fewest attempts: to ask with it is fair to all."""
+    def take_least_tried(self, now: int, initial_at: int) -> Item | None:
+        """Of all that are due, one with the fewest attempts: to ask with it is fair to all.
+
+        Those that are initial are due at `initial_at`, if that is later.
+        """
         self._promote(now)
-        due = [item for _, item in self._ready if self._is_next(item, now)]
-        if not due:
-            return None
-        item = min(due, key=lambda one: (one.attempts, one.ordinal))
-        item.place = Place.FLYING
-        return item
+        # Each once: what was taken from here before, and has come back, is there a second time.
+        due = {item.ordinal: item for _, item in self._ready if self._is_next(item, now)}
+        if initial_at > now:
+            for item in [one for one in due.values() if one.is_initial]:
+                item.due = initial_at
+                self._offer(due.pop(item.ordinal))
+        least = min(due.values(), key=lambda one: (one.attempts, one.ordinal), default=None)
+        if least is not None:
+            least.place = Place.FLYING
+            del due[least.ordinal]
+        self._ready = sorted(due.items())
+        return least
 
     def back(self, item: Item) -> None:
         """It is not accepted, and may go again when it is due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,8 @@ from delivery.backoff import backoff
 from delivery.batch import Batch
 from delivery.entries import Entry, Unsendable
 from delivery.lane import PARKED, Lane
-from membership.deliveries import Population, Remembered, SyncState, SyncStatus
+from delivery.queues import Item, Queues
+from membership.deliveries import Population, Remembered, SyncState, SyncStatus, Who
 from tests.delivery.simulation import HOUR, SECOND, message
 
 NOW = 1_700_000_000 * SECOND
@@ -226,9 +228,44 @@ def test_a_destination_that_is_down_is_noticed_though_one_request_has_all_that_m
         story.waits()
     assert story.lane.state.status == "open"
     assert story.lane.news == ["sync 's' fails: no answer; nothing is lost, and it is tried again"]
-    story.sends()
+    assert story.sends() == "u0-1"
     story.hears(ACCEPTED)
     assert story.lane.news[1:] == ["sync 's' works again"]
+    assert len(story.sends().split()) == PARKED - 1, "nobody waits any longer"
+
+
+def test_a_long_outage_is_probed_with_one_message_at_a_time_and_takes_no_more_memory() -> None:
+    count = 50
+    story = Story(Capacity(messages=count, requests=1))
+    story.read(*(f"u{number}+1" for number in range(count)))
+    tried = Counter[str]()
+    for number in range(5 + 10 * count):
+        batch = story.sends().split()
+        assert len(batch) == (count if number < 5 else 1)
+        tried.update(batch)
+        story.hears(RETRY)
+        story.waits()
+    assert max(tried.values()) - min(tried.values()) <= 1, "each in its turn"
+    queues = story.lane._queues
+    assert len(queues._ready) + len(queues._later) <= 2 * count
+    story.sends()
+    story.hears(ACCEPTED)
+    assert len(story.sends().split()) == count - 1
+
+
+def test_what_is_initial_is_asked_with_when_its_rate_allows_for_it() -> None:
+    queues = Queues()
+    for number in range(3):
+        one = message(f"u{number}", 1)
+        queues.add(Item(one, Who(one.user_id, 1), number, is_initial=number < 2))
+    live = queues.take_least_tried(NOW, initial_at=NOW + SECOND)
+    assert live is not None
+    assert live.message.id == "u2-1"
+    assert queues.take_least_tried(NOW, initial_at=NOW + SECOND) is None
+    assert queues.due(NOW) == NOW + SECOND
+    initial = queues.take_least_tried(NOW + SECOND, initial_at=NOW + SECOND)
+    assert initial is not None
+    assert initial.message.id == "u0-1"
 
 
 def test_it_is_given_up_after_three_days_and_ten_attempts() -> None:
