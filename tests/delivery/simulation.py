@@ -115,7 +115,8 @@ class World:
         self.lane = self.restored(())
 
     def _first_members(self) -> list[str]:
-        members = [user for user in self.users if self.draw.random() < 0.3]
+        # By user id, as the store has them.
+        members = sorted(user for user in self.users if self.draw.random() < 0.3)
         for user in members:
             self.sequences[user] = 1
         return members
