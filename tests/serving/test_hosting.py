@@ -19,7 +19,7 @@ from cli import children, hosting
 from dataflows.ownership import sole_job
 from dataflows.progress import Progress
 from dataflows.refusal import JobRefused
-from tests.cli.jobs import eventually, finished, job, now, running
+from tests.cli.jobs import Job, eventually, finished, job, now, running
 from tests.cli.projects import changed, write_project
 from tests.serving.asking import ANYWHERE, ask, loaded_from, metrics, new_key
 from tests.serving.test_job import addresses
@@ -157,17 +157,22 @@ def unheard(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
 
 
+def assert_says_that_it_ends(one: Job, url: str, evaluator: Job) -> None:
+    """It has something to deliver, which `evaluator` has found out."""
+    eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
+    send(url, 1)
+    send(url, 2)
+    evaluator.await_told(("u1", "entered", "keen", "event"))
+    one.process.send_signal(signal.SIGTERM)
+    eventually(lambda: ask(f"{url}/readyz").status_code == 503, one)
+    assert ask(f"{url}/readyz").json()["reasons"] == ["the job is ending"]
+
+
 def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(unheard: Path) -> None:
     with running(unheard) as one:
         url, _ = addresses(one)
         key = new_key(loaded_from(unheard), "audiences:read")
-        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
-        send(url, 1)
-        send(url, 2)
-        one.await_told(("u1", "entered", "keen", "event"))
-        one.process.send_signal(signal.SIGTERM)
-        eventually(lambda: ask(f"{url}/readyz").status_code == 503, one)
-        assert ask(f"{url}/readyz").json()["reasons"] == ["the job is ending"]
+        assert_says_that_it_ends(one, url, one)
         assert ask(f"{url}{MEMBER}", key).status_code == 200
         found = []
         while one.process.poll() is None:
@@ -181,17 +186,11 @@ def test_a_job_that_ends_says_so_and_answers_until_nobody_is_there(unheard: Path
 
 def test_a_server_beside_deliveries_says_so_while_these_end(unheard: Path) -> None:
     with (
-        running(unheard, "--only", "evaluate,pull") as job_,
+        running(unheard, "--only", "evaluate,pull") as evaluator,
         running(unheard, "--only", "deliver,serve") as one,
     ):
         url, _ = addresses(one)
-        eventually(lambda: ask(f"{url}/readyz").status_code == 200, one)
-        send(url, 1)
-        send(url, 2)
-        job_.await_told(("u1", "entered", "keen", "event"))
-        one.process.send_signal(signal.SIGTERM)
-        eventually(lambda: ask(f"{url}/readyz").status_code == 503, one)
-        assert ask(f"{url}/readyz").json()["reasons"] == ["the job is ending"]
+        assert_says_that_it_ends(one, url, evaluator)
         assert one.process.wait(60) == 0
 
 
