@@ -61,6 +61,8 @@ class Noting:
                         tell(Alarm(failed))
                     told = failed
                     self._close()
+                else:
+                    told = ""
         finally:
             self._close()
 
